@@ -1,0 +1,99 @@
+"""Settings, typed, with secrets masked: the only module that reads the environment.
+
+Precedence: option, environment, `.env`, `$MILLRACE_HOME/servers.env` (written by `millrace up`), default.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from millrace.errors import ConfigError
+
+PREFIX = "MILLRACE_"
+BLUESKY_HOSTS = "wss://jetstream1.us-east.bsky.network,wss://jetstream2.us-east.bsky.network,wss://jetstream1.us-west.bsky.network,wss://jetstream2.us-west.bsky.network"
+
+
+class Settings(BaseSettings):
+    """What every command, job and notebook is told from outside. Build it with `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    home: Path = Field(Path(".millrace"), description="Where state lives: servers.env, checkpoints, logs, millrace.db")
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port]")
+    partitions: int = Field(3, ge=1, le=1000, description="Partitions of the data topics that millrace creates")
+    bluesky_url: str = Field(BLUESKY_HOSTS, description="Jetstream hosts, tried in turn (ws:// or wss://)")
+    sqlite_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default sqlite:///<home>/millrace.db")
+    postgres_url: SecretStr | None = Field(None, description="postgresql+psycopg://user:password@host:5432/database")
+    mysql_url: SecretStr | None = Field(None, description="mysql+mysqlconnector://user:password@host:3306/database")
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        for broker in value.split(","):
+            host, _, port = broker.rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError("expected host:port[,host:port]")
+        return value
+
+    @field_validator("bluesky_url")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        if not all(url.strip().startswith(("ws://", "wss://")) for url in value.split(",")):
+            raise ValueError("expected ws:// or wss:// URLs, separated by commas")
+        return value
+
+    @property
+    def sqlite(self) -> str:
+        """The SQLite URL, by default a file in the home folder."""
+        if self.sqlite_url:
+            return self.sqlite_url.get_secret_value()
+        return f"sqlite:///{self.home.resolve() / 'millrace.db'}"
+
+    def sql_url(self, sink: str) -> str:
+        """Return the SQLAlchemy URL of sink `sqlite`, `postgres` or `mysql`, else raise ConfigError."""
+        if sink == "sqlite":
+            return self.sqlite
+        secret: SecretStr | None = getattr(self, f"{sink}_url")
+        if secret is None:
+            raise ConfigError(f"{PREFIX}{sink.upper()}_URL is not set: set it, or start a local server with `millrace up {sink}`")
+        return secret.get_secret_value()
+
+
+def load(**options: Any) -> Settings:
+    """Read the settings; `options` that are not None win. Raises ConfigError that names every wrong key at once."""
+    given = {key: value for key, value in options.items() if value is not None}
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    home = Path(str(given.get("home") or os.environ.get(PREFIX + "HOME") or dotenv_values(".env").get(PREFIX + "HOME") or ".millrace"))
+    problems = _unknown(known, {**dotenv_values(".env"), **os.environ})
+    try:
+        settings = Settings(_env_file=(home / "servers.env", ".env"), **given)
+    except ValidationError as error:
+        problems += [_describe(item) for item in error.errors()]
+    if problems:
+        raise ConfigError("wrong settings: " + "; ".join(problems))
+    return settings
+
+
+def _unknown(known: set[str], found: dict[str, str | None]) -> list[str]:
+    strangers = sorted(key for key in found if key.startswith(PREFIX) and key not in known)
+    return [f"{key} is no setting{_hint(key, known)}" for key in strangers]
+
+
+def _hint(key: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _describe(item: Any) -> str:
+    name = str(item["loc"][0]) if item["loc"] else "settings"
+    key = name if name.startswith(PREFIX) else PREFIX + name.upper()
+    return f"{key}: {item['msg'].removeprefix('Value error, ')}"
+
+

@@ -1,0 +1,1 @@
+"""Outside world to Kafka: one file a feed, one loop for all."""

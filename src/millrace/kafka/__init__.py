@@ -1,0 +1,1 @@
+"""The contract in Kafka: topics, schemas and how Spark reads them."""

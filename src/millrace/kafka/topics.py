@@ -1,0 +1,60 @@
+"""Every topic that millrace creates: name, key, partitions, retention and schema, and the command that creates them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from millrace.errors import Unavailable
+
+GIB = 1024**3
+KEEP_BY_SIZE = {"retention.ms": "-1", "retention.bytes": str(10 * GIB)}  # per partition; by time would go by event time
+KEEP_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+KEEP_LATEST = {"cleanup.policy": "compact"}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: `key` says what its records are keyed by, `schema` names the shape of their values."""
+
+    name: str
+    key: str
+    schema: str
+    config: dict[str, str] = field(default_factory=lambda: dict(KEEP_BY_SIZE))
+    partitions: int | None = None  # None: MILLRACE_PARTITIONS
+
+
+BLUESKY = Topic("bluesky-raw-posts", key="id", schema="post.v1")
+HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, hashtag", schema="hashtag_counts")
+CURSORS = Topic("cursors", key="feed", schema="cursor.v1", config=KEEP_LATEST, partitions=1)
+GAPS = Topic("gaps", key="source", schema="gap.v1", config=KEEP_FOREVER, partitions=1)
+DEAD_LETTERS = Topic("dead-letters", key="topic-partition-offset", schema="dead-letter.v1", config=KEEP_LATEST, partitions=1)
+
+TOPICS = {topic.name: topic for topic in (BLUESKY, HASHTAG_COUNTS, CURSORS, GAPS, DEAD_LETTERS)}
+SOURCES = {"bluesky": BLUESKY}  # --source NAME reads this topic
+
+
+def create(bootstrap: str, topics: Iterable[Topic], partitions: int) -> list[str]:
+    """Create those of `topics` that do not exist yet and return their names; raises Unavailable naming the brokers."""
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        try:
+            missing = [topic for topic in topics if topic.name not in admin.list_topics()]
+            if missing:
+                _create(admin, missing, partitions)
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {bootstrap}: {type(error).__name__}: {error}") from error
+    return [topic.name for topic in missing]
+
+
+def _create(admin: KafkaAdminClient, topics: list[Topic], partitions: int) -> None:
+    wanted = [
+        NewTopic(topic.name, topic.partitions or partitions, -1, topic_configs=topic.config) for topic in topics
+    ]
+    try:
+        admin.create_topics(wanted)
+    except TopicAlreadyExistsError:  # somebody else was faster
+        return

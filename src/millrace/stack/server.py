@@ -1,0 +1,37 @@
+"""What a local server is to the rest: its port, its setting, its start and the query that proves it ready."""
+
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from millrace.stack.process import Launch
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that `millrace up` knows; its functions get the server's own data folder and port."""
+
+    name: str
+    setting: str  # the key in servers.env
+    usual_port: int
+    prepare: Callable[[Path, int], Launch]  # downloads and initialises what is not there yet
+    address: Callable[[Path, int], str]  # the value of the setting
+    check: Callable[[str], object]  # a real query against the address; raises Unavailable
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+def free_port(*preferred: int) -> int:
+    """Return the first of `preferred` that is free on the loopback address, else any free port."""
+    for port in (*preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise AssertionError("port 0 always binds")

@@ -1,0 +1,164 @@
+"""`millrace up`, `down` and `status`: the local servers of one home folder."""
+
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+import psutil
+
+from millrace.config import Settings
+from millrace.errors import ConfigError, Unavailable
+from millrace.kafka import topics
+from millrace.stack import env_file, process
+from millrace.stack.fetch import only_one
+from millrace.stack.kafka import KAFKA
+from millrace.stack.process import Running
+from millrace.stack.progress import say
+from millrace.stack.server import LOOPBACK, Server, free_port
+
+SERVERS = {server.name: server for server in (KAFKA,)}
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of `millrace status`; `memory` is resident, in bytes, with child processes."""
+
+    name: str
+    pid: int | None
+    port: int | None
+    ready: bool
+    memory: int | None
+
+
+def up(names: Sequence[str], settings: Settings) -> None:
+    """Start the servers `names` (none: kafka) that do not run; return when each has answered a real query.
+
+    Their addresses go into servers.env; with Kafka come its topics. Raises ConfigError for an unknown name or
+    platform, Unavailable when a download or a start fails.
+    """
+    chosen = _choose(names or ["kafka"])
+    _require_platform()
+    home = settings.home.resolve()
+    with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:
+        for start in [pool.submit(_up, server, home) for server in chosen]:
+            server, port = start.result()
+            env_file.update(home, {server.setting: server.address(_folder(home, server), port)})
+            if server is KAFKA:
+                topics.create(f"{LOOPBACK}:{port}", topics.TOPICS.values(), settings.partitions)
+
+
+def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool = False) -> None:
+    """Stop the servers `names` (none: all) that `up` started, forget their addresses; `data`: their data, too."""
+    chosen = _choose(names or list(SERVERS))
+    home = settings.home.resolve()
+    with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:
+        list(pool.map(lambda server: _down(server, home), chosen))
+        env_file.update(home, {server.setting: None for server in chosen})
+        for server in chosen if data else []:
+            shutil.rmtree(_folder(home, server), ignore_errors=True)
+
+
+def status(settings: Settings) -> list[Status]:
+    """Return a line for each server that `up` knows."""
+    home = settings.home.resolve()
+    return [_status(server, home) for server in SERVERS.values()]
+
+
+def _choose(names: Sequence[str]) -> list[Server]:
+    if unknown := [name for name in names if name not in SERVERS]:
+        raise ConfigError(f"no such server: {', '.join(unknown)}; there are {', '.join(SERVERS)}")
+    return [SERVERS[name] for name in dict.fromkeys(names)]
+
+
+def _require_platform() -> None:
+    here = f"{platform.system()} {platform.machine()}"
+    if here != "Linux x86_64":
+        raise ConfigError(f"local servers run on Linux x86_64 only, this is {here}: use docker/compose.yaml")
+
+
+def _up(server: Server, home: Path) -> tuple[Server, int]:
+    known = process.read(_pid_file(home, server))
+    if known and known.alive():
+        _wait(server, home, known)
+        say(f"{server.name}: runs already on {LOOPBACK}:{known.port}, pid {known.pid}")
+        return server, known.port
+    with only_one(f"start-{server.name}"):  # across homes, or two would choose the same port
+        running, seconds = _start(server, home, known)
+    note = "" if running.port == server.usual_port else f" (port {server.usual_port} is taken)"
+    say(f"{server.name}: ready on {LOOPBACK}:{running.port}{note}, pid {running.pid}, {seconds:.1f} s")
+    return server, running.port
+
+
+def _start(server: Server, home: Path, known: Running | None) -> tuple[Running, float]:
+    # After a crash the old port comes first: clients that still run look for the server there.
+    port = free_port(*([known.port] if known else []), server.usual_port)
+    launch = server.prepare(_folder(home, server), port)
+    begin = time.monotonic()
+    running = process.start(launch, _log(home, server), _pid_file(home, server), port)
+    try:
+        _wait(server, home, running)
+    except Unavailable:
+        _down(server, home)
+        raise
+    return running, time.monotonic() - begin
+
+
+def _wait(server: Server, home: Path, running: Running) -> None:
+    where = server.address(_folder(home, server), running.port)
+    process.wait_ready(server.name, running, lambda: server.check(where), _log(home, server))
+
+
+def _down(server: Server, home: Path) -> None:
+    pid_file = _pid_file(home, server)
+    running = process.read(pid_file)
+    if running and running.alive():
+        process.stop(running, server.stop_signal)
+        say(f"{server.name}: stopped")
+    pid_file.unlink(missing_ok=True)
+
+
+def _status(server: Server, home: Path) -> Status:
+    running = process.read(_pid_file(home, server))
+    if not running or not running.alive():
+        return Status(server.name, None, None, False, None)
+    try:
+        server.check(server.address(_folder(home, server), running.port))
+        ready = True
+    except Unavailable:
+        ready = False
+    return Status(server.name, running.pid, running.port, ready, _memory(running.pid))
+
+
+def _memory(pid: int) -> int | None:
+    try:
+        parent = psutil.Process(pid)
+        return sum(int(each.memory_info().rss) for each in [parent, *parent.children(recursive=True)])
+    except psutil.Error:
+        return None
+
+
+@contextmanager
+def _only_one_at_a_time(home: Path) -> Iterator[None]:
+    path = home / "run" / "stack.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
+
+
+def _folder(home: Path, server: Server) -> Path:
+    return home / "data" / server.name
+
+
+def _log(home: Path, server: Server) -> Path:
+    return home / "logs" / f"{server.name}.log"
+
+
+def _pid_file(home: Path, server: Server) -> Path:
+    return home / "run" / f"{server.name}.pid"

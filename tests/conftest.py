@@ -1,0 +1,60 @@
+"""Servers that tests share: each is started once a session, on free ports, in a temporary home.
+
+MILLRACE_TEST_HOME=DIR keeps the home and its servers running from one test run to the next.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from millrace import config, stack
+from millrace.config import Settings
+
+KEPT = os.environ.pop(
+    "MILLRACE_TEST_HOME", None
+)  # no setting of millrace, which refuses what it does not know
+
+for setting in [key for key in os.environ if key.startswith("MILLRACE_")]:
+    del os.environ[setting]  # tests never touch the servers of who runs them
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A MILLRACE_HOME for the session; what was started in it stops at the end."""
+    if KEPT:
+        Path(KEPT).mkdir(parents=True, exist_ok=True)
+        yield Path(KEPT).resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="millrace-"))
+    try:
+        yield folder
+    finally:
+        stack.down(config.load(home=folder), data=True)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def kafka(home: Path) -> Settings:
+    """Settings whose `kafka_bootstrap` is a broker with every topic of millrace."""
+    return _started("kafka", home)
+
+
+@pytest.fixture(scope="session")
+def postgres(home: Path) -> Settings:
+    """Settings whose `postgres_url` is an empty database."""
+    return _started("postgres", home)
+
+
+@pytest.fixture(scope="session")
+def mysql(home: Path) -> Settings:
+    """Settings whose `mysql_url` is an empty database."""
+    return _started("mysql", home)
+
+
+def _started(name: str, home: Path) -> Settings:
+    stack.up([name], config.load(home=home))
+    return config.load(home=home)

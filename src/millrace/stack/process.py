@@ -33,7 +33,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Running:
-    """A process as its pid file has it; `started` (ticks since boot) tells it from a later one of that pid."""
+    """A process as its pid file has it; `started` (ticks since boot) tells it from a later one with it."""
 
     pid: int
     started: int

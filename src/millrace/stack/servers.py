@@ -54,7 +54,7 @@ def up(names: Sequence[str], settings: Settings) -> None:
 
 
 def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool = False) -> None:
-    """Stop the servers `names` (none: all) that `up` started, forget their addresses; `data`: their data, too."""
+    """Stop the servers `names` (none: all) that `up` started and forget their addresses; `data`: all."""
     chosen = _choose(names or list(SERVERS))
     home = settings.home.resolve()
     with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:

@@ -1,1 +1,4 @@
-"""Micro-batch to store: one file a system, each a function that returns a Writer."""
+"""Stage 4, micro-batch to store: each module makes a `Writer`, a function that Spark's `foreachBatch` calls.
+
+A writer may see a batch again after a crash, so each ends its docstring with the line `Delivery: ...`.
+"""

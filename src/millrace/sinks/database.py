@@ -1,0 +1,138 @@
+"""Connections to SQL stores: one engine a URL, UTC sessions, and errors that say where and what to do.
+
+No message holds a password: errors name host, user and database, never the URL.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mysql.connector
+import psycopg
+import sqlalchemy
+from sqlalchemy import URL, Engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from millrace.errors import BadRecord, ConfigError, MillraceError, Unavailable
+from millrace.sinks.merge import dialect_name
+
+WAIT_FOR_LOCK = 30  # seconds that SQLite waits for another writer
+CONNECT = 10  # seconds to open a connection
+OPTIONS: dict[str, dict[str, Any]] = {
+    "sqlite": {"timeout": WAIT_FOR_LOCK},
+    "postgresql": {
+        "connect_timeout": CONNECT,
+        "application_name": "millrace",
+        "options": "-c timezone=UTC",
+        "keepalives_idle": 30,  # a host that vanished is noticed after a minute
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    },
+    "mysql": {
+        "connection_timeout": CONNECT,
+        "use_pure": True,  # the C extension wants a newer OpenSSL than systems have
+        "charset": "utf8mb4",
+        "collation": "utf8mb4_bin",  # the driver's default is unknown to MariaDB
+        "time_zone": "+00:00",
+        "sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",
+        "allow_local_infile": True,  # the driver sends no file but the one in its own statement
+    },
+}
+# What waiting may mend: refused, gone, shut down, deadlock, lock time-out, too many connections, disk full
+AGAIN: dict[str, set[Any]] = {
+    "mysql": {1021, 1040, 1053, 1114, 1158, 1159, 1160, 1161, 1205, 1213, 1290, 1317, 1927}
+    | {2002, 2003, 2005, 2006, 2013, 2014, 2045, 2048, 2055, 3024, 4031, -1},
+    "postgresql": {"08", "40", "53", "55", "57"},  # SQLSTATE classes
+    "sqlite": {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR},
+}
+DRIVERS = (
+    sqlite3.Error,
+    psycopg.Error,
+    mysql.connector.Error,
+)  # what reaches us past SQLAlchemy: COPY, connection events
+BAD_DATA = tuple(
+    getattr(d, n) for d in (sqlite3, psycopg, mysql.connector) for n in ("DataError", "IntegrityError")
+)
+REFUSED = re.compile(
+    r"access denied|authentication failed|no pg_hba|(role|database) \S+ does not exist|unknown database",
+    re.I,
+)
+
+
+def connect(url: str) -> Engine:
+    """Return an engine for `url`; it connects when first used, and again after the server restarted.
+
+    Sessions are in UTC; SQLite's transactions take the write lock at their start.
+    Raises ConfigError for a wrong URL.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+        name = dialect_name(parsed.get_backend_name())
+        engine = sqlalchemy.create_engine(
+            parsed, connect_args=OPTIONS[name], pool_pre_ping=name != "sqlite", hide_parameters=True
+        )
+    except (ArgumentError, ValueError, ImportError):  # their texts may quote the URL with its password
+        raise ConfigError(
+            "not a usable SQL address: expected sqlite:///FILE, "
+            "postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE or "
+            "mysql+mysqlconnector://USER:PASSWORD@HOST:PORT/DATABASE"
+        ) from None
+    if name == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    file = engine.url.database
+    if file and file != ":memory:":
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+
+    @event.listens_for(engine, "connect")
+    def _(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions are ours, begun below
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
+
+    @event.listens_for(engine, "begin")
+    def _(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def place(url: URL) -> str:
+    """Say where `url` leads, without password: `mysql at localhost:3306, user millrace, database posts`."""
+    name = dialect_name(url.get_backend_name())
+    if name == "sqlite":
+        return f"SQLite file {url.database}"
+    port = f":{url.port}" if url.port else ""
+    return f"{name} at {url.host or 'localhost'}{port}, user {url.username}, database {url.database}"
+
+
+@contextmanager
+def errors(url: URL) -> Iterator[None]:
+    """Turn a driver's errors into ours: Unavailable where waiting may help, else ConfigError or BadRecord."""
+    try:
+        yield
+    except (SQLAlchemyError, *DRIVERS) as error:
+        raise _translate(error.orig if isinstance(error, DBAPIError) else error, url) from None
+
+
+def _translate(cause: object, url: URL) -> MillraceError:
+    text = f"{place(url)}: {' '.join(str(cause).split())}"
+    if REFUSED.search(text):
+        return ConfigError(f"{text} (check user, password and database)")
+    if _may_pass(cause, dialect_name(url.get_backend_name())):
+        return Unavailable(text)
+    if isinstance(cause, BAD_DATA):
+        return BadRecord(text)
+    return ConfigError(text)
+
+
+def _may_pass(cause: Any, name: str) -> bool:
+    if name == "mysql":
+        return getattr(cause, "errno", None) in AGAIN[name]
+    if name == "postgresql":
+        state = getattr(cause, "sqlstate", None)
+        return state[:2] in AGAIN[name] if state else type(cause).__name__ == "OperationalError"
+    return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in AGAIN[name]

@@ -1,0 +1,81 @@
+"""The upsert statement of each dialect, built by SQLAlchemy Core and compiled without a server."""
+
+from typing import Any
+
+from sqlalchemy import Column, FromClause, Table, case, func, literal_column, or_, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.engine import Dialect
+
+from millrace.errors import ConfigError
+
+# Dialects that never met a server: MySQL 8.0, 8.4 and MariaDB get the same text (no `AS new`)
+DIALECTS: dict[str, Dialect] = {
+    "sqlite": sqlite.dialect(),
+    "mysql": mysql.dialect(paramstyle="format"),
+    "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
+
+
+def upsert_sql(table: Table, dialect: str, source: FromClause | None = None) -> str:
+    """Return the SQL that upserts into `table` by its primary key, from bound rows or from table `source`.
+
+    `table.info["order"]` may name a column: a stored row gives way only to one that is not older by it.
+    """
+    build = _on_duplicate_key if dialect == "mysql" else _on_conflict
+    statement = build(table, dialect, source)
+    return str(statement.compile(dialect=DIALECTS[dialect], column_keys=table.columns.keys()))
+
+
+def dialect_name(name: str) -> str:
+    """Return the dialect whose SQL the server speaks, or raise ConfigError."""
+    known = "mysql" if name == "mariadb" else name
+    if known not in DIALECTS:
+        raise ConfigError(f"{name} is no SQL sink: use sqlite, postgresql+psycopg or mysql+mysqlconnector")
+    return known
+
+
+def _changing(table: Table) -> list[Column[Any]]:
+    """Return the columns to update, the order column last: MySQL assigns from left to right."""
+    order = table.info.get("order")
+    return sorted((c for c in table.columns if not c.primary_key), key=lambda c: c.name == order)
+
+
+def _fill(statement: Any, table: Table, source: FromClause | None) -> Any:
+    if source is None:
+        return statement
+    names = table.columns.keys()
+    return statement.from_select(names, select(*(source.c[name] for name in names)))
+
+
+def _on_conflict(table: Table, dialect: str, source: FromClause | None) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = _fill(insert(table), table, source)
+    keys = [column.name for column in table.primary_key]
+    changes = {column.name: statement.excluded[column.name] for column in _changing(table)}
+    if not changes:
+        return statement.on_conflict_do_nothing(index_elements=keys)
+    order = table.info.get("order")
+    newer = _not_older(table.c[order], statement.excluded[order]) if order else None
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes, where=newer)
+
+
+def _on_duplicate_key(table: Table, dialect: str, source: FromClause | None) -> Any:
+    statement = _fill(mysql.insert(table), table, source)
+    order = table.info.get("order")
+    changes = []
+    for column in _changing(table) or list(table.primary_key)[:1]:
+        new: Any = _values(column)
+        if order:
+            new = case((_not_older(table.c[order], _values(table.c[order])), new), else_=column)
+        changes.append((column.name, new))
+    return statement.on_duplicate_key_update(changes)
+
+
+def _not_older(stored: Any, new: Any) -> Any:
+    return or_(stored.is_(None), new >= stored)
+
+
+def _values(column: Column[Any]) -> Any:
+    quoted = DIALECTS["mysql"].identifier_preparer.quote(column.name)
+    return func.VALUES(literal_column(quoted, column.type))

@@ -1,0 +1,28 @@
+"""The type of every writer, and how several of them share one micro-batch."""
+
+from collections.abc import Callable
+
+from pyspark.sql import DataFrame
+
+Writer = Callable[[DataFrame, int], None]  # (micro-batch, batch id), as `foreachBatch` calls it
+
+
+def together(*writers: Writer) -> Writer:
+    """Give each micro-batch to every one of `writers`, in order, computing it once.
+
+    When one fails, those after it do not see the batch until it is replayed.
+
+    Delivery: that of each writer; a replayed batch goes to all of them again.
+    """
+    if len(writers) == 1:
+        return writers[0]
+
+    def write(batch: DataFrame, batch_id: int) -> None:
+        batch.persist()
+        try:
+            for each in writers:
+                each(batch, batch_id)
+        finally:
+            batch.unpersist()
+
+    return write

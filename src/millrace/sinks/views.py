@@ -1,0 +1,123 @@
+"""Views over the facts: ranks, shares and changes that streaming cannot compute, alike in every dialect."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Float, Select, Table, and_, func, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from millrace.sinks.merge import DIALECTS, dialect_name
+
+
+class seconds_between(FunctionElement[int]):
+    """Whole seconds from one time to a later one."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+class ratio(FunctionElement[float]):
+    """One number divided by another as a double, also when both are integers."""
+
+    type = Float()
+    inherit_cache = True
+
+
+def _pair(element: FunctionElement[Any], compiler: SQLCompiler) -> tuple[str, str]:
+    first, second = (compiler.process(clause) for clause in element.clauses)
+    return first, second
+
+
+@compiles(seconds_between, "sqlite")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"(CAST(strftime('%s', {end}) AS INTEGER) - CAST(strftime('%s', {start}) AS INTEGER))"
+
+
+@compiles(seconds_between, "mysql", "mariadb")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"TIMESTAMPDIFF(SECOND, {start}, {end})"
+
+
+@compiles(seconds_between, "postgresql")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"CAST(EXTRACT(EPOCH FROM {end} - {start}) AS BIGINT)"
+
+
+@compiles(ratio)
+def _(element: ratio, compiler: SQLCompiler, **_kw: Any) -> str:
+    part, whole = _pair(element, compiler)
+    return f"({part} * 1e0 / {whole})"  # MySQL before 8.0.17 has no CAST to DOUBLE
+
+
+@compiles(ratio, "postgresql")
+def _(element: ratio, compiler: SQLCompiler, **_kw: Any) -> str:
+    part, whole = _pair(element, compiler)
+    return f"(CAST({part} AS DOUBLE PRECISION) / {whole})"
+
+
+def trending_hashtags(tables: Mapping[str, Table]) -> Select[Any]:
+    """hashtag_counts with `previous`, `change`, `share` and `rank` for each hashtag in its source and window.
+
+    `previous` is its posts in the window before, 0 if it had none: the window of the same source and length
+    that starts next before this one (they overlap with `--window 5m --slide 1m`). `change` = posts - previous.
+    `share` is its part (0 to 1) of the hashtag uses counted in the window. Equal counts share a `rank`.
+    Filter by source and window: nothing is computed across windows, so only the rows asked for are read.
+    """
+    counts = tables["hashtag_counts"]
+    now, earlier, then = counts.alias("c"), counts.alias("w"), counts.alias("p")
+    length = seconds_between(now.c.window_start, now.c.window_end)
+    before = (
+        select(earlier)
+        .where(
+            and_(
+                earlier.c.source == now.c.source,
+                earlier.c.window_start < now.c.window_start,
+                seconds_between(earlier.c.window_start, earlier.c.window_end) == length,
+            )
+        )
+        .order_by(earlier.c.window_start.desc())
+        .limit(1)
+    )
+    previous = func.coalesce(
+        select(then.c.posts)
+        .where(
+            then.c.source == now.c.source,
+            then.c.window_start
+            == before.with_only_columns(earlier.c.window_start).correlate(now).scalar_subquery(),
+            then.c.window_end
+            == before.with_only_columns(earlier.c.window_end).correlate(now).scalar_subquery(),
+            then.c.hashtag == now.c.hashtag,
+        )
+        .correlate(now)
+        .scalar_subquery(),
+        0,
+    )
+    window = [now.c.source, now.c.window_start, now.c.window_end]
+    return select(
+        *window,
+        now.c.hashtag,
+        now.c.posts,
+        previous.label("previous"),
+        (now.c.posts - previous).label("change"),
+        ratio(now.c.posts, func.sum(now.c.posts).over(partition_by=window)).label("share"),
+        func.rank().over(partition_by=window, order_by=now.c.posts.desc()).label("rank"),
+    )
+
+
+VIEWS: dict[str, Callable[[Mapping[str, Table]], Select[Any]]] = {"trending_hashtags": trending_hashtags}
+
+
+def create_view(connection: Connection, name: str, query: Select[Any]) -> None:
+    """Create view `name`, or replace it by the present definition."""
+    dialect = dialect_name(connection.dialect.name)
+    body = query.compile(dialect=DIALECTS[dialect], compile_kwargs={"literal_binds": True})
+    if dialect == "sqlite":
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {body}")
+    else:
+        connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {name} AS {body}")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import signal
 import subprocess
 import time
@@ -10,14 +9,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from millrace.errors import Unavailable
+from millrace.stack import accounts
 
 READY_WITHIN = 180.0  # seconds; the machine may be busy with something else
 STOP_WITHIN = 45.0  # seconds until SIGKILL
 PAUSE = 0.1  # seconds between looks
 LAST_LINES = 15
+ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}  # no tokens, and no PGDATA and the like
 
 _children: list[subprocess.Popen[bytes]] = []  # kept: servers outlive the Popen that started them
 
@@ -55,14 +55,17 @@ def read(pid_file: Path) -> Running | None:
 def start(launch: Launch, log: Path, pid_file: Path, port: int) -> Running:
     """Start a server in a session of its own, its output appended to `log`, and write its pid file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    identity: dict[str, Any] = (
-        {"user": launch.user, "group": _group(launch.user), "extra_groups": []} if launch.user else {}
-    )
     with log.open("ab") as out:
         child = subprocess.Popen(
-            launch.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-            cwd=log.parent if launch.user is None else "/", env=os.environ | launch.env, **identity,
-        )  # fmt: skip
+            launch.command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd="/",
+            start_new_session=True,
+            env=ENVIRONMENT | launch.env,
+            **accounts.identity(launch.user),
+        )
     _children.append(child)
     running = Running(child.pid, _start_ticks(child.pid) or 0, port)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
@@ -113,10 +116,6 @@ def _gone(running: Running, within: float) -> bool:
             return False
         time.sleep(PAUSE)
     return True
-
-
-def _group(user: str) -> int:
-    return pwd.getpwnam(user).pw_gid
 
 
 def _start_ticks(pid: int) -> int | None:

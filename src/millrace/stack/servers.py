@@ -18,11 +18,13 @@ from millrace.kafka import topics
 from millrace.stack import env_file, process
 from millrace.stack.fetch import only_one
 from millrace.stack.kafka import KAFKA
+from millrace.stack.mysql import MYSQL
+from millrace.stack.postgres import POSTGRES
 from millrace.stack.process import Running
 from millrace.stack.progress import say
 from millrace.stack.server import LOOPBACK, Server, free_port
 
-SERVERS = {server.name: server for server in (KAFKA,)}
+SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ def up(names: Sequence[str], settings: Settings) -> None:
 
 
 def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool = False) -> None:
-    """Stop the servers `names` (none: all) that `up` started and forget their addresses; `data`: all."""
+    """Stop the servers `names` (none: all) that `up` started and forget their addresses.
+
+    With `data`, what they stored goes too. Other servers, and those that `up` did not start, are left alone.
+    """
     chosen = _choose(names or list(SERVERS))
     home = settings.home.resolve()
     with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:

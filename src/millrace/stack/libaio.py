@@ -1,4 +1,4 @@
-"""libaio, which MySQL is linked against: the system's, else a pinned Debian package unpacked into the cache."""
+"""libaio, which MySQL is linked against: the system's, else a pinned Debian package in the cache."""
 
 import ctypes
 import io

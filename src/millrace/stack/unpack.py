@@ -16,7 +16,7 @@ def unpack(name: str, member: str) -> Path:
 
 
 def once(name: str, extract: Callable[[Path, Path], None]) -> Path:
-    """Return a folder in the cache that `extract(file, folder)` filled from the only file of bundle `name`."""
+    """Return a folder in the cache that `extract(file, folder)` filled from the one file of bundle `name`."""
     folder = cache() / "unpacked" / f"{name}-{bundle(name)[0].sha256[:16]}"
     if not folder.exists():
         [file] = fetch(name)

@@ -1,0 +1,60 @@
+"""What a job does around its transform: read what the options name, choose the sinks, end with the right exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from pyspark.sql import DataFrame, SparkSession
+from sqlalchemy import Table
+
+from millrace import logs
+from millrace.errors import ConfigError, MillraceError
+from millrace.kafka import parse, read
+from millrace.kafka.parse import Fold
+from millrace.kafka.topics import Topic, create
+from millrace.options import SQL_SINKS, Options
+from millrace.sinks import console, kafka, sql, tables
+from millrace.sinks.together import Writer, together
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a job's main and end the process: 0 finished, 1 failed, 2 configuration; errors are one line on stderr."""
+    logs.configure("json" if "json" in sys.argv else "text")
+    try:
+        main()
+    except MillraceError as error:
+        print(f"millrace: {error}", file=sys.stderr)  # noqa: T201
+        sys.stderr.flush()
+        os._exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def records(spark: SparkSession, options: Options) -> DataFrame:
+    """Return the committed records of the options' topics as a stream, once those topics exist."""
+    if not options.args.dry_run:
+        read.wait_for_topics(options.bootstrap, options.topics)
+    return read.stream(spark, options.bootstrap, options.topics, options.args.start, options.args.max_offsets)
+
+
+def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
+    """Return what `fold` makes of the posts in `records`; with --deduplicate, of each event once."""
+    if not options.args.deduplicate:
+        return parse.folded(records, fold)
+    posts = parse.posts(records).withWatermark("event_time", options.args.lateness)
+    return fold.rows(posts.dropDuplicatesWithinWatermark(["event_id"]))
+
+
+def writer(options: Options, table: Table, topic: Topic) -> Writer:
+    """Return the writer of the sinks that the options name; a Kafka topic is created when it is one of them."""
+    return together(*(_sink(name, options, table, topic) for name in options.args.sink))
+
+
+def _sink(name: str, options: Options, table: Table, topic: Topic) -> Writer:
+    if name in SQL_SINKS:
+        url = options.settings.sql_url(name)
+        if not options.args.dry_run:
+            tables.create(url)
+        return sql.upsert(url, table)
+    if name == "kafka":
+        create(options.bootstrap, [topic], options.settings.partitions)
+        return kafka.publish(topic, [column.name for column in table.primary_key], options.bootstrap)
+    return console.show()

@@ -1,0 +1,73 @@
+"""Kafka to Spark: committed records of topics, as a stream or as a batch."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from pyspark.sql import DataFrame, SparkSession
+
+from millrace.errors import Unavailable
+
+log = logging.getLogger(__name__)
+MAX_OFFSETS = 500_000  # records a micro-batch, so that a backlog comes in bounded bites
+
+
+def stream(
+    spark: SparkSession,
+    bootstrap: str,
+    topics: Sequence[str],
+    start: str = "earliest",
+    max_offsets: int = MAX_OFFSETS,
+) -> DataFrame:
+    """Return committed records as they arrive: key, value, topic, partition, offset, timestamp (event time).
+
+    Records that retention removed before they were read stop the query with an error: nothing is lost silently.
+    """
+    options = {"startingOffsets": start, "maxOffsetsPerTrigger": max_offsets, "failOnDataLoss": "true"}
+    reader = spark.readStream.format("kafka").options(**_common(bootstrap, topics)).options(**options)
+    return reader.load()
+
+
+def batch(spark: SparkSession, bootstrap: str, topics: Sequence[str]) -> DataFrame:
+    """Return all committed records that the topics hold now, in the shape of `stream`."""
+    return spark.read.format("kafka").options(**_common(bootstrap, topics)).load()
+
+
+def _common(bootstrap: str, topics: Sequence[str]) -> dict[str, str]:
+    return {
+        "kafka.bootstrap.servers": bootstrap,
+        "subscribe": ",".join(topics),
+        "kafka.isolation.level": "read_committed",
+        "includeHeaders": "false",
+    }
+
+
+def wait_for_topics(
+    bootstrap: str,
+    topics: Sequence[str],
+    stopped: Callable[[], bool] = lambda: False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return once every topic exists, or as soon as `stopped()`; says once what it waits for, again every 30 s."""
+    waited = 0
+    while not stopped():
+        missing = [topic for topic in topics if topic not in _existing(bootstrap)]
+        if not missing:
+            return
+        if waited % 30 == 0:
+            log.warning("waiting for topics at %s: %s", bootstrap, ", ".join(missing))
+        sleep(1)
+        waited += 1
+
+
+def _existing(bootstrap: str) -> set[str]:
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {bootstrap} does not answer ({type(error).__name__}): start it with `millrace up`") from None
+    try:
+        return set(admin.list_topics())
+    finally:
+        admin.close()

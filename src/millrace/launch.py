@@ -1,0 +1,135 @@
+"""What spark-submit needs on a bare machine: a Java, a Spark home with the Kafka connector, and the start-up cache."""
+
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import pyspark
+
+from millrace.errors import ConfigError
+from millrace.stack import java
+from millrace.stack.fetch import cache, fetch, only_one
+
+PACKAGE = Path(str(files("millrace")))
+CHECKOUT = PACKAGE.parent.parent
+SILENT = "-Xlog:aot*=off -Xlog:aot+codecache*=off -Xlog:cds*=off"
+
+
+def folder(name: str, packaged: str) -> Path:
+    """Return the folder `name` of a checkout, or its copy inside the installed package."""
+    checkout = CHECKOUT / name
+    return checkout if checkout.is_dir() else PACKAGE / packaged
+
+
+def jobs() -> dict[str, Path]:
+    """Return the jobs that `millrace run` knows, by name."""
+    return {path.stem: path for path in sorted(folder("jobs", "_jobs").glob("*.py"))}
+
+
+def conf(name: str) -> Path:
+    """Return the path of a file of spark-conf."""
+    return folder("spark-conf", "_conf") / name
+
+
+def spark_home() -> Path:
+    """Return a SPARK_HOME of links: pyspark's own files, and beside its jars those of the Kafka connector."""
+    source = Path(pyspark.__file__).parent
+    jars = [*sorted((source / "jars").glob("*.jar")), *fetch("spark-kafka")]
+    home = cache() / "spark" / hashlib.sha256("\n".join(map(str, jars)).encode()).hexdigest()[:16]
+    if not (home / "jars").exists():
+        with only_one("spark-home"):
+            _link(home, source, jars)
+    return home
+
+
+def _link(home: Path, source: Path, jars: Sequence[Path]) -> None:
+    if (home / "jars").exists():  # another process was faster
+        return
+    staged = home / "jars.part"
+    staged.mkdir(parents=True, exist_ok=True)
+    for name in ("bin", "sbin", "python"):
+        (home / name).unlink(missing_ok=True)
+        (home / name).symlink_to(source / name)
+    for jar in jars:
+        (staged / jar.name).unlink(missing_ok=True)
+        (staged / jar.name).symlink_to(jar)
+    staged.rename(home / "jars")
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that make plain `spark-submit` work in a shell without Java."""
+    bin_folder = Path(sys.executable).parent
+    return {
+        "JAVA_HOME": str(java.home()),
+        "SPARK_HOME": str(spark_home()),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_SUBMIT_OPTS": f"-Dlog4j2.configurationFile={conf('log4j2.properties')} {_startup_cache_option()}".strip(),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PATH": f"{bin_folder}:{os.environ.get('PATH', '')}",
+    }
+
+
+def exports() -> str:
+    """Return `environment()` as shell lines for `eval "$(millrace env)"`."""
+    return "\n".join(f"export {key}={shlex.quote(value)}" for key, value in environment().items())
+
+
+def command(job: str, arguments: Sequence[str], cores: str = "*", memory: str = "2g") -> list[str]:
+    """Return the spark-submit command line of a job; raises ConfigError that lists the jobs."""
+    path = jobs().get(job)
+    if path is None:
+        raise ConfigError(f"no job {job!r}: there are {', '.join(jobs())}")
+    return [*_submit(cores), "--driver-memory", memory, str(path), *arguments]
+
+
+def startup_cache() -> Path:
+    """Return where the JDK's ahead-of-time cache for this Spark home lies; it may not exist yet."""
+    return spark_home() / "startup.aot"
+
+
+def _startup_cache_option() -> str:
+    path = startup_cache()
+    return f"-XX:AOTCache={path} {SILENT}" if path.exists() else ""
+
+
+def build_startup_cache_in_background(bootstrap: str, topic: str) -> None:
+    """Build the start-up cache once, at low priority, in a process of its own; returns at once."""
+    if startup_cache().exists():
+        return
+    with (cache() / "startup-cache.log").open("w") as out:
+        subprocess.Popen(
+            ["nice", "-n", "19", sys.executable, "-m", "millrace.launch", bootstrap, topic],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+
+
+def build_startup_cache(bootstrap: str, topic: str) -> Path:
+    """Run one micro-batch from `topic` under the JDK's recorder (about a minute) and return the cache's path."""
+    path = startup_cache()
+    with only_one("startup-cache"):
+        if not path.exists():
+            fresh = path.with_suffix(".part")
+            script = path.with_suffix(".py")  # not warm.py itself: its folder holds packages named like libraries
+            script.write_text("import sys\nfrom millrace.warm import main\nmain(*sys.argv[1:])\n")
+            options = f"-Dlog4j2.configurationFile={conf('log4j2.properties')} -XX:AOTCacheOutput={fresh} {SILENT}"
+            subprocess.run(
+                [*_submit("2"), str(script), bootstrap, topic],
+                env={**os.environ, **environment(), "SPARK_SUBMIT_OPTS": options}, check=True,
+            )  # fmt: skip
+            fresh.rename(path)
+    return path
+
+
+def _submit(cores: str) -> list[str]:
+    submit = str(spark_home() / "bin" / "spark-submit")
+    return [submit, "--properties-file", str(conf("local.conf")), "--master", f"local[{cores}]"]
+
+
+if __name__ == "__main__":
+    build_startup_cache(*sys.argv[1:])

@@ -1,0 +1,49 @@
+"""Logs on stderr: one event, one line, whatever the event holds."""
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def escape(text: str) -> str:
+    """Return `text` with control characters spelled out, so that it can neither break a line nor move the cursor."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class TextFormatter(logging.Formatter):
+    """`12:34:56 INFO batch: batch_id=3 ...`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        return escape(f"{moment} {record.levelname} {record.getMessage()}{_spelled(record)}")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat()
+        event = {"time": moment, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        return json.dumps(event | getattr(record, "fields", {}), default=str)
+
+
+def _spelled(record: logging.LogRecord) -> str:
+    shown = ("batch_id", "input_rows", "processed_rows_per_second", "batch_seconds", "state_rows", "kafka_lag", "bad_records")
+    fields = {key: value for key, value in getattr(record, "fields", {}).items() if key in shown}
+    return " " + " ".join(f"{key}={round(v, 1) if isinstance(v, float) else v}" for key, v in fields.items()) if fields else ""
+
+
+def configure(style: str = "text", level: int = logging.INFO) -> None:
+    """Send millrace's logs to stderr as `text` or `json`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    logger = logging.getLogger("millrace")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False

@@ -1,0 +1,126 @@
+"""The options that every job shares, in one place."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import make_url
+
+from millrace import config
+from millrace.config import Settings
+from millrace.errors import ConfigError
+from millrace.kafka.topics import SOURCES
+from millrace.names import topic_name
+
+SINKS = ("sqlite", "postgres", "mysql", "kafka", "console")
+SQL_SINKS = ("sqlite", "postgres", "mysql")
+# What differs between two runs that may share a checkpoint: everything else shapes the state or where it goes.
+_STATELESS = {"trigger", "once", "start", "dry_run", "checkpoint", "max_offsets", "metrics_port", "log_format", "name"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parsed options of one run of a job; `args` holds the job's own beside the shared ones."""
+
+    job: str
+    settings: Settings
+    args: argparse.Namespace
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics to read: --topic, else the topic of --source."""
+        return self.args.topic or [SOURCES[self.args.source].name]
+
+    @property
+    def bootstrap(self) -> str:
+        """The Kafka brokers."""
+        return self.settings.kafka_bootstrap
+
+    @property
+    def emit(self) -> str:
+        """`update` or `final`; by default final where Kafka alone is the sink, for its readers cannot take a row back."""
+        return self.args.emit or ("final" if set(self.args.sink) == {"kafka"} else "update")
+
+    @property
+    def name(self) -> str:
+        """The name of run files and logs: --name, else the job's."""
+        return str(self.args.name or self.job)
+
+    @property
+    def checkpoint(self) -> str:
+        """Where the stream remembers its place: --checkpoint, else a folder of its own for each way to run the job."""
+        if self.args.checkpoint:
+            return str(self.args.checkpoint)
+        folder = f"{self.job}-{self.args.source}-{self._fingerprint()}"
+        return str((self.settings.home / "checkpoints" / folder).resolve())
+
+    def _fingerprint(self) -> str:
+        shaping = {key: value for key, value in vars(self.args).items() if key not in _STATELESS}
+        targets = [make_url(self.settings.sql_url(sink)).set(password=None) for sink in self.args.sink if sink in SQL_SINKS]
+        text = json.dumps([shaping, self.topics, self.emit, sorted(map(str, targets))], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def parse(
+    job: str,
+    doc: str | None,
+    argv: Sequence[str] | None = None,
+    sinks: Sequence[str] = ("sqlite",),
+    add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
+) -> Options:
+    """Parse a job's command line; `add` adds the job's own options. Raises ConfigError; --help and misuse exit."""
+    parser = argparse.ArgumentParser(job, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add(parser)
+    _add_shared(parser, sinks)
+    args = parser.parse_args(argv)
+    args.sink = list(dict.fromkeys(args.sink or sinks))
+    settings = config.load(home=args.home, kafka_bootstrap=args.bootstrap)
+    del args.home, args.bootstrap
+    for sink in set(args.sink) & set(SQL_SINKS):
+        settings.sql_url(sink)
+    return Options(job, settings, args)
+
+
+def _add_shared(parser: argparse.ArgumentParser, sinks: Sequence[str]) -> None:
+    shared = parser.add_argument_group("shared by all jobs")
+    add = shared.add_argument
+    add("--source", choices=sorted(SOURCES), default="bluesky", help="whose topic to read (default %(default)s)")
+    add("--topic", action="append", type=_topic, metavar="NAME", help="read this topic instead; repeatable")
+    add("--bootstrap", metavar="HOST:PORT", help="Kafka brokers (default MILLRACE_KAFKA_BOOTSTRAP)")
+    add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help="where a first run begins")
+    trigger = shared.add_mutually_exclusive_group()
+    trigger.add_argument("--trigger", type=duration, default="1 seconds", metavar="5s", help="a micro-batch this often; 0s: at once")
+    trigger.add_argument("--once", action="store_true", help="process what is there, then end")
+    add("--emit", choices=("update", "final"), help="rows as they change, or once when their window has closed")
+    add("--sink", action="append", choices=SINKS, help=f"where rows go; repeatable (default {' '.join(sinks)})")
+    add("--checkpoint", metavar="PATH", help="where the stream remembers its place (default <home>/checkpoints/...)")
+    add("--deduplicate", action="store_true", help="drop repeated event ids (for topics that others write)")
+    add("--max-offsets", type=int, default=500_000, metavar="N", help="records a micro-batch at most (default %(default)s)")
+    add("--dry-run", action="store_true", help="show settings, topics and plan, then end")
+    add("--name", metavar="NAME", help="name of run files and logs (default: the job's)")
+    add("--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port")
+    add("--log-format", choices=("text", "json"), default="text", help="how progress is logged")
+    add("--home", type=Path, metavar="PATH", help="where state lives (default MILLRACE_HOME or .millrace)")
+
+
+def _topic(name: str) -> str:
+    try:
+        return topic_name(name)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def duration(text: str) -> str:
+    """Return a duration such as 5m, 90s or "10 minutes" as Spark reads it; for argparse."""
+    try:
+        seconds = pd.Timedelta(text).total_seconds()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 5s, 1m or '10 minutes'") from None
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is negative")
+    return f"{seconds:g} seconds" if seconds % 60 or not seconds else f"{seconds / 60:g} minutes"

@@ -1,0 +1,127 @@
+"""What a running job tells: a file that testers and the live view read, one log line a batch, Prometheus metrics."""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import Gauge, start_http_server
+from pyspark.sql.streaming.listener import (
+    QueryIdleEvent,
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+)
+
+from millrace.kafka.parse import OBSERVED
+
+log = logging.getLogger("millrace.progress")
+
+_GAUGES = {
+    "input_rows_per_second": "Records read a second",
+    "processed_rows_per_second": "Records processed a second",
+    "batch_seconds": "Time that the last micro-batch took",
+    "state_rows": "Rows of state",
+    "watermark_lag_seconds": "Now minus the watermark",
+    "kafka_lag": "Records in Kafka not yet read",
+    "late_rows": "Rows dropped behind the watermark since the start, at least",
+    "bad_records": "Bad records skipped since the start",
+    "sink_rows": "Rows written since the start",
+}
+_METRICS = {key: Gauge(f"millrace_{key}", text, ["job"]) for key, text in _GAUGES.items()}
+
+
+class Progress(StreamingQueryListener):  # type: ignore[misc]
+    """Turns each micro-batch's progress into `run/<name>.json`, a log line and metrics."""
+
+    def __init__(self, name: str, home: Path, on_batch: Callable[[], None] = lambda: None) -> None:
+        self.name = name
+        self.path = home / "run" / f"{name}.json"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.on_batch = on_batch
+        self.bad = self.late = self.sink_rows = self.records = 0
+        self.terminated = threading.Event()
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802
+        """Say that the query runs."""
+        self.terminated.clear()
+        self._write({"state": "started"})
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802
+        """Record what the batch did."""
+        progress = json.loads(event.progress.json)
+        self._add(progress)
+        state = self._describe(progress)
+        self._write(state)
+        for key in _METRICS.keys() & state.keys():
+            _METRICS[key].labels(self.name).set(state[key] or 0)
+        if progress["numInputRows"]:
+            log.info("batch", extra={"fields": state})
+            self.on_batch()
+
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802
+        """Show that the query lives although nothing arrives."""
+        if self.path.exists():
+            os.utime(self.path)
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802
+        """Note the end, so that nobody takes the listener away before Spark has told it everything."""
+        self.terminated.set()
+
+    def _add(self, progress: dict[str, Any]) -> None:
+        self.records += progress["numInputRows"]
+        self.bad += (progress.get("observedMetrics") or {}).get(OBSERVED, {}).get("bad") or 0
+        self.late += sum(operator.get("numRowsDroppedByWatermark", 0) for operator in progress["stateOperators"])
+
+    def _describe(self, progress: dict[str, Any]) -> dict[str, Any]:
+        source = progress["sources"][0] if progress["sources"] else {}
+        watermark = progress.get("eventTime", {}).get("watermark")
+        return {
+            "state": "running",
+            "batch_id": progress["batchId"],
+            "timestamp": progress["timestamp"],
+            "watermark": watermark,
+            "watermark_lag_seconds": _age(watermark),
+            "end_offsets": source.get("endOffset"),
+            "kafka_lag": lag(source),
+            "input_rows": progress["numInputRows"],
+            "records": self.records,
+            "input_rows_per_second": progress.get("inputRowsPerSecond"),
+            "processed_rows_per_second": progress.get("processedRowsPerSecond"),
+            "batch_seconds": progress["durationMs"].get("triggerExecution", 0) / 1000,
+            "phases_ms": progress["durationMs"],
+            "state_rows": sum(operator["numRowsTotal"] for operator in progress["stateOperators"]),
+            "late_rows": self.late,
+            "bad_records": self.bad,
+            "sink_rows": self.sink_rows,
+        }
+
+    def _write(self, state: dict[str, Any]) -> None:
+        fresh = self.path.with_suffix(".part")
+        fresh.write_text(json.dumps({"job": self.name, "pid": os.getpid(), **state}, indent=1))
+        fresh.replace(self.path)
+
+
+def lag(source: dict[str, Any]) -> int | None:
+    """Return how many records lie between a Kafka source's end offsets and the topics' ends; None before the first read."""
+    latest, done = source.get("latestOffset"), source.get("endOffset")
+    if not isinstance(latest, dict) or not isinstance(done, dict):
+        return None
+    return sum(end - done.get(topic, {}).get(p, 0) for topic, ends in latest.items() for p, end in ends.items())
+
+
+def _age(watermark: str | None) -> float | None:
+    if not watermark or watermark.startswith("1970"):
+        return None
+    return round(time.time() - datetime.fromisoformat(watermark).timestamp(), 1)
+
+
+def serve_metrics(port: int) -> None:
+    """Serve the metrics at http://127.0.0.1:PORT/metrics."""
+    start_http_server(port, addr="127.0.0.1")

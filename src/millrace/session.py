@@ -1,0 +1,127 @@
+"""The Spark session, and `start`: how every streaming query of millrace runs, survives and stops."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from millrace import launch, progress
+from millrace.errors import MillraceError
+from millrace.lock import beat, exclusive
+from millrace.options import Options
+from millrace.retained import keep_whole_windows
+from millrace.signals import Stop
+from millrace.sinks.together import Writer
+
+log = logging.getLogger(__name__)
+PATIENCE = 600.0  # seconds that a stream goes on trying while a server is away
+_PASSING = ("Unavailable", "TimeoutException", "DisconnectException", "NotLeaderOrFollower", "UnknownTopicOrPartition",
+            "CoordinatorNotAvailable", "NetworkException", "Failed to construct kafka consumer")  # fmt: skip
+
+
+def create(options: Options) -> SparkSession:
+    """Return the session of this application; what spark-submit was told wins over the defaults here."""
+    spark = SparkSession.builder.appName(f"millrace {options.name}").getOrCreate()
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    if spark.conf.get("spark.sql.shuffle.partitions") == "200":  # Spark's default: 2-4 times slower on few cores
+        spark.conf.set("spark.sql.shuffle.partitions", str(spark.sparkContext.defaultParallelism))
+    if spark.sparkContext.uiWebUrl:
+        log.info("Spark UI at %s", spark.sparkContext.uiWebUrl)
+    return spark
+
+
+def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop | None = None) -> None:
+    """Write `rows` micro-batch by micro-batch until the end (--once), SIGTERM or Ctrl-C; the batch at hand is finished.
+
+    The checkpoint is locked; a server that is away is waited for, 10 minutes without a batch at most. Raises
+    MillraceError when the stream cannot go on.
+    """
+    if options.args.dry_run:
+        show(options, rows)
+        return
+    stop = stop or Stop()
+    with ExitStack() as stack:
+        lock = stack.enter_context(exclusive(options.checkpoint))
+        stack.enter_context(stop.on_signals(rows.sparkSession))
+        listener = progress.Progress(options.name, options.settings.home, _once(options))
+        rows.sparkSession.streams.addListener(listener)
+        stack.callback(rows.sparkSession.streams.removeListener, listener)
+        stack.callback(listener.terminated.wait, 10)
+        if options.args.metrics_port:
+            progress.serve_metrics(options.args.metrics_port)
+        writer = keep_whole_windows(writer, options)
+        _supervise(lambda: _start_query(options, rows, stop.guard(writer)), stop, lock, listener)
+
+
+def _start_query(options: Options, rows: DataFrame, writer: Writer) -> StreamingQuery:
+    mode = "append" if options.emit == "final" or not rows.isStreaming else "update"
+    stream = rows.writeStream.queryName(options.name).outputMode(mode).foreachBatch(writer)
+    stream = stream.option("checkpointLocation", options.checkpoint)
+    once = options.args.once
+    return stream.trigger(availableNow=True).start() if once else stream.trigger(processingTime=options.args.trigger).start()
+
+
+def _supervise(begin: Callable[[], StreamingQuery], stop: Stop, lock: Path | None, listener: progress.Progress) -> None:
+    pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, -1
+    while True:
+        try:
+            _wait(begin(), stop, lock)
+            return
+        except StreamingQueryException as error:
+            if stop.requested:
+                return
+            if listener.records != records:  # it worked since the last failure
+                pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, listener.records
+            if not _passing(error) or time.monotonic() > gave_up_at:
+                raise MillraceError(f"the stream stopped: {reason(error)}") from None
+            log.warning("%s; trying again in %.0f s", reason(error), pause)
+            stop.wait(pause)
+            pause = min(pause * 2, 30.0)
+        if stop.requested:
+            return
+
+
+def _wait(query: StreamingQuery, stop: Stop, lock: Path | None) -> None:
+    while not query.awaitTermination(1):
+        if lock:
+            beat(lock)
+        if stop.requested:
+            stop.finish(query)
+            return
+
+
+def _passing(error: StreamingQueryException) -> bool:
+    return any(word in str(error) for word in _PASSING)
+
+
+def reason(error: Exception) -> str:
+    """Return the one line of a Spark error that names the cause."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    causes = [line for line in lines if line.startswith(("millrace.errors.", "Caused by:", "pyspark.errors", "org.apache.kafka"))]
+    return (causes[-1] if causes else next(filter(None, lines), repr(error))).removeprefix("millrace.errors.")
+
+
+def show(options: Options, rows: DataFrame) -> None:
+    """Print what a run would do: settings (secrets masked), topics, checkpoint and plan."""
+    print(options.settings)  # noqa: T201
+    print(f"topics: {', '.join(options.topics)}; emit: {options.emit}; sinks: {', '.join(options.args.sink)}")  # noqa: T201
+    print(f"checkpoint: {options.checkpoint}")  # noqa: T201
+    rows.explain()
+
+
+def _once(options: Options) -> Callable[[], None]:
+    """Return what to do after each batch: after the first, build the start-up cache where it is missing."""
+    done = threading.Event()
+
+    def on_batch() -> None:
+        if not done.is_set():
+            done.set()
+            launch.build_startup_cache_in_background(options.bootstrap, options.topics[0])
+
+    return on_batch

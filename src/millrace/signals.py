@@ -1,0 +1,89 @@
+"""SIGTERM and Ctrl-C: finish the micro-batch at hand, commit it, stop."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pyspark.java_gateway import ensure_callback_server_started
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from millrace.errors import MillraceError
+from millrace.sinks.together import Writer
+
+GRACE = 20.0  # seconds for the batch at hand; beyond them it is interrupted, and replayed at the next start
+
+
+class Stop:
+    """A request to stop, and how a query honours it: no write is ever cut in the middle."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+        self._between = threading.Event()  # no batch is being written
+        self._between.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self._requested.is_set()
+
+    def request(self, *_: Any) -> None:
+        """Ask for the end; also as a signal handler."""
+        self._requested.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, but not beyond a request; returns whether there is one."""
+        return self._requested.wait(seconds)
+
+    def guard(self, writer: Writer) -> Writer:
+        """Return a writer that refuses to begin a batch after the request."""
+
+        def write(batch: DataFrame, batch_id: int) -> None:
+            self._between.clear()
+            try:
+                if self.requested:
+                    raise MillraceError("asked to stop before this batch")
+                writer(batch, batch_id)
+            finally:
+                self._between.set()
+
+        return write
+
+    def finish(self, query: StreamingQuery) -> None:
+        """Let the batch at hand be written and committed, then stop the query."""
+        self._between.wait(GRACE)
+        deadline = threading.Event()
+        while query.isActive and query.status["isTriggerActive"] and not deadline.wait(0.1):
+            if query.exception():
+                return
+        query.stop()
+
+    @contextmanager
+    def on_signals(self, spark: SparkSession) -> Iterator[None]:
+        """Route SIGTERM and SIGINT here, also those that reach the JVM (spark-submit is the JVM)."""
+        before = {number: signal.signal(number, self.request) for number in (signal.SIGTERM, signal.SIGINT)}
+        gateway = spark.sparkContext._gateway
+        ensure_callback_server_started(gateway)
+        handler = _JvmHandler(self)
+        for name in ("TERM", "INT"):
+            gateway.jvm.sun.misc.Signal.handle(gateway.jvm.sun.misc.Signal(name), handler)
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
+class _JvmHandler:
+    """A sun.misc.SignalHandler that calls back into Python."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def handle(self, _: Any) -> None:
+        self._stop.request()
+
+    class Java:
+        implements = ("sun.misc.SignalHandler",)

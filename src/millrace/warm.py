@@ -1,0 +1,32 @@
+"""A short stream that loads what every job loads, run under the JDK's recorder by `launch.build_startup_cache`."""
+
+import tempfile
+import time
+
+from pyspark.sql import DataFrame, SparkSession
+
+from millrace.kafka import parse, read
+from millrace.queries.hashtags import count_uses, fold
+
+PATIENCE = 60  # seconds
+
+
+def main(bootstrap: str, topic: str) -> None:
+    """Run one micro-batch of the hashtag job on a topic that holds posts, written nowhere."""
+    spark = SparkSession.builder.appName("millrace start-up cache").getOrCreate()
+    spark.conf.set("spark.sql.shuffle.partitions", "2")
+    records = read.stream(spark, bootstrap, [topic], max_offsets=1000)
+    counts = count_uses(parse.folded(records, fold()))
+    with tempfile.TemporaryDirectory() as checkpoint:
+        stream = counts.writeStream.outputMode("update").option("checkpointLocation", checkpoint)
+        query = stream.foreachBatch(_collect).start()
+        deadline = time.monotonic() + PATIENCE
+        while query.isActive and not query.recentProgress and time.monotonic() < deadline:
+            query.awaitTermination(1)
+        query.stop()
+    spark.stop()
+
+
+def _collect(batch: DataFrame, batch_id: int) -> None:
+    batch.toArrow()
+

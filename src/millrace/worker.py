@@ -1,0 +1,9 @@
+"""Spark's Python worker daemon, with what parsers need already imported: each worker forks from it ready to go."""
+
+import pyarrow  # noqa: F401
+from pyspark.daemon import manager
+
+import millrace.queries.hashtags  # noqa: F401
+
+if __name__ == "__main__":
+    manager()

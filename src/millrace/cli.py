@@ -63,19 +63,52 @@ def status(home: Home = None) -> None:
     Console().print(stack.table(config.load(home=home)))
 
 
+@ingest_app.command("bluesky")
+def ingest_bluesky(
+    *,
+    url: Annotated[str | None, typer.Option(help="Jetstream hosts, by commas; v2 by its whole path")] = None,
+    collections: Annotated[list[str] | None, typer.Option(help="What the server sends; default posts")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many events")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
+    from_cursor: Annotated[int | None, typer.Option(help="Begin here: sequence number or microseconds")] = None,
+    keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the frame itself as `raw`")] = False,
+    printing: Annotated[bool, typer.Option("--print", help="Posts as JSON lines, without Kafka")] = False,
+    watchdog: Annotated[float, typer.Option(min=1, help="Seconds of silence until it connects anew")] = 60.0,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
+    home: Home = None,
+) -> None:
+    """Carry the posts of Bluesky into the topic bluesky-raw-posts until Ctrl-C.
+
+    Example: millrace ingest bluesky --limit 1000
+    """
+    from millrace.ingest import command
+    from millrace.ingest.run import Options
+
+    command.bluesky(
+        config.load(home=home, bluesky_url=url, kafka_bootstrap=bootstrap),
+        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        collections=collections,
+        from_cursor=from_cursor,
+        keep_raw=keep_raw,
+        printing=printing,
+    )
+
+
 @simulate_app.command("bluesky")
 def simulate_bluesky(
+    *,
     port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")] = 6008,
     rate: Annotated[float, typer.Option(help="Events per second of event time")] = 50.0,
     seed: Annotated[int, typer.Option(help="Same options, same seed and start: same frames")] = 1,
     count: Annotated[int | None, typer.Option(help="Events in all; default endless")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Write the right answer there, as JSON lines")] = None,
-    start: Annotated[str | None, typer.Option(help="Time of the first event, ISO 8601; default about now")] = None,
-    speed: Annotated[float, typer.Option(help="Event seconds per second; 0: as fast as the client reads")] = 1.0,
+    truth: Annotated[Path | None, typer.Option(help="Write the right answer here, JSON lines")] = None,
+    start: Annotated[str | None, typer.Option(help="Time of the first event, ISO 8601; else about now")] = None,
+    speed: Annotated[float, typer.Option(help="Event seconds per second; 0: at once")] = 1.0,
     tagged: Annotated[float, typer.Option(help="Fraction of posts with hashtags")] = 0.3,
     duplicates: Annotated[float, typer.Option(help="Fraction of frames sent once or twice more")] = 0.0,
-    shuffle: Annotated[float, typer.Option(help="Seconds by which event time may step back")] = 0.03,
-    late: Annotated[float, typer.Option(help="Fraction of posts 30 to 60 minutes older than the start")] = 0.0,
+    shuffle: Annotated[float, typer.Option(help="Seconds by which event times step back")] = 0.03,
+    late: Annotated[float, typer.Option(help="Fraction of posts 30 to 60 minutes before the start")] = 0.0,
     malformed: Annotated[float, typer.Option(help="Fraction of frames that are broken")] = 0.0,
     future_dated: Annotated[float, typer.Option(help="Fraction of posts that claim 2036 or 1970")] = 0.0,
     drop_every: Annotated[int | None, typer.Option(help="Close a connection after N frames on it")] = None,

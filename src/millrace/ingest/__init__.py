@@ -1,1 +1,1 @@
-"""Outside world to Kafka: one file a feed, one loop for all."""
+"""The outside world -> Kafka: one file a provider, one loop for all of them."""

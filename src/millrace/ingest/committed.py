@@ -1,0 +1,84 @@
+"""What is already committed in Kafka: a feed's cursor and the ids of its last events."""
+
+import time
+from collections.abc import Iterator
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from millrace.errors import Unavailable
+from millrace.ingest.events import Cursor
+from millrace.ingest.values import read_cursor
+from millrace.kafka.topics import CURSORS
+
+TAIL = 1000  # records of the cursors' topic that are looked at first
+DEADLINE = 90.0  # seconds; longer than any transaction may stay open
+
+
+def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | None:
+    """Return the committed cursor of `feed`, None where there is none.
+
+    `settled` waits for other feeds' open transactions, which hide what was committed after they began.
+    """
+    place = TopicPartition(CURSORS.name, 0)
+    with _consumer(bootstrap, [place]) as consumer:
+        first = consumer.beginning_offsets([place])[place]
+        end = _end(bootstrap, place) if settled else consumer.end_offsets([place])[place]
+        reach = TAIL
+        while True:  # the topic is compacted late: the last cursor is near the end, so look from there
+            start = max(first, end - reach)
+            found = [
+                record.value for record in _read(consumer, place, start, end) if record.key == feed.encode()
+            ]
+            if found or start == first:
+                return read_cursor(found[-1]) if found else None
+            reach *= 8
+
+
+def recent_ids(bootstrap: str, topic: str, limit: int) -> list[str]:
+    """Return the header `event_id` of about the last `limit` committed records of `topic`, oldest first."""
+    with _consumer(bootstrap) as consumer:
+        places = [
+            TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        consumer.assign(places)
+        firsts, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+        share = limit // max(1, len(places))
+        found = [
+            (record.timestamp, value.decode())
+            for place in places
+            for record in _read(consumer, place, max(firsts[place], ends[place] - share), ends[place])
+            for name, value in record.headers
+            if name == "event_id"
+        ]
+    return [event_id for _, event_id in sorted(found)]
+
+
+def _consumer(bootstrap: str, places: list[TopicPartition] | None = None) -> KafkaConsumer:
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        metrics_enabled=False,
+    )
+    consumer.assign(places or [])
+    return consumer
+
+
+def _end(bootstrap: str, place: TopicPartition) -> int:
+    """The end of the log with open transactions."""
+    with KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+        return int(consumer.end_offsets([place])[place])
+
+
+def _read(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int) -> Iterator[ConsumerRecord]:
+    """Yield the committed records between two offsets."""
+    consumer.assign([place])
+    consumer.seek(place, start)
+    deadline = time.monotonic() + DEADLINE
+    while consumer.position(place) < end:
+        if time.monotonic() > deadline:
+            raise Unavailable(f"Kafka: {place.topic} has had an open transaction for {DEADLINE:g} s")
+        for record in consumer.poll(timeout_ms=500).get(place, ()):
+            if record.offset < end:
+                yield record

@@ -1,0 +1,23 @@
+"""Hashtags as people write them in a text, for providers and posts without markup of their own."""
+
+import re
+import unicodedata
+from itertools import takewhile
+
+_HASH = re.compile(r"(?<!\w)[#＃](?=(\S+))")
+
+
+def written(text: str) -> list[str]:
+    """Return the hashtags of `text` as written, without `#`.
+
+    One begins with `#` (or the full-width one) at the start or after what is no word character, and goes on
+    with letters, digits, marks and underscores, at least one of them no digit.
+    """
+    if "#" not in text and "＃" not in text:
+        return []
+    words = ["".join(takewhile(_in_hashtag, found[1])) for found in _HASH.finditer(text)]
+    return [word for word in words if not word.isdigit()]
+
+
+def _in_hashtag(character: str) -> bool:
+    return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")

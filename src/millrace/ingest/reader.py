@@ -1,0 +1,118 @@
+"""The thread that follows a feed: hosts in turn, backoff, silence, back-pressure. It knows no provider."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+
+from millrace.errors import Unavailable
+from millrace.ingest.backoff import Backoff
+from millrace.ingest.buffer import Buffer
+from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item
+from millrace.ingest.frames import address
+from millrace.ingest.resumption import Resumption, start
+
+PATIENCE = 0.5  # seconds between looks at `stop` while the buffer is full
+
+
+class Reader(threading.Thread):
+    """Follow `feed` from `cursor` into `buffer` until `stop` is set; `say` takes a line per lost connection.
+
+    `watchdog` is in seconds of silence, after which the connection is given up; `clock` is the wall clock,
+    `timer` is monotonic. A full buffer holds a feed back that can replay; of any other, items are dropped and
+    the gap recorded.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        buffer: Buffer,
+        cursor: Cursor | None,
+        *,
+        stop: threading.Event,
+        say: Callable[[str], None],
+        watchdog: float = 60.0,
+        clock: Clock = time.time,
+        timer: Clock = time.monotonic,
+        backoff: Backoff | None = None,
+    ) -> None:
+        super().__init__(name=f"reader-{feed.name}", daemon=True)
+        self.feed, self.buffer, self.cursor = feed, buffer, replace(cursor, ids=[]) if cursor else None
+        self.connected = threading.Event()
+        self.connections = 0
+        self._stop_asked, self._say, self._watchdog = stop, say, watchdog
+        self._clock, self._timer, self._backoff = clock, timer, backoff or Backoff(timer)
+        self._delivered = False
+        self._last: int | None = None  # the position that a bad frame without a place gets
+        self._full_since: int | None = None
+
+    def run(self) -> None:
+        """Connect again and again; a host that delivered is asked again before the next one."""
+        hosts = self.feed.hosts
+        turn = hosts.index(self.cursor.host) if self.cursor and self.cursor.host in hosts else 0
+        while not self._stop_asked.is_set():
+            failure = self._attempt(hosts[turn % len(hosts)])
+            turn += not self._delivered
+            if not self._stop_asked.is_set():
+                delay = self._backoff.delay()
+                self._say(f"{failure}; next attempt in {delay:.1f} s at {address(hosts[turn % len(hosts)])}")
+                self._stop_asked.wait(delay)
+
+    def _attempt(self, host: str) -> str:
+        self._delivered = False
+        try:
+            self.follow(host)
+        except Unavailable as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001  the supervisor: a defect must not end a stream silently
+            return f"{address(host)}: {type(error).__name__}: {error}"
+        return f"{address(host)}: the stream ended"
+
+    def follow(self, host: str) -> None:
+        """Read one connection; raises Unavailable when it is lost or silent for too long."""
+        resumption = Resumption(self.feed, replace(self.cursor), self._clock) if self.cursor else None
+        with closing(self.feed.connect(host, start(self.feed, self.cursor, host))) as items:
+            next(items, None)
+            self._greet(host)
+            heard = self._timer()
+            for item in items:
+                if self._stop_asked.is_set():
+                    return
+                if item is not None:
+                    for part in resumption.items(host, item) if resumption else (item,):
+                        self._accept(host, part)
+                    heard = self._timer()
+                elif self._timer() - heard > self._watchdog:
+                    raise Unavailable(f"{address(host)}: silent for {self._watchdog:g} s")
+
+    def _greet(self, host: str) -> None:
+        self._last = self.cursor.position if self.cursor else None
+        self._backoff.connected()
+        self._put(Connected(host))
+        self.connections += 1
+        self.connected.set()
+
+    def _accept(self, host: str, item: Item) -> None:
+        if isinstance(item, DeadLetter):
+            item.position = self._last if item.position is None else item.position
+        elif not isinstance(item, Gap):
+            self.cursor = self.cursor or Cursor(host, 0, 0)
+            self.cursor.advance(host, item, int(self._clock() * SECOND))
+            self._last = item.position
+        self._delivered = True
+        self._put(item)
+
+    def _put(self, entry: Entry) -> None:
+        if self._full_since is not None and self.buffer.put(self._overrun(self._full_since)):
+            self._full_since = None
+        if not self.feed.replayable:
+            if not self.buffer.put(entry) and self._full_since is None:
+                self._full_since = int(self._clock() * SECOND)
+            return
+        while not self.buffer.put(entry, PATIENCE) and not self._stop_asked.is_set():
+            continue
+
+    def _overrun(self, since: int) -> Gap:
+        host = self.cursor.host if self.cursor else ""
+        return Gap(self.feed.name, address(host), since, int(self._clock() * SECOND), "the buffer was full")

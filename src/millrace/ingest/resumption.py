@@ -1,0 +1,65 @@
+"""Where to take a feed up again, and what the first item then shows to be missing."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+from millrace.ingest.events import AHEAD, SECOND, Clock, Cursor, DeadLetter, Event, Feed, Gap, Item, Mark
+from millrace.ingest.frames import address
+
+REWIND = 2 * SECOND  # a server's times may step back; what comes twice ends in the window of recent ids
+REWIND_ELSEWHERE = 10 * SECOND  # another host saw the same events at other times
+HELD = 1000  # bad frames that are held back
+
+
+def start(feed: Feed, cursor: Cursor | None, host: str) -> Cursor | None:
+    """Return where to resume on `host`, None for live; on another host than the cursor's, go by time."""
+    if cursor is None or not feed.replayable:
+        return None
+    same = cursor.host == host
+    if cursor.seen == 0 or (same and cursor.kind == "sequence"):
+        return replace(cursor)
+    if not same and not feed.by_time:
+        return None
+    return replace(cursor, position=cursor.seen - (REWIND if same else REWIND_ELSEWHERE))
+
+
+@dataclass
+class Resumption:
+    """The first moments of a connection that goes on from `cursor`.
+
+    A feed resumes inclusively: if the first good item is later than the cursor, what lay between is missing.
+    If not, bad frames without a place of their own that come before it were seen before the interruption.
+    """
+
+    feed: Feed
+    cursor: Cursor
+    clock: Clock = time.time
+    held: list[DeadLetter] = field(default_factory=list)
+    done: bool = False
+
+    def items(self, host: str, item: Item) -> list[Item]:
+        """Return what goes on for `item`: itself, nothing yet, or a gap and what was held before it."""
+        if self.done or isinstance(item, Gap):
+            return [item]
+        if isinstance(item, DeadLetter):
+            return self._hold(item)
+        if item.seen > self.clock() * SECOND + AHEAD:  # dated in the future: it tells nothing
+            return [item]
+        self.done = True
+        return [*self._missing(host, item), item]
+
+    def _hold(self, letter: DeadLetter) -> list[Item]:
+        if letter.position is not None or len(self.held) >= HELD:
+            return [letter]
+        self.held.append(letter)
+        return []
+
+    def _missing(self, host: str, first: Event | Mark) -> list[Item]:
+        if not self.cursor.seen or first.seen <= self.cursor.seen:
+            return []
+        reason = (
+            "the server no longer replays from the cursor"
+            if self.feed.replayable
+            else "the feed cannot replay"
+        )
+        return [Gap(self.feed.name, address(host), self.cursor.seen, first.seen, reason), *self.held]

@@ -1,0 +1,176 @@
+"""The one loop that carries every feed into Kafka: read, drop what came before, commit, tell."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from millrace.ingest.buffer import RECENT, Buffer, Window
+from millrace.ingest.counts import Counts, serve
+from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Event, Feed, Gap, Mark
+from millrace.ingest.reader import Reader
+
+INTERVAL = 0.2  # seconds between commits
+BATCH = 5_000  # entries of a commit at most
+PROGRESS = 10.0  # seconds between progress lines
+Say = Callable[[str], None]
+
+
+class Sink(Protocol):
+    """Where the loop writes to: Kafka, or standard output."""
+
+    def open(self, cursor: Cursor | None = None) -> Cursor | None: ...
+    def recent(self, limit: int) -> list[str]: ...
+    def write(self, items: Sequence[Event | DeadLetter | Gap], cursor: Cursor) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """When to end (`limit` events, `seconds`), where to begin, how to watch; None is never and default."""
+
+    limit: int | None = None
+    seconds: float | None = None
+    cursor: Cursor | None = None
+    watchdog: float = 60.0
+    metrics_port: int | None = None
+
+    def begin(self, cursor: Cursor) -> "Options":
+        """Return the same options with another beginning."""
+        return replace(self, cursor=cursor)
+
+
+class Loop:
+    """Carry `feed` into `sink` until `stop` is set or `options` say so."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        sink: Sink,
+        options: Options,
+        *,
+        stop: threading.Event,
+        say: Say,
+        clock: Clock = time.time,
+    ) -> None:
+        self._feed, self._sink, self._options = feed, sink, options
+        self._stop, self._say, self._clock = stop, say, clock
+        self.counts = Counts()
+        self._host = ""
+        self._told = self._began = time.monotonic()
+        self._told_events = 0
+
+    def run(self) -> Counts:
+        """Return the counts at the end. Raises Unavailable and Fenced as the sink does."""
+        found = self._sink.open(self._options.cursor)
+        self._cursor = replace(found, ids=list(found.ids)) if found else Cursor("", 0, 0)
+        self._window = Window([*self._sink.recent(RECENT), *self._cursor.ids])
+        self._buffer = Buffer()
+        reader = Reader(
+            self._feed, self._buffer, found, stop=self._stop, say=self._say, watchdog=self._options.watchdog
+        )
+        if self._options.metrics_port is not None:
+            serve(self._feed.name, self.counts, self._options.metrics_port)
+        try:
+            self._carry(reader)
+        finally:
+            self._stop.set()
+            self._sink.close()
+        return self.counts
+
+    def _carry(self, reader: Reader) -> None:
+        reader.start()
+        ready = False
+        while not self._is_over() and not self._stop.is_set():
+            began = time.monotonic()
+            self._write(self._buffer.take(BATCH))
+            if not ready and reader.connected.is_set():
+                self._say("ready")
+                ready = True
+            self._tell(reader)
+            if len(self._buffer) < BATCH:
+                self._stop.wait(max(0.0, INTERVAL - (time.monotonic() - began)))
+        self._flush(reader)
+
+    def _flush(self, reader: Reader) -> None:
+        self._stop.set()
+        reader.join(timeout=10)
+        while not self._is_full() and (entries := self._buffer.take(BATCH)):
+            self._write(entries)
+
+    def _is_full(self) -> bool:
+        return self._options.limit is not None and self.counts.events >= self._options.limit
+
+    def _is_over(self) -> bool:
+        seconds = self._options.seconds
+        return self._is_full() or (seconds is not None and time.monotonic() - self._began >= seconds)
+
+    def _write(self, entries: list[Entry]) -> None:
+        if not entries:
+            return
+        batch = [item for item in map(self._admit, entries) if item is not None]
+        self._sink.write(batch, self._cursor)
+        self.counts.commits += 1
+
+    def _admit(self, entry: Entry) -> Event | DeadLetter | Gap | None:
+        """Move the cursor, count, and return what is to be written."""
+        if self._is_full():
+            return None
+        if isinstance(entry, Connected):
+            self._host = entry.host
+            return None
+        if isinstance(entry, Event | Mark):
+            self._cursor.advance(self._host, entry, int(self._clock() * SECOND))
+        return self._count(entry)
+
+    def _count(self, item: Event | Mark | DeadLetter | Gap) -> Event | DeadLetter | Gap | None:
+        if isinstance(item, Mark):
+            return None
+        if isinstance(item, Event):
+            if not self._window.add(item.event_id):
+                self.counts.duplicates += 1
+                return None
+            self.counts.events += 1
+            self.counts.behind = max(0.0, self._clock() - item.event_time / SECOND)
+        elif isinstance(item, DeadLetter):
+            self.counts.dead_letters += 1
+        else:
+            self.counts.gaps += 1
+            self._say(f"gap: {item.reason} ({item.host})")
+        return item
+
+    def _tell(self, reader: Reader) -> None:
+        self.counts.buffered, self.counts.connections = len(self._buffer), reader.connections
+        now = time.monotonic()
+        if now - self._told >= PROGRESS:
+            self._say(self.counts.line((self.counts.events - self._told_events) / (now - self._told)))
+            self._told, self._told_events = now, self.counts.events
+
+
+def to_stderr(text: str) -> None:
+    """Write one line to standard error, with control characters escaped."""
+    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  the interface
+
+
+def run(feed: Feed, sink: Sink, options: Options, *, stop: threading.Event, say: Say = to_stderr) -> Counts:
+    """Carry `feed` into `sink`; SIGTERM and Ctrl-C flush what was read and end it. Returns the counts."""
+    with _signals(stop):
+        loop = Loop(feed, sink, options, stop=stop, say=say)
+        counts = loop.run()
+    say(f"done: {counts.line(0)}")
+    return counts
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    before = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

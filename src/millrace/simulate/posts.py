@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import product
 from typing import Any
 
 from millrace.simulate.content import ONE, POST, Draw, compose
@@ -14,6 +15,7 @@ KINDS = ("create",) * 36 + ("update",) * 2 + ("delete",) * 3 + ("like",) * 7 + (
 FAR_CLAIMS = ("2036-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000Z")
 
 _TID = "234567abcdefghijklmnopqrstuvwxyz"
+_PAIRS = ["".join(pair) for pair in product(_TID, repeat=2)]  # ten bits at once, for speed
 _LETTERS = str.maketrans(
     "0123456789abcdef", "abcdefghijklmnop"
 )  # hexadecimal digits to letters that base32 knows
@@ -108,7 +110,7 @@ class Events:
     def _tid(self, index: int, before: int = 0) -> str:
         """A timestamp identifier: 13 letters that sort by time, unique through its ten clock bits."""
         number = (self.scenario.nominal(index) - before) << 10 | index & 1023
-        return "".join([_TID[number >> shift & 31] for shift in range(60, -1, -5)])
+        return "".join([_PAIRS[number >> shift & 1023] for shift in range(55, -1, -10)]) + _TID[number & 31]
 
     def _fill(self, event: Event, draw: Draw, target: int) -> None:
         if event.kind in ("identity", "account"):

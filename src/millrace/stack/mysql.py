@@ -23,6 +23,8 @@ OPTIONS = [
     "--character-set-server=utf8mb4",
     "--collation-server=utf8mb4_bin",  # the others take cafe and café for one
     "--performance-schema=OFF",  # 200 MB
+    "--skip-ssl",  # on the loopback address; the ciphers of this version are deprecated
+    "--default-authentication-plugin=mysql_native_password",  # the newer one wants SSL
 ]
 FIRST_STATEMENTS = """\
 ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,9 +18,8 @@ READY_WITHIN = 180.0  # seconds; the machine may be busy with something else
 STOP_WITHIN = 45.0  # seconds until SIGKILL
 PAUSE = 0.1  # seconds between looks
 LAST_LINES = 15
+DETACH = '"$@" >&2 & echo $!'  # no child of ours: it outlives us, and leaves no zombie while we live
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}  # no tokens, and no PGDATA and the like
-
-_children: list[subprocess.Popen[bytes]] = []  # kept: servers outlive the Popen that started them
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,19 @@ def start(launch: Launch, log: Path, pid_file: Path, port: int) -> Running:
     """Start a server in a session of its own, its output appended to `log`, and write its pid file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
-        child = subprocess.Popen(
-            launch.command,
+        done = subprocess.run(
+            ["/bin/sh", "-c", DETACH, "sh", *launch.command],
             stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdout=subprocess.PIPE,
             stderr=out,
             cwd="/",
             start_new_session=True,
             env=ENVIRONMENT | launch.env,
+            check=True,
             **accounts.identity(launch.user),
         )
-    _children.append(child)
-    running = Running(child.pid, _start_ticks(child.pid) or 0, port)
+    pid = int(done.stdout)
+    running = Running(pid, _start_ticks(pid) or 0, port)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
     pid_file.write_text(json.dumps(asdict(running)) + "\n")
     return running
@@ -94,13 +95,12 @@ def wait_ready(
 
 def stop(running: Running, first: signal.Signals = signal.SIGTERM, within: float = STOP_WITHIN) -> None:
     """Stop a process by the signal `first`, and after `within` seconds it and its children by SIGKILL."""
-    if running.alive():
-        os.kill(running.pid, first)
-        if not _gone(running, within):
-            os.killpg(running.pid, signal.SIGKILL)
-            _gone(running, within)
-    for child in _children:
-        child.poll()  # leave no zombie
+    with suppress(ProcessLookupError):  # it ended by itself
+        if running.alive():
+            os.kill(running.pid, first)
+            if not _gone(running, within):
+                os.killpg(os.getpgid(running.pid), signal.SIGKILL)
+                _gone(running, within)
 
 
 def tail(log: Path, lines: int = LAST_LINES) -> str:

@@ -1,0 +1,247 @@
+"""The three local servers end to end, through the commands that people type."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import sqlalchemy
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from sqlalchemy.pool import NullPool
+
+from millrace import config, stack
+from millrace.config import Settings
+from millrace.kafka.topics import TOPICS
+from millrace.stack import process
+
+NAMES = ["kafka", "postgres", "mysql"]
+TEXT = "café ☕ 😀 ' \\ %s"
+
+
+@pytest.fixture(scope="module")
+def own_home() -> Iterator[Path]:
+    """A home of this module's own, for it kills and stops servers."""
+    with tempfile.TemporaryDirectory(prefix="millrace-") as folder:
+        try:
+            yield Path(folder)
+        finally:
+            stack.down(config.load(home=folder), data=True)
+
+
+@pytest.fixture
+def running(own_home: Path) -> Settings:
+    """All three servers run; whichever does not is started."""
+    stack.up(NAMES, config.load(home=own_home))
+    return config.load(home=own_home)
+
+
+def millrace(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does, outside the project, and return what it said."""
+    program = Path(sys.executable).with_name("millrace")
+    command = [program, *arguments, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=home, check=False, timeout=300)
+
+
+def query(url: str, *statements: str) -> list[tuple[object, ...]]:
+    """Run the statements in one transaction and return the rows of the last."""
+    with sqlalchemy.create_engine(url, poolclass=NullPool).begin() as connection:
+        for statement in statements:
+            result = connection.execute(sqlalchemy.text(statement))
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def produce(bootstrap: str, value: bytes, **options: object) -> None:
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    try:
+        producer.send("gaps", value, **options).get(timeout=30)
+    finally:
+        producer.close()
+
+
+def values(bootstrap: str) -> list[bytes]:
+    """Return the values of topic gaps, which has one partition."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    try:
+        partition = TopicPartition("gaps", 0)
+        consumer.assign([partition])
+        end = consumer.end_offsets([partition])[partition]
+        found: list[bytes] = []
+        deadline = time.monotonic() + 60
+        while consumer.position(partition) < end:
+            assert time.monotonic() < deadline, "not in time"
+            found += [record.value for batch in consumer.poll(500).values() for record in batch]
+        return found
+    finally:
+        consumer.close()
+
+
+def pids(home: Path) -> dict[str, int]:
+    return {row.name: row.pid for row in stack.status(config.load(home=home)) if row.pid}
+
+
+def test_up_starts_all_three_and_says_where(own_home: Path) -> None:
+    done = millrace("up", *NAMES, home=own_home)
+    assert done.returncode == 0, done.stderr
+    rows = stack.status(config.load(home=own_home))
+    for row in rows:
+        assert row.ready and row.pid and row.memory and row.memory > 10_000_000
+        assert f"{row.name}: ready on 127.0.0.1:{row.port}" in done.stderr
+    env = own_home / "servers.env"
+    assert env.stat().st_mode & 0o777 == 0o600
+    assert {line.partition("=")[0] for line in env.read_text().splitlines()} == {
+        "MILLRACE_KAFKA_BOOTSTRAP",
+        "MILLRACE_POSTGRES_URL",
+        "MILLRACE_MYSQL_URL",
+    }
+
+
+def test_up_again_finds_what_runs(running: Settings, own_home: Path) -> None:
+    before, env = pids(own_home), (own_home / "servers.env").read_text()
+    done = millrace("up", *NAMES, home=own_home)
+    assert done.returncode == 0 and done.stderr.count("runs already on") == 3
+    assert pids(own_home) == before and (own_home / "servers.env").read_text() == env
+
+
+def test_status_shows_a_row_for_each_on_stdout(running: Settings, own_home: Path) -> None:
+    done = millrace("status", home=own_home)
+    assert done.returncode == 0
+    for name, pid in pids(own_home).items():
+        [line] = [line for line in done.stdout.splitlines() if name in line]
+        assert str(pid) in line and "yes" in line and " MB" in line
+
+
+def test_nothing_listens_beyond_the_loopback_address(running: Settings, own_home: Path) -> None:
+    found = set()
+    for name, pid in pids(own_home).items():
+        for connection in psutil.Process(pid).net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                found.add(name)
+                assert connection.laddr.ip in ("127.0.0.1", "::ffff:127.0.0.1"), (name, connection)
+    assert found == set(NAMES)
+
+
+def test_kafka_has_the_topics_and_keeps_what_is_sent(running: Settings) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=running.kafka_bootstrap)
+    try:
+        assert set(TOPICS) <= set(admin.list_topics())
+    finally:
+        admin.close()
+    produce(running.kafka_bootstrap, TEXT.encode())
+    assert TEXT.encode() in values(running.kafka_bootstrap)
+
+
+def test_kafka_refuses_an_event_dated_in_the_future(running: Settings) -> None:
+    tomorrow = int((time.time() + 86_400) * 1000)
+    with pytest.raises(KafkaError, match=r"(?i)timestamp"):
+        produce(running.kafka_bootstrap, b"tomorrow", timestamp_ms=tomorrow)
+    assert b"tomorrow" not in values(running.kafka_bootstrap)
+
+
+def test_postgres_is_ready_for_logical_decoding(running: Settings) -> None:
+    url = running.sql_url("postgres")
+    [(version, wal, zone)] = query(
+        url, "SELECT version(), current_setting('wal_level'), current_setting('timezone')"
+    )
+    assert str(version).startswith("PostgreSQL 18.1") and (wal, zone) == ("logical", "UTC")
+    query(url, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')")
+    query(url, "SELECT pg_drop_replication_slot('s')")
+
+
+def test_mysql_takes_every_character_and_keeps_utc(running: Settings) -> None:
+    url = running.sql_url("mysql")
+    assert query(url, "SELECT version(), @@time_zone, @@local_infile, @@character_set_client") == [
+        ("8.0.15", "+00:00", 1, "utf8mb4")
+    ]
+    words = "SELECT word FROM words ORDER BY word"
+    query(url, "CREATE TABLE words (word VARCHAR(300) PRIMARY KEY)")
+    query(url, "INSERT INTO words VALUES ('cafe'), ('café'), ('😀'), ('😁')")
+    assert query(url, words) == [("cafe",), ("café",), ("😀",), ("😁",)]
+
+
+@pytest.mark.parametrize("name", ["postgres", "mysql"])
+def test_a_wrong_password_is_refused(running: Settings, name: str) -> None:
+    wrong = sqlalchemy.make_url(running.sql_url(name)).set(password="wrong")
+    with pytest.raises(
+        sqlalchemy.exc.SQLAlchemyError, match=r"(?i)password authentication failed|access denied"
+    ):
+        query(wrong.render_as_string(hide_password=False), "SELECT 1")
+
+
+def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Path) -> None:
+    produce(running.kafka_bootstrap, b"before the crash")
+    for name in ("postgres", "mysql"):
+        query(
+            running.sql_url(name), "CREATE TABLE kept (word VARCHAR(10))", "INSERT INTO kept VALUES ('kept')"
+        )
+    before = pids(own_home)
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    done = millrace("up", *NAMES, home=own_home)
+    assert done.returncode == 0, done.stderr
+    again = config.load(home=own_home)
+    assert again == running
+    assert not set(before.values()) & set(pids(own_home).values())
+    assert b"before the crash" in values(again.kafka_bootstrap)
+    for name in ("postgres", "mysql"):
+        assert query(again.sql_url(name), "SELECT * FROM kept") == [("kept",)]
+
+
+def test_down_of_one_leaves_the_others_and_its_data(running: Settings, own_home: Path) -> None:
+    query(running.sql_url("postgres"), "CREATE TABLE stays (word TEXT)", "INSERT INTO stays VALUES ('here')")
+    others = pids(own_home)
+    del others["postgres"]
+    assert millrace("down", "postgres", home=own_home).returncode == 0
+    assert pids(own_home) == others
+    assert "POSTGRES" not in (own_home / "servers.env").read_text()
+    stack.up(["postgres"], config.load(home=own_home))
+    assert query(config.load(home=own_home).sql_url("postgres"), "SELECT * FROM stays") == [("here",)]
+
+
+def test_a_taken_port_is_said_and_another_found(own_home: Path) -> None:
+    with socket.socket() as taken, tempfile.TemporaryDirectory(prefix="millrace-") as folder:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 5432))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it: just as well
+        try:
+            done = millrace("up", "postgres", home=Path(folder))
+            assert done.returncode == 0 and "(port 5432 is taken)" in done.stderr
+            assert query(config.load(home=folder).sql_url("postgres"), "SELECT 1") == [(1,)]
+        finally:
+            stack.down(config.load(home=folder), data=True)
+
+
+def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "data" / "mysql" / "data"
+    broken.mkdir(parents=True)  # no data of MySQL in it
+    done = millrace("up", "mysql", home=tmp_path)
+    assert done.returncode == 1
+    assert "mysql died while starting; the end of" in done.stderr and "[ERROR]" in done.stderr
+    assert not (tmp_path / "servers.env").exists() and not list((tmp_path / "run").glob("*.pid"))
+
+
+def test_down_leaves_no_process_no_address_no_password(own_home: Path, running: Settings) -> None:
+    trees = [psutil.Process(pid) for pid in pids(own_home).values()]
+    trees += [child for parent in trees for child in parent.children(recursive=True)]
+    assert len(trees) > 3
+    secrets = [sqlalchemy.make_url(running.sql_url(name)).password for name in ("postgres", "mysql")]
+    for parent in trees:
+        assert not any(str(secret) in " ".join(parent.cmdline()) for secret in secrets)
+    assert millrace("down", "--data", home=own_home).returncode == 0
+    psutil.wait_procs(trees, timeout=20)
+    assert [one for one in trees if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process.read(file) for file in (own_home / "run").glob("*.pid")] == []
+    assert not (own_home / "servers.env").exists() and not list((own_home / "data").iterdir())
+    for log in (own_home / "logs").iterdir():
+        assert not any(str(secret) in log.read_text(errors="replace") for secret in secrets)

@@ -88,6 +88,12 @@ def command(job: str, arguments: Sequence[str], cores: str = "*", memory: str = 
     return [*_submit(cores), "--driver-memory", memory, str(path), *arguments]
 
 
+def run(job: str, arguments: Sequence[str], cores: str = "*", memory: str = "2g") -> None:
+    """Become the spark-submit process of a job, so that signals reach it and its exit code is ours."""
+    line = command(job, arguments, cores, memory)
+    os.execve(line[0], line, {**os.environ, **environment()})
+
+
 def startup_cache() -> Path:
     """Return where the JDK's ahead-of-time cache for this Spark home lies; it may not exist yet."""
     return spark_home() / "startup.aot"

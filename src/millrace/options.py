@@ -90,7 +90,7 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: Sequence[str]) -> None:
     shared = parser.add_argument_group("shared by all jobs")
     add = shared.add_argument
     add("--source", choices=sorted(SOURCES), default="bluesky", help="whose topic to read (default %(default)s)")
-    add("--topic", action="append", type=_topic, metavar="NAME", help="read this topic instead; repeatable")
+    add("--topic", action="append", type=topic, metavar="NAME", help="read this topic instead; repeatable")
     add("--bootstrap", metavar="HOST:PORT", help="Kafka brokers (default MILLRACE_KAFKA_BOOTSTRAP)")
     add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help="where a first run begins")
     trigger = shared.add_mutually_exclusive_group()
@@ -108,7 +108,7 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: Sequence[str]) -> None:
     add("--home", type=Path, metavar="PATH", help="where state lives (default MILLRACE_HOME or .millrace)")
 
 
-def _topic(name: str) -> str:
+def topic(name: str) -> str:
     try:
         return topic_name(name)
     except ConfigError as error:

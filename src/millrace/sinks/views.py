@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Float, Select, Table, and_, func, select
+from sqlalchemy import BigInteger, Connection, Float, Select, Subquery, Table, and_, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -64,40 +64,20 @@ def trending_hashtags(tables: Mapping[str, Table]) -> Select[Any]:
     """hashtag_counts with `previous`, `change`, `share` and `rank` for each hashtag in its source and window.
 
     `previous` is its posts in the window before, 0 if it had none: the window of the same source and length
-    that starts next before this one (they overlap with `--window 5m --slide 1m`). `change` = posts - previous.
-    `share` is its part (0 to 1) of the hashtag uses counted in the window. Equal counts share a `rank`.
-    Filter by source and window: nothing is computed across windows, so only the rows asked for are read.
+    that starts next before this one (sliding windows overlap). `change` is posts - previous,
+    `share` its part (0 to 1) of the hashtag uses counted in the window. Equal counts have one `rank`.
     """
     counts = tables["hashtag_counts"]
-    now, earlier, then = counts.alias("c"), counts.alias("w"), counts.alias("p")
-    length = seconds_between(now.c.window_start, now.c.window_end)
-    before = (
-        select(earlier)
-        .where(
-            and_(
-                earlier.c.source == now.c.source,
-                earlier.c.window_start < now.c.window_start,
-                seconds_between(earlier.c.window_start, earlier.c.window_end) == length,
-            )
-        )
-        .order_by(earlier.c.window_start.desc())
-        .limit(1)
-    )
-    previous = func.coalesce(
-        select(then.c.posts)
-        .where(
-            then.c.source == now.c.source,
-            then.c.window_start
-            == before.with_only_columns(earlier.c.window_start).correlate(now).scalar_subquery(),
-            then.c.window_end
-            == before.with_only_columns(earlier.c.window_end).correlate(now).scalar_subquery(),
-            then.c.hashtag == now.c.hashtag,
-        )
-        .correlate(now)
-        .scalar_subquery(),
-        0,
-    )
+    now, then, before = counts.alias("c"), counts.alias("p"), _windows_before(counts)
+    previous = func.coalesce(then.c.posts, 0)
     window = [now.c.source, now.c.window_start, now.c.window_end]
+    this_window = [before.c[column.name] == column for column in window]
+    same_tag_before = [
+        then.c.source == now.c.source,
+        then.c.window_start == before.c.before_start,
+        then.c.window_end == before.c.before_end,
+        then.c.hashtag == now.c.hashtag,
+    ]
     return select(
         *window,
         now.c.hashtag,
@@ -106,7 +86,20 @@ def trending_hashtags(tables: Mapping[str, Table]) -> Select[Any]:
         (now.c.posts - previous).label("change"),
         ratio(now.c.posts, func.sum(now.c.posts).over(partition_by=window)).label("share"),
         func.rank().over(partition_by=window, order_by=now.c.posts.desc()).label("rank"),
-    )
+    ).select_from(now.join(before, and_(*this_window)).outerjoin(then, and_(*same_tag_before)))
+
+
+def _windows_before(counts: Table) -> Subquery:
+    """Each window of `counts` beside the one before it, NULL for the first."""
+    keys = [counts.c.source, counts.c.window_start, counts.c.window_end]
+    windows = select(*keys).distinct().subquery("windows")
+    start, end = windows.c.window_start, windows.c.window_end
+    alike = [windows.c.source, seconds_between(start, end)]
+    return select(
+        *windows.c,
+        func.lag(start).over(partition_by=alike, order_by=start).label("before_start"),
+        func.lag(end).over(partition_by=alike, order_by=start).label("before_end"),
+    ).subquery("b")
 
 
 VIEWS: dict[str, Callable[[Mapping[str, Table]], Select[Any]]] = {"trending_hashtags": trending_hashtags}

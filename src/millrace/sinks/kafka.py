@@ -1,0 +1,59 @@
+"""Publish micro-batches to a Kafka topic as JSON values with keys and headers."""
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from millrace import names
+from millrace.errors import ConfigError, Unavailable
+from millrace.kafka.topics import Topic
+from millrace.sinks.together import Writer
+
+JSON = {  # times are ISO 8601 UTC with microseconds, whatever the session's time zone
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timeZone": "UTC",
+    "ignoreNullFields": "false",
+}
+
+
+def publish(topic: Topic | str, key: list[str], bootstrap: str) -> Writer:
+    """Publish each row as a JSON object to `topic`, which must exist, keyed by the columns `key`.
+
+    One key column is written as its text, several as a JSON object of them. Headers: `ingested_at`, and `schema`
+    where `topic` is one of `millrace.kafka.topics`. The record's timestamp is the moment of writing.
+    Raises Unavailable when the brokers do not take the batch, ConfigError when a key column is missing.
+
+    Delivery: at-least-once; a replayed batch is published again under the same keys.
+    """
+    name = names.topic_name(topic.name if isinstance(topic, Topic) else topic)
+    schema = topic.schema if isinstance(topic, Topic) else None
+
+    def write(batch: DataFrame, batch_id: int) -> None:
+        if missing := sorted(set(key) - set(batch.columns)):
+            raise ConfigError(f"topic {name} is keyed by {missing}, which the rows lack")
+        records = batch.select(_key(key), F.to_json(F.struct("*"), JSON).alias("value"), _headers(schema))
+        options = {"kafka.bootstrap.servers": bootstrap, "topic": name, "includeHeaders": "true"}
+        try:
+            records.write.format("kafka").options(**options).save()
+        except PySparkException as error:
+            raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {_first_line(error)}") from error
+
+    return write
+
+
+def _key(columns: list[str]) -> Column:
+    text = F.col(columns[0]).cast("string") if len(columns) == 1 else F.to_json(F.struct(*columns), JSON)
+    return text.alias("key")
+
+
+def _headers(schema: str | None) -> Column:
+    now = F.date_format(
+        F.to_utc_timestamp(F.current_timestamp(), F.current_timezone()), "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
+    )
+    headers = {"ingested_at": now, **({"schema": F.lit(schema)} if schema else {})}
+    pairs = [F.struct(F.lit(k).alias("key"), F.encode(v, "utf-8").alias("value")) for k, v in headers.items()]
+    return F.array(*pairs).alias("headers")
+
+
+def _first_line(error: PySparkException) -> str:
+    return str(error).strip().splitlines()[0]

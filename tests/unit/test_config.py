@@ -1,0 +1,52 @@
+import pytest
+
+from millrace import config
+from millrace.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_precedence_is_option_environment_dotenv_servers_default(tmp_path, monkeypatch):
+    home = tmp_path / "h"
+    home.mkdir()
+    assert config.load(home=home).kafka_bootstrap == "127.0.0.1:9092"
+    (home / "servers.env").write_text("MILLRACE_KAFKA_BOOTSTRAP=127.0.0.1:1\n")
+    assert config.load(home=home).kafka_bootstrap == "127.0.0.1:1"
+    (tmp_path / ".env").write_text("MILLRACE_KAFKA_BOOTSTRAP=127.0.0.1:2\n")
+    assert config.load(home=home).kafka_bootstrap == "127.0.0.1:2"
+    monkeypatch.setenv("MILLRACE_KAFKA_BOOTSTRAP", "127.0.0.1:3")
+    assert config.load(home=home).kafka_bootstrap == "127.0.0.1:3"
+    assert config.load(home=home, kafka_bootstrap="127.0.0.1:4").kafka_bootstrap == "127.0.0.1:4"
+
+
+def test_every_wrong_key_is_named_at_once_and_no_value(monkeypatch):
+    monkeypatch.setenv("MILLRACE_PARTITIONS", "secret-looking")
+    monkeypatch.setenv("MILLRACE_KAFKA_BOOTSTRAP", "nowhere")
+    monkeypatch.setenv("MILLRACE_MYSQL_URI", "mysql://u:hunter2@h/d")
+    with pytest.raises(ConfigError) as caught:
+        config.load()
+    message = str(caught.value)
+    assert "MILLRACE_PARTITIONS" in message and "MILLRACE_KAFKA_BOOTSTRAP" in message
+    assert "MILLRACE_MYSQL_URI is no setting (did you mean MILLRACE_MYSQL_URL?)" in message
+    assert "hunter2" not in message and "secret-looking" not in message
+
+
+def test_passwords_are_masked(monkeypatch):
+    monkeypatch.setenv("MILLRACE_MYSQL_URL", "mysql+mysqlconnector://u:hunter2@h/d")
+    settings = config.load()
+    assert "hunter2" not in repr(settings) + str(settings) + str(settings.model_dump())
+    assert settings.sql_url("mysql").endswith("hunter2@h/d")
+
+
+def test_a_store_without_url_says_what_to_do():
+    with pytest.raises(ConfigError, match="MILLRACE_POSTGRES_URL is not set.*millrace up postgres"):
+        config.load().sql_url("postgres")
+
+
+def test_the_example_file_documents_every_setting(request):
+    example = (request.config.rootpath / ".env.example").read_text()
+    for name in config.Settings.model_fields:
+        assert f"MILLRACE_{name.upper()}=" in example

@@ -1,0 +1,53 @@
+import argparse
+
+import pytest
+
+from millrace import options
+from millrace.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def parse(*argv, **kwargs):
+    return options.parse("hashtags", "doc", argv, **kwargs)
+
+
+def test_defaults():
+    parsed = parse()
+    assert (parsed.topics, parsed.emit, parsed.args.sink) == (["bluesky-raw-posts"], "update", ["sqlite"])
+    assert parsed.checkpoint.startswith(str(parsed.settings.home.resolve() / "checkpoints" / "hashtags-bluesky-"))
+
+
+def test_kafka_alone_gets_final_rows():
+    assert parse("--sink", "kafka").emit == "final"
+    assert parse("--sink", "kafka", "--sink", "sqlite").emit == "update"
+    assert parse("--sink", "kafka", "--emit", "update").emit == "update"
+
+
+@pytest.mark.parametrize("same", [["--once"], ["--trigger", "9s"], ["--from", "latest"], ["--name", "x"], ["--max-offsets", "9"]])
+def test_what_leaves_the_state_alone_keeps_the_checkpoint(same):
+    assert parse(*same).checkpoint == parse().checkpoint
+
+
+@pytest.mark.parametrize("other", [["--topic", "t"], ["--deduplicate"], ["--emit", "final"], ["--sink", "console"]])
+def test_what_shapes_the_state_gets_another_checkpoint(other):
+    assert parse(*other).checkpoint != parse().checkpoint
+
+
+def test_a_sink_without_address_is_refused_before_spark_starts():
+    with pytest.raises(ConfigError, match="MILLRACE_MYSQL_URL"):
+        parse("--sink", "mysql")
+
+
+@pytest.mark.parametrize(("text", "spark"), [("5s", "5 seconds"), ("1m", "1 minutes"), ("0s", "0 seconds"), ("10 minutes", "10 minutes"), ("90s", "90 seconds"), ("1h", "60 minutes")])  # fmt: skip
+def test_durations(text, spark):
+    assert options.duration(text) == spark
+
+
+@pytest.mark.parametrize("text", ["soon", "-1s", "", "NaT"])
+def test_no_durations(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        options.duration(text)

@@ -108,7 +108,7 @@ def simulate_bluesky(
     seed: Annotated[int, typer.Option(help="Same options, same seed and start: same frames")] = 1,
     count: Annotated[int | None, typer.Option(help="Events in all; default endless")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write the right answer here, JSON lines")] = None,
-    start: Annotated[str | None, typer.Option(help="Time of the first event, ISO 8601; else about now")] = None,
+    start: Annotated[str | None, typer.Option(help="Time of the first event; default about now")] = None,
     speed: Annotated[float, typer.Option(help="Event seconds per second; 0: at once")] = 1.0,
     tagged: Annotated[float, typer.Option(help="Fraction of posts with hashtags")] = 0.3,
     duplicates: Annotated[float, typer.Option(help="Fraction of frames sent once or twice more")] = 0.0,
@@ -118,7 +118,7 @@ def simulate_bluesky(
     future_dated: Annotated[float, typer.Option(help="Fraction of posts that claim 2036 or 1970")] = 0.0,
     drop_every: Annotated[int | None, typer.Option(help="Close a connection after N frames on it")] = None,
     silent_after: Annotated[int | None, typer.Option(help="Once, after N frames in all, fall silent")] = None,
-    time_cursors: Annotated[bool, typer.Option("--time-cursors", help="No sequence numbers in v1 frames")] = False,
+    time_cursors: Annotated[bool, typer.Option("--time-cursors", help="No sequence in v1 frames")] = False,
     lookback: Annotated[float, typer.Option(help="Hours that a cursor may reach back")] = 36.0,
 ) -> None:
     """Serve a double of Bluesky's Jetstream (v1 /subscribe and v2) until Ctrl-C, and say what is right.

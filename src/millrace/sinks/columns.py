@@ -1,6 +1,7 @@
 """Column types that mean the same in SQLite, MySQL, MariaDB and PostgreSQL."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Numeric, String, TypeDecorator
@@ -17,9 +18,22 @@ def key_text(length: int) -> TypeEngine[str]:
     return String(length).with_variant(binary, "mysql", "mariadb")
 
 
-def money(precision: int, scale: int) -> TypeEngine[Any]:
-    """Return an exact decimal; SQLite, which has none, keeps 15 significant digits."""
-    return Numeric(precision, scale)
+class Money(TypeDecorator[Decimal]):
+    """An exact decimal such as a price; SQLite, which has none, keeps 15 significant digits."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":  # else SQLAlchemy warns that it has none
+            return dialect.type_descriptor(Numeric(asdecimal=False))
+        return super().load_dialect_impl(dialect)
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(str(value))
 
 
 class Time(TypeDecorator[datetime]):

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from millrace.sinks.together import Writer
 
-# Control characters, line and paragraph separators, half characters; and Unicode's marks that turn text around.
+# Control characters, line and paragraph separators, half characters; then marks that turn lines around
 UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
 TURNING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -32,7 +32,7 @@ def show(rows: int = 20) -> Writer:
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with every character that moves a cursor or turns lines around as an escape such as \x1b."""
+    r"""Return `text` with characters that move a cursor or turn lines around as escapes such as \x1b."""
     return "".join(_escape(character) for character in text)
 
 

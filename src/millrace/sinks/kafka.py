@@ -1,5 +1,7 @@
 """Publish micro-batches to a Kafka topic as JSON values with keys and headers."""
 
+from collections.abc import Mapping
+
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -16,11 +18,14 @@ JSON = {  # times are ISO 8601 UTC with microseconds, whatever the session's tim
 }
 
 
-def publish(topic: Topic | str, key: list[str], bootstrap: str) -> Writer:
+def publish(
+    topic: Topic | str, key: list[str], bootstrap: str, options: Mapping[str, str] | None = None
+) -> Writer:
     """Publish each row as a JSON object to `topic`, which must exist, keyed by the columns `key`.
 
-    One key column is written as its text, several as a JSON object of them. Headers: `ingested_at`, and `schema`
-    where `topic` is one of `millrace.kafka.topics`. The record's timestamp is the moment of writing.
+    One key column is written as its text, several as a JSON object of them. Headers: `ingested_at`, and
+    `schema` where `topic` is a Topic. The record's timestamp is the moment of writing. `options` are those
+    of Spark's Kafka writer, such as kafka.max.block.ms.
     Raises Unavailable when the brokers do not take the batch, ConfigError when a key column is missing.
 
     Delivery: at-least-once; a replayed batch is published again under the same keys.
@@ -32,9 +37,9 @@ def publish(topic: Topic | str, key: list[str], bootstrap: str) -> Writer:
         if missing := sorted(set(key) - set(batch.columns)):
             raise ConfigError(f"topic {name} is keyed by {missing}, which the rows lack")
         records = batch.select(_key(key), F.to_json(F.struct("*"), JSON).alias("value"), _headers(schema))
-        options = {"kafka.bootstrap.servers": bootstrap, "topic": name, "includeHeaders": "true"}
+        target = {"kafka.bootstrap.servers": bootstrap, "topic": name, "includeHeaders": "true"}
         try:
-            records.write.format("kafka").options(**options).save()
+            records.write.format("kafka").options(**target, **(options or {})).save()
         except PySparkException as error:
             raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {_first_line(error)}") from error
 

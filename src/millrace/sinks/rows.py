@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
-from sqlalchemy import Column, Numeric, String, Table
+from sqlalchemy import Column, Numeric, String, Table, TypeDecorator
+from sqlalchemy.types import TypeEngine
 
 from millrace.errors import BadRecord, ConfigError
 
@@ -67,7 +68,7 @@ def _checks(column: Column[object], kind: pa.DataType) -> Iterator[tuple[str, Ch
                 f"is longer than {length} characters",
                 lambda values: pc.greater(pc.utf8_length(values), length),
             )
-    if isinstance(column.type, Numeric) and (limit := _limit(column.type)):
+    if limit := _limit(column.type):
         yield "is out of range", lambda values: pc.greater_equal(pc.abs(values.cast(pa.float64())), limit)
     if pa.types.is_floating(kind):
         yield "is no finite number", lambda values: pc.invert(pc.is_finite(values))
@@ -75,8 +76,11 @@ def _checks(column: Column[object], kind: pa.DataType) -> Iterator[tuple[str, Ch
         yield "is outside the years 1000 to 9999", _outside_years
 
 
-def _limit(kind: Numeric[Any]) -> float | None:
-    return None if kind.precision is None else 10.0 ** (kind.precision - (kind.scale or 0))
+def _limit(kind: TypeEngine[Any]) -> float | None:
+    plain = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
+    if not isinstance(plain, Numeric) or plain.precision is None:
+        return None
+    return float(10 ** (plain.precision - (plain.scale or 0)))
 
 
 def _outside_years(times: pa.ChunkedArray) -> pa.ChunkedArray:

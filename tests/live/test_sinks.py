@@ -1,0 +1,477 @@
+"""The contract that every sink keeps, on real servers. A new sink adds one entry to STORES."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, event, make_url, select, text
+
+from millrace.config import Settings
+from millrace.errors import ConfigError, MillraceError, Unavailable
+from millrace.kafka import topics
+from millrace.sinks import database, sql, tables
+from millrace.sinks.columns import Money, Time, key_text
+from millrace.sinks.kafka import publish
+from millrace.sinks.retry import Patience
+from millrace.sinks.together import Writer, together
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SCHEMA = "name string, n long, price decimal(24,10), note string, done boolean, observed_at timestamp"
+QUICK = Patience(seconds=60, sleep=threading.Event().wait, chance=lambda: 0.0)
+
+# Each of them is a key of its own, and none is anything but text.
+HOSTILE = [
+    "cafe", "café", "cafe\u0301", "CAFE", "ß", "ss", "i", "İ", "ı",
+    "😀", "😁", "👩‍👩‍👧", "🇩🇪", "مرحبا", "עברית", "\u202eabc", "日本語", "ﷺ", "\U0001f9ff",
+    "x'); DROP TABLE contract;--", "`name`", '"name"', "$where", "../..", "%s", "%(name)s", ":name", "?",
+    "{0}", "\\", "\\N", "\\n", "a\tb", "a\nb", "a\r\nb", "NULL", "null", "", "\x1b[2J", "#", "é" * 300, "😀" * 300,
+]  # fmt: skip
+
+
+def contract_table() -> Table:
+    return Table(
+        "contract",
+        MetaData(),
+        Column("name", key_text(300), primary_key=True),
+        Column("n", BigInteger),
+        Column("price", Money(24, 10)),
+        Column("note", String(300)),
+        Column("done", Boolean),
+        Column("observed_at", Time()),
+        info={"order": "observed_at"},
+        mysql_charset="utf8mb4",
+    )
+
+
+class SqlStore:
+    """A fresh table `contract` behind a SQLAlchemy URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.table = url, contract_table()
+        self.engine = database.connect(url)
+        self.table.drop(self.engine, checkfirst=True)
+        self.table.create(self.engine)
+
+    def writer(self, **options: Any) -> Writer:
+        return sql.upsert(self.url, self.table, **options)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        with self.engine.connect() as connection:
+            found = connection.execute(select(self.table)).mappings().all()
+        assert len({row["name"] for row in found}) == len(found)
+        return {row["name"]: dict(row) for row in found}
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+class KafkaStore:
+    """A fresh topic; a key's row is its last record."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.bootstrap = settings.kafka_bootstrap
+        self.topic = topics.Topic(f"contract-{uuid.uuid4().hex[:8]}", key="name", schema="contract.v1")
+        topics.create(self.bootstrap, [self.topic], 2)
+
+    def writer(self) -> Writer:
+        return publish(self.topic, ["name"], self.bootstrap)
+
+    def records(self) -> list[Any]:
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        parts = [TopicPartition(self.topic.name, number) for number in range(2)]
+        consumer.assign(parts)
+        ends, found = consumer.end_offsets(parts), []
+        while any(consumer.position(part) < ends[part] for part in parts):
+            found += [record for batch in consumer.poll(1000).values() for record in batch]
+        consumer.close()
+        return found
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        return {
+            record.key.decode(): _typed(json.loads(record.value, parse_float=Decimal))
+            for record in self.records()
+        }
+
+    def close(self) -> None:
+        pass
+
+
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
+    seen = row["observed_at"]
+    price = row["price"]
+    return row | {
+        "observed_at": seen and datetime.fromisoformat(seen),
+        "price": None if price is None else Decimal(price),
+    }
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest], Any]] = {
+    "sqlite": lambda request: SqlStore(
+        f"sqlite:///{request.getfixturevalue('tmp_path') / 'new' / 'test.db'}"
+    ),
+    "mysql": lambda request: SqlStore(request.getfixturevalue("mysql").sql_url("mysql")),
+    "postgres": lambda request: SqlStore(request.getfixturevalue("postgres").sql_url("postgres")),
+    "kafka": lambda request: KafkaStore(request.getfixturevalue("kafka")),
+}
+UPSERTING = ["sqlite", "mysql", "postgres"]
+SERVERS = ["mysql", "postgres"]
+upserting = pytest.mark.parametrize("store", UPSERTING, indirect=True)
+servers = pytest.mark.parametrize("store", SERVERS, indirect=True)
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest) -> Iterator[Any]:
+    made = STORES[request.param](request)
+    yield made
+    made.close()
+
+
+def row(
+    name: str | None, n: int | None = 1, seconds: float = 0, price: str = "1.5", note: str | None = "x"
+) -> tuple:
+    return name, n, Decimal(price), note, True, NOON + timedelta(seconds=seconds)
+
+
+def batch(spark: SparkSession, *rows: tuple) -> DataFrame:
+    return spark.createDataFrame(list(rows), SCHEMA)
+
+
+def big_batch(spark: SparkSession, size: int, n: int = 7) -> DataFrame:
+    return spark.range(size).select(
+        F.concat(F.lit("tag\t\\é"), "id").alias("name"),
+        F.lit(n).cast("long").alias("n"),
+        F.lit("12345.678").cast("decimal(24,10)").alias("price"),
+        F.when(F.col("id") % 2 == 0, "even").alias("note"),
+        (F.col("id") % 2 == 0).alias("done"),
+        F.lit(NOON).alias("observed_at"),
+    )
+
+
+def test_values_read_back_equal(spark: SparkSession, store: Any) -> None:
+    seen = NOON + timedelta(milliseconds=123)
+    rows = [
+        ("full", 2**63 - 1, Decimal("12345.0000000001"), "text", True, seen),
+        ("low", -(2**63), Decimal("-99999.9999999999"), "", False, datetime(1970, 1, 1, tzinfo=UTC)),
+        ("none", None, None, None, None, None),
+    ]
+    store.writer()(batch(spark, *rows), 0)
+    found = store.rows()
+    assert [tuple(found[name].values()) for name in ("full", "low", "none")] == rows
+
+
+def test_hostile_text_is_a_key_like_any_other(spark: SparkSession, store: Any) -> None:
+    rows = [row(name, n, note=name) for n, name in enumerate(HOSTILE)]
+    store.writer()(batch(spark, *rows), 0)
+    assert {name: (found["n"], found["note"]) for name, found in store.rows().items()} == {
+        name: (n, name) for n, name in enumerate(HOSTILE)
+    }
+
+
+def test_replayed_batch_changes_nothing(spark: SparkSession, store: Any) -> None:
+    rows, write = batch(spark, row("a", 1), row("b", 2)), store.writer()
+    write(rows, 5)
+    before = store.rows()
+    write(rows, 5)
+    store.writer()(rows, 5)
+    assert store.rows() == before
+    assert len(before) == 2
+
+
+def test_later_batch_replaces(spark: SparkSession, store: Any) -> None:
+    write = store.writer()
+    write(batch(spark, row("a", 1), row("b", 1)), 0)
+    write(batch(spark, row("a", 2, seconds=1)), 1)
+    assert {name: found["n"] for name, found in store.rows().items()} == {"a": 2, "b": 1}
+
+
+def test_empty_batch(spark: SparkSession, store: Any) -> None:
+    store.writer()(batch(spark), 0)
+    assert store.rows() == {}
+
+
+def test_big_batch(spark: SparkSession, store: Any) -> None:
+    store.writer()(big_batch(spark, 50_000), 0)
+    found = store.rows()
+    assert len(found) == 50_000
+    expected = [7, Decimal("12345.678"), None, False, NOON]
+    assert list(found["tag\t\\é49999"].values())[1:] == expected
+
+
+def test_together_with_another(spark: SparkSession, store: Any) -> None:
+    seen: list[int] = []
+    together(store.writer(), lambda rows, _: seen.append(rows.count()))(batch(spark, row("a"), row("b")), 0)
+    assert seen == [2]
+    assert set(store.rows()) == {"a", "b"}
+
+
+def test_missing_column_is_named(spark: SparkSession, store: Any) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        store.writer()(batch(spark, row("a")).drop("name"), 0)
+
+
+@upserting
+def test_one_key_twice_in_a_batch_keeps_the_newest(spark: SparkSession, store: Any) -> None:
+    rows = [row("a", 1, 5), row("a", 2, 9), row("a", 3, 7), row("b", 1), row("b", 2)]
+    store.writer()(batch(spark, *rows).coalesce(1), 0)
+    assert {name: found["n"] for name, found in store.rows().items()} == {"a": 2, "b": 2}
+
+
+@upserting
+def test_older_never_overwrites_newer(spark: SparkSession, store: Any) -> None:
+    write = store.writer()
+    write(batch(spark, row("a", 1, seconds=10), row("b", 1, seconds=10)), 0)
+    write(batch(spark, row("a", 2, seconds=9, note="old"), row("b", 2, seconds=11)), 1)
+    found = store.rows()
+    assert (found["a"]["n"], found["a"]["note"], found["a"]["observed_at"]) == (
+        1,
+        "x",
+        NOON + timedelta(seconds=10),
+    )
+    assert (found["b"]["n"], found["b"]["observed_at"]) == (2, NOON + timedelta(seconds=11))
+
+
+@upserting
+def test_older_never_overwrites_newer_in_big_batches(spark: SparkSession, store: Any) -> None:
+    write = store.writer()
+    write(batch(spark, row("tag\t\\é7", 1, seconds=1), row("tag\t\\é8", 1, seconds=-1)), 0)
+    write(big_batch(spark, 25_000), 1)
+    found = store.rows()
+    assert (found["tag\t\\é7"]["n"], found["tag\t\\é8"]["n"], len(found)) == (1, 7, 25_000)
+
+
+@upserting
+def test_what_no_store_can_hold_is_put_aside(spark: SparkSession, store: Any) -> None:
+    bad: dict[str, int] = {}
+    rows = [
+        row("good"),
+        row(None),
+        row("n\0ul"),
+        row("x" * 301),
+        row("note", note="n\0"),
+        row("long note", note="x" * 301),
+        row("dear", price="99999999999999.9999999999"),
+        ("late", 1, None, None, None, datetime(9999, 12, 31, 23, tzinfo=UTC)),
+    ]
+    narrow = batch(spark, *rows).withColumn(
+        "price", F.when(F.col("name") == "dear", F.lit(10**15)).otherwise(1)
+    )
+    store.writer(on_bad=lambda fault, lot: bad.update({str(fault): lot.num_rows}))(narrow, 0)
+    assert set(store.rows()) == {"good"}
+    assert sum(bad.values()) == 7
+    assert any("name is NULL" in fault for fault in bad)
+    assert any("note holds a NUL character" in fault for fault in bad)
+
+
+@upserting
+def test_half_a_batch_is_never_seen(spark: SparkSession, store: Any) -> None:
+    """The store's own refusal, of a row in the middle, takes the whole batch back."""
+    with store.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE contract RENAME COLUMN n TO m"))
+    with pytest.raises(ConfigError, match="contract"):
+        store.writer()(batch(spark, row("a"), row("b")), 0)
+    with store.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM contract")).scalar() == 0
+
+
+VICTIM = """
+import sys, time
+from datetime import UTC, datetime
+import pyarrow as pa
+from sqlalchemy import event
+from millrace.sinks import database, sql, tables
+
+url, size = sys.argv[1], int(sys.argv[2])
+engine = database.connect(url)
+
+@event.listens_for(engine, "commit")
+def _(connection):
+    print("inside", flush=True)
+    time.sleep(600)
+
+start = pa.scalar(datetime(2026, 11, 22, 12, tzinfo=UTC), pa.timestamp("us", "UTC"))
+end = pa.scalar(datetime(2026, 11, 22, 12, 1, tzinfo=UTC), pa.timestamp("us", "UTC"))
+rows = pa.table({
+    "source": ["killed"] * size, "window_start": [start] * size, "window_end": [end] * size,
+    "hashtag": [f"tag{i}" for i in range(size)], "posts": [1] * size,
+})
+if len(sys.argv) > 3:
+    event.remove(engine, "commit", _)
+sql.store(engine, tables.hashtag_counts, rows)
+"""
+
+
+@upserting
+@pytest.mark.parametrize("size", [1_000, 30_000])
+def test_writer_killed_before_its_commit(store: Any, size: int, tmp_path: Path) -> None:
+    tables.create(store.url)
+    command = [sys.executable, "-c", VICTIM, store.url, str(size)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout
+        assert victim.stdout.readline() == "inside\n"
+        victim.send_signal(signal.SIGKILL)
+    assert _killed_rows(store) == 0
+    subprocess.run([*command, "to the end"], check=True, timeout=60)
+    assert _killed_rows(store) == size
+    with store.engine.begin() as connection:
+        connection.execute(tables.hashtag_counts.delete())
+
+
+def _killed_rows(store: Any) -> int:
+    with store.engine.connect() as connection:
+        return connection.execute(
+            text("SELECT count(*) FROM hashtag_counts WHERE source = 'killed'")
+        ).scalar()
+
+
+@servers
+def test_server_that_goes_and_comes_back(spark: SparkSession, store: Any, proxy: Any) -> None:
+    url, link = _through(store.url, proxy)
+    write = sql.upsert(url, store.table, patience=QUICK)
+    write(batch(spark, row("a", 1)), 0)
+    link.cut()
+    pauses: list[float] = []
+
+    def back_after_three(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            link.restore()
+
+    patient = Patience(seconds=60, sleep=back_after_three, chance=lambda: 0.0)
+    rows = pa.Table.from_pylist([dict(zip(store.table.columns.keys(), row("a", 2, 1), strict=True))])
+    engine = database.connect(url)
+    sql.store(engine, store.table, rows, patience=patient)
+    engine.dispose()
+    assert pauses == [0.1, 0.2, 0.4]
+    assert store.rows()["a"]["n"] == 2
+    write(batch(spark, row("a", 3, 2)), 2)  # a writer whose connection was lost meanwhile
+    assert store.rows()["a"]["n"] == 3
+
+
+@servers
+@pytest.mark.parametrize("size", [1_000, 30_000])
+def test_connection_lost_inside_the_transaction(
+    spark: SparkSession, store: Any, proxy: Any, size: int
+) -> None:
+    """The server hears nothing of a commit, so nothing is stored; the second attempt stores all."""
+    url, link = _through(store.url, proxy)
+    engine = database.connect(url)
+    attempts: list[int] = []
+
+    def lose_the_first(connection: Any) -> None:
+        attempts.append(_count(store))
+        if len(attempts) == 1:
+            link.cut()
+
+    event.listen(engine, "commit", lose_the_first)
+    rows = big_batch(spark, size).toArrow()
+    sql.store(
+        engine,
+        store.table,
+        rows,
+        patience=Patience(seconds=60, sleep=lambda _: link.restore(), chance=lambda: 0.0),
+    )
+    engine.dispose()
+    assert attempts == [0, 0]
+    assert _count(store) == size
+
+
+def _count(store: Any) -> int:
+    with store.engine.connect() as connection:
+        return connection.execute(text("SELECT count(*) FROM contract")).scalar()
+
+
+@servers
+def test_server_that_stays_away(spark: SparkSession, store: Any, proxy: Any) -> None:
+    url, link = _through(store.url, proxy)
+    link.cut()
+    clock = iter(range(0, 1000, 10))
+    patience = Patience(seconds=60, sleep=lambda _: None, clock=lambda: next(clock))
+    with pytest.raises(Unavailable, match=f"127.0.0.1:{link.port}.*gave up after 60 s") as caught:
+        sql.upsert(url, store.table, patience=patience)(batch(spark, row("a")), 0)
+    _no_secret(caught.value, store.url)
+
+
+@servers
+def test_wrong_password_is_told_without_it(spark: SparkSession, store: Any) -> None:
+    url = make_url(store.url).set(password="wr0ng-s3cret").render_as_string(hide_password=False)
+    with pytest.raises(ConfigError, match="user") as caught:
+        sql.upsert(url, store.table)(batch(spark, row("a")), 0)
+    _no_secret(caught.value, url)
+    assert make_url(url).host in str(caught.value)
+    assert make_url(url).username in str(caught.value)
+
+
+@servers
+def test_two_writers_of_the_same_rows_do_not_lose_any(store: Any) -> None:
+    columns = store.table.columns.keys()
+    rows = [row(f"tag{i}", 1) for i in range(3_000)]
+    table = pa.Table.from_pylist([dict(zip(columns, each, strict=True)) for each in rows])
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        engine = database.connect(store.url)
+        try:
+            for _ in range(3):
+                sql.store(engine, store.table, table, patience=QUICK)
+        except MillraceError as error:
+            failures.append(error)
+        finally:
+            engine.dispose()
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert failures == []
+    assert _count(store) == 3_000
+
+
+@pytest.mark.parametrize("store", ["kafka"], indirect=True)
+def test_kafka_records_carry_headers_and_exact_times(spark: SparkSession, store: KafkaStore) -> None:
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Kolkata")
+    try:
+        before = datetime.now(UTC)
+        publish(store.topic, ["name", "observed_at"], store.bootstrap)(batch(spark, row("a")), 0)
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    (record,) = store.records()
+    headers = dict(record.headers)
+    assert json.loads(record.key) == {"name": "a", "observed_at": "2026-11-22T12:00:00.000000Z"}
+    assert json.loads(record.value)["observed_at"] == "2026-11-22T12:00:00.000000Z"
+    assert headers["schema"] == b"contract.v1"
+    assert abs(datetime.fromisoformat(headers["ingested_at"].decode()) - before) < timedelta(minutes=1)
+
+
+def test_kafka_topic_that_does_not_exist(spark: SparkSession, kafka: Settings) -> None:
+    write = publish("no-such-topic", ["name"], kafka.kafka_bootstrap, {"kafka.max.block.ms": "2000"})
+    with pytest.raises(Unavailable, match="no-such-topic"):
+        write(batch(spark, row("a")), 0)
+
+
+def _through(url: str, proxy: Any) -> tuple[str, Any]:
+    parsed = make_url(url)
+    link = proxy(parsed.host, parsed.port)
+    moved = parsed.set(host="127.0.0.1", port=link.port)
+    return moved.render_as_string(hide_password=False), link
+
+
+def _no_secret(error: BaseException, url: str) -> None:
+    password = make_url(url).password
+    seen: BaseException | None = error
+    while seen:
+        assert password not in str(seen)
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)

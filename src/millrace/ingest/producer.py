@@ -21,6 +21,7 @@ from millrace.errors import MillraceError, Unavailable
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.committed import last_cursor, recent_ids
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Feed, Gap
+from millrace.ingest.partition import partition
 from millrace.ingest.values import cursor_value, gap_value, iso, letter_value
 from millrace.kafka.topics import CURSORS, DEAD_LETTERS, GAPS, create
 
@@ -64,6 +65,7 @@ class KafkaSink:
         create(self._bootstrap, (self._feed.topic, CURSORS, GAPS, DEAD_LETTERS), self._partitions)
         try:
             self._producer = self._connect()
+            self._partitions = len(self._producer.partitions_for(self._feed.topic.name))
             committed = last_cursor(self._bootstrap, self._feed.name)
         except KafkaError as error:
             raise Unavailable(f"Kafka at {self._bootstrap}: {error}") from error
@@ -79,7 +81,7 @@ class KafkaSink:
     def write(self, items: Sequence[Event | DeadLetter | Gap], cursor: Cursor) -> None:
         """Commit `items` and `cursor` in one transaction, through any outage of the broker.
 
-        Raises Fenced when another copy has taken over, and Unavailable when told to stop while the broker is away.
+        Raises Fenced when another copy has taken over, Unavailable when told to stop during an outage.
         """
         self._batch += 1
         stamped = replace(cursor, batch=self._batch, owner=self._owner)
@@ -109,8 +111,9 @@ class KafkaSink:
             request_timeout_ms=10_000,
             delivery_timeout_ms=15_000,
             max_request_size=4 << 20,
-            batch_size=256 << 10,
-            linger_ms=20,
+            batch_size=512 << 10,
+            retry_backoff_ms=20,
+            linger_ms=1_000,  # the commit flushes
             metrics_enabled=False,
         )
         try:
@@ -140,7 +143,8 @@ class KafkaSink:
     ) -> None:
         if isinstance(item, Event):
             headers = [self._schema, ingested_at, ("event_id", item.event_id.encode())]
-            producer.send(item.topic, item.value, item.key, headers, timestamp_ms=item.event_time // 1000)
+            place = partition(item.key, self._partitions)
+            producer.send(item.topic, item.value, item.key, headers, place, item.event_time // 1000)
         elif isinstance(item, DeadLetter):
             key = f"{self._feed.name}-{item.position or 0}-{item.sha256[:16]}"
             producer.send(
@@ -170,7 +174,7 @@ class KafkaSink:
         self._look_for_others()
 
     def _look_for_others(self) -> None:
-        """Do not fence back: the broker also fences a copy whose transaction lasted too long, so ask the cursor."""
+        """The broker also fences a copy whose transaction lasted too long: ask the cursor before going on."""
         with suppress(KafkaError, Unavailable):
             found = last_cursor(self._bootstrap, self._feed.name, settled=False)
             if found and found.owner not in (self._owner, self._previous):

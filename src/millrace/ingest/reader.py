@@ -87,7 +87,7 @@ class Reader(threading.Thread):
                     raise Unavailable(f"{address(host)}: silent for {self._watchdog:g} s")
 
     def _greet(self, host: str) -> None:
-        self._last = self.cursor.position if self.cursor else None
+        self._last = None
         self._backoff.connected()
         self._put(Connected(host))
         self.connections += 1
@@ -99,7 +99,7 @@ class Reader(threading.Thread):
         elif not isinstance(item, Gap):
             self.cursor = self.cursor or Cursor(host, 0, 0)
             self.cursor.advance(host, item, int(self._clock() * SECOND))
-            self._last = item.position
+            self._last = max(self._last or 0, min(item.position, self.cursor.position))
         self._delivered = True
         self._put(item)
 

@@ -62,4 +62,5 @@ class Resumption:
             if self.feed.replayable
             else "the feed cannot replay"
         )
-        return [Gap(self.feed.name, address(host), self.cursor.seen, first.seen, reason), *self.held]
+        letters = [replace(letter, position=self.cursor.position) for letter in self.held]
+        return [Gap(self.feed.name, address(host), self.cursor.seen, first.seen, reason), *letters]

@@ -1,0 +1,382 @@
+"""The Bluesky adapter as a process: from its double or from recorded frames into Kafka, through every fault."""
+
+import itertools
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from websockets.sync.server import ServerConnection, serve
+
+from millrace import config, stack
+from millrace.config import Settings
+from millrace.simulate import bluesky as double
+from millrace.simulate.posts import Events
+from millrace.simulate.scenario import Scenario
+
+TOPIC = "bluesky-raw-posts"
+RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "bluesky-frames.jsonl"
+POST = "app.bsky.feed.post"
+V2 = "/xrpc/network.bsky.jetstream.subscribeEvents"
+SEEDS = itertools.count(7_000)
+
+
+@dataclass
+class Adapter:
+    """`millrace ingest bluesky` as a child process; `log` is its standard error."""
+
+    settings: Settings
+    url: str
+    folder: Path
+    options: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.log = self.folder / f"adapter-{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "millrace", "ingest", "bluesky", "--url", self.url]
+        command += ["--home", str(self.settings.home), "--bootstrap", self.settings.kafka_bootstrap]
+        with self.log.open("wb") as stream:
+            self.process = subprocess.Popen([*command, *self.options], stderr=stream)
+
+    def says(self, text: str, deadline: float = 60) -> None:
+        wait(lambda: text in self.log.read_text(), f"{text!r}", self, deadline)
+
+    def ends(self, deadline: float = 60) -> int:
+        return self.process.wait(deadline)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.ends(30)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def wait(
+    condition: Callable[[], object], what: str, adapter: Adapter | None = None, deadline: float = 60
+) -> None:
+    """Return once `condition` holds; fail with the adapter's log when it has ended or time is up."""
+    end = time.monotonic() + deadline
+    while not condition():
+        log = adapter.log.read_text() if adapter else ""
+        over = time.monotonic() > end or (adapter and adapter.process.poll() not in (None, 0))
+        assert not over, f"no {what} within {deadline} s\n{log}"
+        time.sleep(0.05)  # the pace of looking, not a wait for something to be done
+
+
+@pytest.fixture
+def adapter(kafka: Settings, tmp_path: Path) -> Iterator[Callable[..., Adapter]]:
+    """Start adapters that do not outlive the test."""
+    started: list[Adapter] = []
+
+    def start(url: str, *options: str, settings: Settings = kafka) -> Adapter:
+        started.append(Adapter(settings, url, tmp_path, list(options)))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.kill()
+
+
+class Topics:
+    """What is committed in a broker's topics since this object was made."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+        )
+        self.begin = {name: self._ends(name) for name in (TOPIC, "dead-letters", "gaps")}
+
+    def _ends(self, name: str) -> dict[TopicPartition, int]:
+        places = [TopicPartition(name, number) for number in self.consumer.partitions_for_topic(name) or ()]
+        return dict(self.consumer.end_offsets(places))
+
+    def records(self, name: str) -> list:
+        ends = self._ends(name)
+        self.consumer.assign(list(ends))
+        for place in ends:
+            self.consumer.seek(place, self.begin[name].get(place, 0))
+        found = []
+        while any(self.consumer.position(place) < end for place, end in ends.items()):
+            found += itertools.chain(*self.consumer.poll(timeout_ms=200).values())
+        return found
+
+    def posts(self) -> list[dict]:
+        return [json.loads(record.value) for record in self.records(TOPIC)]
+
+    def event_ids(self) -> Counter[str]:
+        return Counter(post["event_id"] for post in self.posts())
+
+    def letters(self) -> Counter[bytes]:
+        return Counter(record.key for record in self.records("dead-letters"))
+
+    def gaps(self) -> list[dict]:
+        return [json.loads(record.value) for record in self.records("gaps")]
+
+    def close(self) -> None:
+        self.consumer.close()
+
+
+@pytest.fixture
+def topics(kafka: Settings) -> Iterator[Topics]:
+    found = Topics(kafka)
+    yield found
+    found.close()
+
+
+def scenario(**values: object) -> Scenario:
+    """A scenario of its own seed, so that no test's ids are another's."""
+    start = datetime.now(UTC) - timedelta(minutes=30)
+    usual = {"rate": 1000, "count": 4000, "speed": 0, "start": start}
+    return Scenario(seed=next(SEEDS), **{**usual, **values})
+
+
+def truth(sent: Scenario) -> tuple[set[str], int]:
+    """Return the event ids of all good posts of a finite scenario, and how many frames are broken."""
+    ids, broken = set(), 0
+    for event in map(Events(sent).at, range(sent.count or 0)):
+        broken += event.kind == "malformed"
+        if event.kind != "malformed" and event.collection == POST:
+            ids.add(f"{event.did}/{event.body['rkey']}/{event.body['rev']}/{event.body['operation']}")
+    return ids, broken
+
+
+def exactly(topics: Topics, sent: Scenario, adapter: Adapter) -> None:
+    """Wait until everything is there, end the adapter, and find every id once."""
+    ids, _ = truth(sent)
+    wait(lambda: len(topics.event_ids()) >= len(ids), f"{len(ids)} events", adapter)
+    adapter.says("ready")
+    assert adapter.stop() == 0, adapter.log.read_text()
+    found = topics.event_ids()
+    assert set(found) == ids
+    assert found.total() == len(ids)
+
+
+@pytest.mark.parametrize("path", ["", V2])
+@pytest.mark.parametrize("sequence", [True, False])
+def test_everything_once(path: str, sequence: bool, adapter, topics: Topics) -> None:
+    if path and not sequence:
+        pytest.skip("v2 has sequence numbers alone")
+    sent = scenario(duplicates=0.2, malformed=0.02, late=0.02, future_dated=0.02, sequence=sequence)
+    with double.running(sent) as url:
+        running = adapter(url + path, "--from-cursor", "1")
+        exactly(topics, sent, running)
+    letters = topics.letters()
+    broken = truth(sent)[1]
+    assert broken > 40
+    assert letters.total() == broken
+    assert topics.gaps() == []
+    assert "ready\n" in running.log.read_text()
+
+
+def test_records_carry_the_contract(adapter, topics: Topics) -> None:
+    sent = scenario(count=300)
+    with double.running(sent) as url:
+        running = adapter(url, "--from-cursor", "1", "--limit", "100", "--keep-raw")
+        assert running.ends() == 0
+    records = topics.records(TOPIC)
+    assert len(records) == 100
+    for record in records:
+        post, headers = json.loads(record.value), dict(record.headers)
+        assert record.key.decode() == post["id"]
+        assert headers["schema"] == b"post.v1"
+        assert headers["event_id"].decode() == post["event_id"]
+        assert datetime.fromisoformat(headers["ingested_at"].decode()) >= datetime.fromisoformat(
+            post["observed_at"]
+        )
+        assert record.timestamp == datetime.fromisoformat(post["event_time"]).timestamp() * 1000 // 1
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", post["event_time"])
+        assert json.loads(post["raw"])["did"] == post["author"]["id"]
+        assert b"\n" not in record.value
+    assert "done: 100 events" in running.log.read_text()
+
+
+@pytest.mark.parametrize("sequence", [True, False])
+def test_dropped_and_silent_connections(sequence: bool, adapter, topics: Topics) -> None:
+    faults = {"drop_every": 900, "silent_after": 1500, "duplicates": 0.1, "malformed": 0.01}
+    sent = scenario(count=2500, rate=200, sequence=sequence, **faults)  # a time cursor goes 400 frames back
+    with double.running(sent) as url:
+        running = adapter(url, "--from-cursor", "1", "--watchdog", "2")
+        exactly(topics, sent, running)
+    log = running.log.read_text()
+    assert "silent for 2 s" in log
+    assert log.count("next attempt in") >= 3
+    assert topics.gaps() == []
+    if sequence:  # by time, a bad frame without a place at the seam may come under a second key
+        assert len(topics.letters()) == truth(sent)[1]
+
+
+@pytest.mark.parametrize("sequence", [True, False])
+def test_killed_at_random_points(sequence: bool, adapter, topics: Topics) -> None:
+    draw = random.Random(11)
+    faults = {"duplicates": 0.1, "malformed": 0.01, "sequence": sequence}
+    sent = scenario(count=16_000, rate=1000, speed=1, start=datetime.now(UTC), **faults)
+    ids, broken = truth(sent)
+    with double.running(sent) as url:
+        running = adapter(url, "--from-cursor", "1")
+        for round_ in range(1, 4):
+            goal = len(ids) * (round_ + draw.uniform(-0.3, 0.3)) / 5
+            wait(lambda goal=goal: len(topics.event_ids()) >= goal, f"{goal:.0f} events", running)
+            running.kill()
+            running = adapter(url)
+        exactly(topics, sent, running)
+    if sequence:
+        assert len(topics.letters()) == broken
+    assert topics.gaps() == []
+
+
+def test_a_second_copy_fences_the_first(adapter, topics: Topics) -> None:
+    sent = scenario(count=None, rate=200, speed=1)
+    with double.running(sent) as url:
+        first = adapter(url)
+        wait(lambda: topics.event_ids().total() > 50, "events", first)
+        second = adapter(url)
+        assert first.ends() == 1, first.log.read_text()
+        before = topics.event_ids().total()
+        wait(lambda: topics.event_ids().total() > before + 50, "events of the second copy", second)
+        assert second.stop() == 0
+    assert "another copy of this feed has taken over" in first.log.read_text()
+    assert max(topics.event_ids().values()) == 1
+
+
+def test_a_dead_broker_loses_and_doubles_nothing(tmp_path: Path, adapter) -> None:
+    settings = own_broker(tmp_path)
+    try:
+        sent = scenario(count=8000, rate=1000, speed=1, start=datetime.now(UTC))
+        with double.running(sent) as url:
+            running = adapter(url, "--from-cursor", "1", settings=settings)
+            before = Topics(settings)
+            wait(lambda: before.event_ids().total() > 500, "events", running)
+            before.close()
+            os.kill(pid_of_broker(settings), signal.SIGKILL)
+            running.says("records wait; next attempt in")
+            stack.up(["kafka"], settings)
+            topics = Topics(settings)
+            topics.begin = {name: dict.fromkeys(places, 0) for name, places in topics.begin.items()}
+            exactly(topics, sent, running)
+            topics.close()
+    finally:
+        stack.down(settings, data=True)
+
+
+def own_broker(folder: Path) -> Settings:
+    """A broker that may die."""
+    stack.up(["kafka"], config.load(home=folder / "home"))
+    return config.load(home=folder / "home")
+
+
+def pid_of_broker(settings: Settings) -> int:
+    return next(line.pid for line in stack.status(settings) if line.name == "kafka" and line.pid)
+
+
+def test_a_cursor_that_is_too_old_leaves_a_gap(adapter, topics: Topics) -> None:
+    old = scenario(count=500, start=datetime.now(UTC) - timedelta(hours=50))
+    new = replace(old, start=datetime.now(UTC) - timedelta(hours=1), seed=next(SEEDS), lookback=0.0001)
+    port = 0
+    with double.running(old) as url:
+        port = int(url.rpartition(":")[2])
+        exactly(topics, old, adapter(url, "--from-cursor", "1"))
+    with double.running(new, port=port) as url:
+        running = adapter(url, "--seconds", "4")
+        assert running.ends() == 0
+    assert [gap["reason"] for gap in topics.gaps()] == ["the server no longer replays from the cursor"]
+
+
+def test_a_giant_message_is_a_dead_letter(adapter, topics: Topics) -> None:
+    good = frames(40)
+    giant = b'{"did":"' + b"x" * (3 << 20) + b'"}'
+    with serving([*good[:20], giant, *good[20:]]) as url:
+        running = adapter(url, "--limit", "40")
+        assert running.ends() == 0
+    letters = [json.loads(record.value) for record in topics.records("dead-letters")]
+    assert [(letter["size"], letter["topic"], letter["offset"]) for letter in letters] == [
+        (len(giant), TOPIC, None)
+    ]
+    assert topics.event_ids().total() == 40
+
+
+def frames(count: int) -> list[bytes]:
+    """Good posts on the v1 wire."""
+    now, tag = time.time_ns() // 1000, next(SEEDS)
+    return [
+        json.dumps(frame(now + index, f"did:plc:test{tag}", f"r{index}")).encode() for index in range(count)
+    ]
+
+
+def frame(time_us: int, did: str, rkey: str) -> dict:
+    record = {"$type": POST, "text": f"post {rkey}", "createdAt": "2026-11-01T00:00:00Z"}
+    commit = {"rev": "3r", "operation": "create", "collection": POST, "rkey": rkey, "record": record}
+    return {"did": did, "time_us": time_us, "kind": "commit", "commit": commit}
+
+
+@contextmanager
+def serving(messages: list[bytes]) -> Iterator[str]:
+    """Serve text messages to every client that connects, then stay silent."""
+
+    def handle(connection: ServerConnection) -> None:
+        for message in messages:
+            connection.send(message, text=True)
+        for _ in connection:
+            pass
+
+    with serve(handle, "127.0.0.1", 0, compression=None) as server:
+        import threading
+
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded frames are not here")
+def test_recorded_frames_field_by_field(adapter, topics: Topics) -> None:
+    lines = RECORDED.read_bytes().splitlines()
+    sent = [json.loads(line) for line in lines]
+    posts = [each for each in sent if each["kind"] == "commit" and each["commit"]["collection"] == POST]
+    with serving(lines) as url:
+        running = adapter(url, "--limit", str(len(posts)), "--keep-raw")
+        assert running.ends() == 0, running.log.read_text()
+    found = {post["id"]: post for post in topics.posts()}
+    assert len(found) == len(posts) == 9
+    for each in posts:
+        compare(each, found[f"at://{each['did']}/{POST}/{each['commit']['rkey']}"])
+
+
+def compare(sent: dict, post: dict) -> None:
+    """Each field of the record against the frame's."""
+    commit, record = sent["commit"], sent["commit"]["record"]
+    event_time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=sent["time_us"])
+    tags = [
+        feature["tag"].casefold()
+        for facet in record.get("facets", [])
+        for feature in facet["features"]
+        if feature["$type"].endswith("#tag")
+    ]
+    assert datetime.fromisoformat(post["event_time"]) == event_time
+    assert datetime.fromisoformat(post["created_at"]) == datetime.fromisoformat(record["createdAt"])
+    assert post["text"] == record["text"]
+    assert post["language"] == record["langs"][0]
+    assert post["hashtags"] == tags
+    assert post["author"]["id"] == sent["did"]
+    assert post["event_id"] == f"{sent['did']}/{commit['rkey']}/{commit['rev']}/{commit['operation']}"
+    assert post["operation"] == commit["operation"]
+    assert post["source_id"] == commit["rkey"]
+    assert (post["source"], post["instance"], post["visibility"]) == ("bluesky", "bsky.network", "public")
+    assert post["url"] == f"https://bsky.app/profile/{sent['did']}/post/{commit['rkey']}"
+    assert json.loads(post["raw"]) == sent

@@ -1,7 +1,9 @@
 """Publish micro-batches to a Kafka topic as JSON values with keys and headers."""
 
+import re
 from collections.abc import Mapping
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -40,8 +42,8 @@ def publish(
         target = {"kafka.bootstrap.servers": bootstrap, "topic": name, "includeHeaders": "true"}
         try:
             records.write.format("kafka").options(**target, **(options or {})).save()
-        except PySparkException as error:
-            raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {_first_line(error)}") from error
+        except (PySparkException, Py4JJavaError) as error:
+            raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {_reason(error)}") from None
 
     return write
 
@@ -60,5 +62,7 @@ def _headers(schema: str | None) -> Column:
     return F.array(*pairs).alias("headers")
 
 
-def _first_line(error: PySparkException) -> str:
-    return str(error).strip().splitlines()[0]
+def _reason(error: Exception) -> str:
+    """Return the innermost cause, without Spark's stack trace."""
+    causes = re.findall(r"(?:Caused by: |: )(?:[\w$]+\.)+(\w+(?:Exception|Error): .*)", str(error))
+    return str(causes[-1]) if causes else str(error).strip().splitlines()[0]

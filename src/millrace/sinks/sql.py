@@ -1,6 +1,7 @@
 """Upsert micro-batches into SQLite, MySQL and PostgreSQL: one transaction a batch, all rows or none."""
 
 import logging
+import weakref
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
@@ -44,6 +45,7 @@ def upsert(url: str, table: Table, *, on_bad: OnBad = log_bad, patience: Patienc
         _require_local(engine, batch)
         store(engine, table, collect(batch, table), on_bad=on_bad, patience=patience)
 
+    weakref.finalize(write, engine.dispose)  # a writer is a function: nobody closes it
     return write
 
 

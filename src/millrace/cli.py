@@ -21,8 +21,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Live streams through Kafka and Spark Structured Streaming into the stores that people look at.",
 )
-ingest_app = typer.Typer(no_args_is_help=True, help="Carry a live feed into Kafka, exactly once where the feed can replay.")
-simulate_app = typer.Typer(no_args_is_help=True, help="Serve a double of a feed that speaks its wire protocol and knows the right answer.")
+ingest_app = typer.Typer(
+    no_args_is_help=True, help="Carry a live feed into Kafka, exactly once where the feed can replay."
+)
+simulate_app = typer.Typer(
+    no_args_is_help=True,
+    help="Serve a double of a feed that speaks its wire protocol and knows the right answer.",
+)
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(simulate_app, name="simulate")
 

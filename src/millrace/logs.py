@@ -29,14 +29,31 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat()
-        event = {"time": moment, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        event = {
+            "time": moment,
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
         return json.dumps(event | getattr(record, "fields", {}), default=str)
 
 
 def _spelled(record: logging.LogRecord) -> str:
-    shown = ("batch_id", "input_rows", "processed_rows_per_second", "batch_seconds", "state_rows", "kafka_lag", "bad_records")
+    shown = (
+        "batch_id",
+        "input_rows",
+        "processed_rows_per_second",
+        "batch_seconds",
+        "state_rows",
+        "kafka_lag",
+        "bad_records",
+    )
     fields = {key: value for key, value in getattr(record, "fields", {}).items() if key in shown}
-    return " " + " ".join(f"{key}={round(v, 1) if isinstance(v, float) else v}" for key, v in fields.items()) if fields else ""
+    return (
+        " " + " ".join(f"{key}={round(v, 1) if isinstance(v, float) else v}" for key, v in fields.items())
+        if fields
+        else ""
+    )
 
 
 def configure(style: str = "text", level: int = logging.INFO) -> None:

@@ -20,7 +20,17 @@ from millrace.names import topic_name
 SINKS = ("sqlite", "postgres", "mysql", "kafka", "console")
 SQL_SINKS = ("sqlite", "postgres", "mysql")
 # What differs between two runs that may share a checkpoint: everything else shapes the state or where it goes.
-_STATELESS = {"trigger", "once", "start", "dry_run", "checkpoint", "max_offsets", "metrics_port", "log_format", "name"}
+_STATELESS = {
+    "trigger",
+    "once",
+    "start",
+    "dry_run",
+    "checkpoint",
+    "max_offsets",
+    "metrics_port",
+    "log_format",
+    "name",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Options:
 
     @property
     def emit(self) -> str:
-        """`update` or `final`; by default final where Kafka alone is the sink, for its readers cannot take a row back."""
+        """`update` or `final`; by default final where Kafka is the only sink, for its readers cannot take a row back."""
         return self.args.emit or ("final" if set(self.args.sink) == {"kafka"} else "update")
 
     @property
@@ -61,7 +71,9 @@ class Options:
 
     def _fingerprint(self) -> str:
         shaping = {key: value for key, value in vars(self.args).items() if key not in _STATELESS}
-        targets = [make_url(self.settings.sql_url(sink)).set(password=None) for sink in self.args.sink if sink in SQL_SINKS]
+        targets = [
+            make_url(self.settings.sql_url(sink)).set(password=None) for sink in self.args.sink if sink in SQL_SINKS
+        ]
         text = json.dumps([shaping, self.topics, self.emit, sorted(map(str, targets))], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -89,18 +101,54 @@ def parse(
 def _add_shared(parser: argparse.ArgumentParser, sinks: Sequence[str]) -> None:
     shared = parser.add_argument_group("shared by all jobs")
     add = shared.add_argument
-    add("--source", choices=sorted(SOURCES), default="bluesky", help="whose topic to read (default %(default)s)")
+    add(
+        "--source",
+        choices=sorted(SOURCES),
+        default="bluesky",
+        help="whose topic to read (default %(default)s)",
+    )
     add("--topic", action="append", type=topic, metavar="NAME", help="read this topic instead; repeatable")
     add("--bootstrap", metavar="HOST:PORT", help="Kafka brokers (default MILLRACE_KAFKA_BOOTSTRAP)")
-    add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help="where a first run begins")
+    add(
+        "--from",
+        dest="start",
+        choices=("earliest", "latest"),
+        default="earliest",
+        help="where a first run begins",
+    )
     trigger = shared.add_mutually_exclusive_group()
-    trigger.add_argument("--trigger", type=duration, default="1 seconds", metavar="5s", help="a micro-batch this often; 0s: at once")
+    trigger.add_argument(
+        "--trigger",
+        type=duration,
+        default="1 seconds",
+        metavar="5s",
+        help="a micro-batch this often; 0s: at once",
+    )
     trigger.add_argument("--once", action="store_true", help="process what is there, then end")
-    add("--emit", choices=("update", "final"), help="rows as they change, or once when their window has closed")
-    add("--sink", action="append", choices=SINKS, help=f"where rows go; repeatable (default {' '.join(sinks)})")
-    add("--checkpoint", metavar="PATH", help="where the stream remembers its place (default <home>/checkpoints/...)")
+    add(
+        "--emit",
+        choices=("update", "final"),
+        help="rows as they change, or once when their window has closed",
+    )
+    add(
+        "--sink",
+        action="append",
+        choices=SINKS,
+        help=f"where rows go; repeatable (default {' '.join(sinks)})",
+    )
+    add(
+        "--checkpoint",
+        metavar="PATH",
+        help="where the stream remembers its place (default <home>/checkpoints/...)",
+    )
     add("--deduplicate", action="store_true", help="drop repeated event ids (for topics that others write)")
-    add("--max-offsets", type=int, default=500_000, metavar="N", help="records a micro-batch at most (default %(default)s)")
+    add(
+        "--max-offsets",
+        type=int,
+        default=500_000,
+        metavar="N",
+        help="records a micro-batch at most (default %(default)s)",
+    )
     add("--dry-run", action="store_true", help="show settings, topics and plan, then end")
     add("--name", metavar="NAME", help="name of run files and logs (default: the job's)")
     add("--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port")

@@ -37,7 +37,7 @@ _GAUGES = {
 _METRICS = {key: Gauge(f"millrace_{key}", text, ["job"]) for key, text in _GAUGES.items()}
 
 
-class Progress(StreamingQueryListener):  # type: ignore[misc]
+class Progress(StreamingQueryListener):
     """Turns each micro-batch's progress into `run/<name>.json`, a log line and metrics."""
 
     def __init__(self, name: str, home: Path, on_batch: Callable[[], None] = lambda: None) -> None:
@@ -48,12 +48,12 @@ class Progress(StreamingQueryListener):  # type: ignore[misc]
         self.bad = self.late = self.sink_rows = self.records = 0
         self.terminated = threading.Event()
 
-    def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:
         """Say that the query runs."""
         self.terminated.clear()
         self._write({"state": "started"})
 
-    def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """Record what the batch did."""
         progress = json.loads(event.progress.json)
         self._add(progress)
@@ -65,12 +65,12 @@ class Progress(StreamingQueryListener):  # type: ignore[misc]
             log.info("batch", extra={"fields": state})
             self.on_batch()
 
-    def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:
         """Show that the query lives although nothing arrives."""
         if self.path.exists():
             os.utime(self.path)
 
-    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
         """Note the end, so that nobody takes the listener away before Spark has told it everything."""
         self.terminated.set()
 
@@ -109,11 +109,12 @@ class Progress(StreamingQueryListener):  # type: ignore[misc]
 
 
 def lag(source: dict[str, Any]) -> int | None:
-    """Return how many records lie between a Kafka source's end offsets and the topics' ends; None before the first read."""
+    """Return how many records a Kafka source has yet to read; None before the first read."""
     latest, done = source.get("latestOffset"), source.get("endOffset")
     if not isinstance(latest, dict) or not isinstance(done, dict):
         return None
-    return sum(end - done.get(topic, {}).get(p, 0) for topic, ends in latest.items() for p, end in ends.items())
+    ends = ((topic, number, end) for topic, numbers in latest.items() for number, end in numbers.items())
+    return sum(int(end) - int(done.get(topic, {}).get(number, 0)) for topic, number, end in ends)
 
 
 def _age(watermark: str | None) -> float | None:

@@ -16,7 +16,7 @@ from millrace.logs import escape
 BAR = 34  # characters of the longest bar
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 TOP = """
-SELECT hashtag, SUM(posts) AS posts, SUM(CASE WHEN window_start = :newest THEN posts ELSE 0 END) AS now,
+SELECT hashtag, SUM(posts) AS posts, SUM(CASE WHEN window_start = :full THEN posts ELSE 0 END) AS now,
        SUM(CASE WHEN window_start = :before THEN posts ELSE 0 END) AS before
 FROM hashtag_counts WHERE window_start >= :since GROUP BY hashtag ORDER BY posts DESC, hashtag LIMIT :rows
 """
@@ -43,12 +43,12 @@ class Store:
 
     def windows(self, since: str, count: int) -> list[str]:
         """Return the starts of the newest `count` windows at or after `since`, newest first."""
-        sql = "SELECT DISTINCT window_start FROM hashtag_counts WHERE window_start >= :since ORDER BY 1 DESC LIMIT :count"
-        return [start for (start,) in self.query(sql, since=since, count=count)]
+        sql = "SELECT DISTINCT window_start FROM hashtag_counts WHERE window_start >= :since ORDER BY 1 DESC LIMIT :n"
+        return [start for (start,) in self.query(sql, since=since, n=count)]
 
-    def top(self, since: str, rows: int, newest: str = "", before: str = "") -> list[tuple[str, int, int, int]]:
-        """Return (hashtag, posts, posts in window `newest`, posts in window `before`) since a moment, most first."""
-        return self.query(TOP, since=since, rows=rows, newest=newest, before=before)
+    def top(self, since: str, rows: int, full: str = "", before: str = "") -> list[tuple[str, int, int, int]]:
+        """Return (hashtag, posts, posts in window `full`, posts in window `before`) since a moment, most first."""
+        return self.query(TOP, since=since, rows=rows, full=full, before=before)
 
     def progress(self) -> dict[str, Any]:
         """Return the job's newest progress, {} before the first."""
@@ -60,7 +60,7 @@ class Store:
 
 
 def render(store: Store, since: str, feed: str, waiting: str, rows: int = 15) -> Group:
-    """Return the whole view: hashtags of the last three windows, newest against the one before, and the health line."""
+    """Return the view: hashtags of the last three windows, the last full one against that before, and the health."""
     windows = store.windows(since, 3)
     body = _hashtags(store, windows, rows) if windows else Text(waiting, style="dim")
     title = f"millrace: hashtags on {feed}" + (f", {windows[-1][11:16]} to {windows[0][11:16]} UTC" if windows else "")
@@ -68,15 +68,23 @@ def render(store: Store, since: str, feed: str, waiting: str, rows: int = 15) ->
 
 
 def _hashtags(store: Store, windows: list[str], rows: int) -> Table:
-    newest, before = windows[0], windows[1] if len(windows) > 1 else ""
+    full, before = windows[1:2] or [""], windows[2:3]  # the newest window is still filling
     table = Table(box=None, pad_edge=False, expand=False)
-    for name, justify in (("", "right"), ("hashtag", "left"), ("posts", "right"), ("", "left"), ("this minute", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("change", justify="right")
-    top = store.top(windows[-1], rows, newest, before)
+    for name in ("", "hashtag", "posts", "", "last full minute", "change"):
+        table.add_column(name, justify="left" if name == "hashtag" else "right", no_wrap=True)
+    table.columns[3].justify = "left"
+    top = store.top(windows[-1], rows, full[0], before[0] if before else "")
     for place, (hashtag, posts, now, previous) in enumerate(top, 1):
-        name = Text(f"#{escape(hashtag)}"[:30], style="bold")
-        table.add_row(str(place), name, str(posts), Text(bar(posts / top[0][1]), "cyan"), str(now), _change(now - previous))
+        label = Text(f"#{escape(hashtag)}"[:30], style="bold")
+        change = _change(now - previous) if before else Text("")
+        table.add_row(
+            str(place),
+            label,
+            str(posts),
+            Text(bar(posts / top[0][1]), "cyan"),
+            str(now) if full[0] else "",
+            change,
+        )
     return table
 
 
@@ -97,6 +105,6 @@ def _health(progress: dict[str, Any]) -> Text:
     rate = progress.get("input_rows_per_second") or 0.0
     return Text(
         f" {rate:,.0f} posts/s   lag {progress.get('kafka_lag') or 0:,}   batch {progress['batch_seconds']:.2f} s"
-        f"   late {progress['late_rows']}   bad {progress['bad_records']}   counted so far {progress['records']:,} posts",
+        f"   late {progress['late_rows']}   bad {progress['bad_records']}   read so far {progress['records']:,} posts",
         style="dim",
     )

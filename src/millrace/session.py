@@ -64,7 +64,11 @@ def _start_query(options: Options, rows: DataFrame, writer: Writer) -> Streaming
     stream = rows.writeStream.queryName(options.name).outputMode(mode).foreachBatch(writer)
     stream = stream.option("checkpointLocation", options.checkpoint)
     once = options.args.once
-    return stream.trigger(availableNow=True).start() if once else stream.trigger(processingTime=options.args.trigger).start()
+    return (
+        stream.trigger(availableNow=True).start()
+        if once
+        else stream.trigger(processingTime=options.args.trigger).start()
+    )
 
 
 def _supervise(begin: Callable[[], StreamingQuery], stop: Stop, lock: Path | None, listener: progress.Progress) -> None:
@@ -103,7 +107,11 @@ def _passing(error: StreamingQueryException) -> bool:
 def reason(error: Exception) -> str:
     """Return the one line of a Spark error that names the cause."""
     lines = [line.strip() for line in str(error).splitlines()]
-    causes = [line for line in lines if line.startswith(("millrace.errors.", "Caused by:", "pyspark.errors", "org.apache.kafka"))]
+    causes = [
+        line
+        for line in lines
+        if line.startswith(("millrace.errors.", "Caused by:", "pyspark.errors", "org.apache.kafka"))
+    ]
     return (causes[-1] if causes else next(filter(None, lines), repr(error))).removeprefix("millrace.errors.")
 
 

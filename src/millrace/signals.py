@@ -44,6 +44,7 @@ class Stop:
             self._between.clear()
             try:
                 if self.requested:
+                    batch.sparkSession.sparkContext.setLogLevel("OFF")  # it would print this as a failure
                     raise MillraceError("asked to stop before this batch")
                 writer(batch, batch_id)
             finally:
@@ -64,8 +65,8 @@ class Stop:
     def on_signals(self, spark: SparkSession) -> Iterator[None]:
         """Route SIGTERM and SIGINT here, also those that reach the JVM (spark-submit is the JVM)."""
         before = {number: signal.signal(number, self.request) for number in (signal.SIGTERM, signal.SIGINT)}
-        gateway = spark.sparkContext._gateway
-        ensure_callback_server_started(gateway)
+        gateway: Any = spark.sparkContext._gateway
+        ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
         handler = _JvmHandler(self)
         for name in ("TERM", "INT"):
             gateway.jvm.sun.misc.Signal.handle(gateway.jvm.sun.misc.Signal(name), handler)

@@ -29,4 +29,3 @@ def main(bootstrap: str, topic: str) -> None:
 
 def _collect(batch: DataFrame, batch_id: int) -> None:
     batch.toArrow()
-

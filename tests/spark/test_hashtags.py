@@ -67,7 +67,9 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize(("window", "slide"), [("1 minute", None), ("5 minutes", "1 minute"), ("10 seconds", "2500 milliseconds")])
+@pytest.mark.parametrize(
+    ("window", "slide"), [("1 minute", None), ("5 minutes", "1 minute"), ("10 seconds", "2500 milliseconds")]
+)
 @given(events=EVENTS)
 def test_folding_batches_gives_the_same_counts(spark, window, slide, events):
     rows = [(source, at(ms / 1000), operation, tags) for source, ms, operation, tags in events]
@@ -78,7 +80,13 @@ def test_folding_batches_gives_the_same_counts(spark, window, slide, events):
 
 
 def json_post(source, time, operation, tags):
-    fields = {"id": "i", "event_id": "e", "source": source, "event_time": time.isoformat(), "operation": operation}
+    fields = {
+        "id": "i",
+        "event_id": "e",
+        "source": source,
+        "event_time": time.isoformat(),
+        "operation": operation,
+    }
     return bytearray(json.dumps(fields | {"hashtags": tags}).encode())
 
 

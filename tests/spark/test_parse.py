@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 from pyspark.sql.types import BinaryType, StructField, StructType, TimestampType
+from tests.unit.test_posts import BAD, GOOD
 
 from millrace.kafka import letters, parse
-from tests.unit.test_posts import BAD, GOOD
 
 RECORDS = StructType([StructField("value", BinaryType()), StructField("timestamp", TimestampType())])
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -23,7 +23,13 @@ def test_every_column_of_post_v1(spark):
     row = parse.posts(records(spark, [json.dumps(whole).encode()])).collect()[0].asDict(recursive=True)
     assert set(row) == set(parse.COLUMNS)
     assert row["author"] == whole["author"]
-    assert (row["id"], row["text"], row["hashtags"], row["replies"], row["reblogs"]) == (GOOD["id"], "ü", ["cat"], 1, None)
+    assert (row["id"], row["text"], row["hashtags"], row["replies"], row["reblogs"]) == (
+        GOOD["id"],
+        "ü",
+        ["cat"],
+        1,
+        None,
+    )
     assert row["event_time"].astimezone(UTC) == NOON  # the Kafka timestamp, not the field
     assert row["created_at"].microsecond == 1
 
@@ -53,5 +59,10 @@ def test_a_letter_says_where_and_why(spark, reason):
     frame = records(spark, [json.dumps(GOOD).encode(), BAD[reason]])
     place = frame.selectExpr("'t' AS topic", "3 AS partition", "9L AS offset", "value", "timestamp")
     [letter] = letters.dead_letters(place).collect()
-    assert (letter.topic, letter.partition, letter.offset, letter.size) == ("t", 3, 9, len(BAD[reason] or b""))
+    assert (letter.topic, letter.partition, letter.offset, letter.size) == (
+        "t",
+        3,
+        9,
+        len(BAD[reason] or b""),
+    )
     assert letter.reason and len(letter.sha256) == 64

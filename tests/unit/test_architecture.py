@@ -7,8 +7,26 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "millrace"
 JOBS = SOURCE.parents[1] / "jobs"
-IO = ("kafka", "sqlalchemy", "httpx", "socket", "subprocess", "websocket", "websockets", "os", "psycopg", "mysql", "requests")
-PURE_OF_MILLRACE = ("millrace.queries", "millrace.kafka.parse", "millrace.kafka.posts", "millrace.names", "millrace.errors")
+IO = (
+    "kafka",
+    "sqlalchemy",
+    "httpx",
+    "socket",
+    "subprocess",
+    "websocket",
+    "websockets",
+    "os",
+    "psycopg",
+    "mysql",
+    "requests",
+)
+PURE_OF_MILLRACE = (
+    "millrace.queries",
+    "millrace.kafka.parse",
+    "millrace.kafka.posts",
+    "millrace.names",
+    "millrace.errors",
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -40,24 +58,63 @@ def test_queries_reach_no_io(path):
 
 @pytest.mark.parametrize("path", files("ingest"), ids=lambda path: path.name)
 def test_ingest_does_not_know_spark_or_what_follows(path):
-    assert not {name for name in imports(path) if within(name, "pyspark", "millrace.queries", "millrace.sinks", "millrace.session", "millrace.simulate", "millrace.kafka.parse", "millrace.kafka.read")}
+    assert not {
+        name
+        for name in imports(path)
+        if within(
+            name,
+            "pyspark",
+            "millrace.queries",
+            "millrace.sinks",
+            "millrace.session",
+            "millrace.simulate",
+            "millrace.kafka.parse",
+            "millrace.kafka.read",
+        )
+    }
 
 
 @pytest.mark.parametrize("path", files("simulate"), ids=lambda path: path.name)
 def test_the_truth_shares_nothing_with_what_it_judges(path):
-    assert not {name for name in imports(path) if within(name, "millrace.queries", "millrace.ingest", "millrace.names", "millrace.kafka", "millrace.sinks", "pyspark")}
+    assert not {
+        name
+        for name in imports(path)
+        if within(
+            name,
+            "millrace.queries",
+            "millrace.ingest",
+            "millrace.names",
+            "millrace.kafka",
+            "millrace.sinks",
+            "pyspark",
+        )
+    }
 
 
 def test_only_config_reads_the_environment_for_settings():
     readers = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if "os.environ" in path.read_text()}
-    assert readers <= {"config.py", "launch.py", "demo.py", "explore.py", "stack/process.py", "stack/mysql.py", "stack/postgres.py"}
+    assert readers <= {
+        "config.py",
+        "launch.py",
+        "demo.py",
+        "explore.py",
+        "stack/process.py",
+        "stack/mysql.py",
+        "stack/postgres.py",
+    }
 
 
 @pytest.mark.parametrize("path", sorted(JOBS.glob("*.py")), ids=lambda path: path.name)
 def test_a_job_is_wiring_without_logic(path):
     tree = ast.parse(path.read_text())
-    logic = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While | ast.Try | ast.IfExp | ast.comprehension)]
-    branches = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "__name__" not in ast.unparse(node.test)]
+    logic = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.For | ast.While | ast.Try | ast.IfExp | ast.comprehension)
+    ]
+    branches = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "__name__" not in ast.unparse(node.test)
+    ]
     assert not logic and not branches
     assert len(path.read_text().splitlines()) <= 45
     assert path.stem not in ("kafka", "pyspark", "millrace")

@@ -42,7 +42,7 @@ def test_passwords_are_masked(monkeypatch):
 
 
 def test_a_store_without_url_says_what_to_do():
-    with pytest.raises(ConfigError, match="MILLRACE_POSTGRES_URL is not set.*millrace up postgres"):
+    with pytest.raises(ConfigError, match=r"MILLRACE_POSTGRES_URL is not set.*millrace up postgres"):
         config.load().sql_url("postgres")
 
 

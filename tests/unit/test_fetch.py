@@ -147,8 +147,7 @@ def test_two_at_once_download_once(repository: Repository) -> None:
 
 def test_the_lock_has_the_versions_that_fit_together() -> None:
     pinned = {
-        name: {row.source for row in bundle(name)}
-        for name in ("kafka", "spark-kafka", "postgres", "mysql", "libaio")
+        name: {row.source for row in bundle(name)} for name in ("kafka", "spark-kafka", "postgres", "mysql", "libaio")
     }
     assert {"org.apache.kafka:kafka_2.13:4.3.1", "org.apache.kafka:connect-runtime:4.3.1"} <= pinned["kafka"]
     assert "org.apache.kafka:connect-json:4.3.1" in pinned["kafka"]
@@ -165,7 +164,4 @@ def test_the_lock_has_the_versions_that_fit_together() -> None:
 
 def test_a_coordinate_becomes_an_address() -> None:
     artifact = Artifact("org.apache.kafka:kafka_2.13:4.3.1", 1, "0" * 64)
-    assert (
-        artifact.url
-        == "https://repo1.maven.org/maven2/org/apache/kafka/kafka_2.13/4.3.1/kafka_2.13-4.3.1.jar"
-    )
+    assert artifact.url == "https://repo1.maven.org/maven2/org/apache/kafka/kafka_2.13/4.3.1/kafka_2.13-4.3.1.jar"

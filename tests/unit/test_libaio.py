@@ -45,9 +45,7 @@ def test_refuses_what_is_no_ar_archive() -> None:
 
 
 def test_unpacks_the_library_of_the_package(tmp_path: Path) -> None:
-    (tmp_path / "x.deb").write_bytes(
-        package("./usr/share/doc/copyright", "./lib/x86_64-linux-gnu/libaio.so.1.0.2")
-    )
+    (tmp_path / "x.deb").write_bytes(package("./usr/share/doc/copyright", "./lib/x86_64-linux-gnu/libaio.so.1.0.2"))
     libaio._extract(tmp_path / "x.deb", tmp_path)
     assert (tmp_path / "libaio.so.1").read_bytes() == b"./lib/x86_64-linux-gnu/libaio.so.1.0.2"
 

@@ -9,14 +9,18 @@ import pytest
 from millrace.errors import MillraceError
 from millrace.lock import exclusive
 
-HOLD = "import sys; from millrace.lock import exclusive\nwith exclusive(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import sys
+from millrace.lock import exclusive
+with exclusive(sys.argv[1]):
+    print('held', flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_second_copy_is_told_who_holds_it_and_takes_over_when_it_dies(tmp_path):
     checkpoint = str(tmp_path / "c")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, checkpoint], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, checkpoint], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(MillraceError, match=f"pid {holder.pid}"), exclusive(checkpoint):

@@ -27,7 +27,9 @@ def test_kafka_alone_gets_final_rows():
     assert parse("--sink", "kafka", "--emit", "update").emit == "update"
 
 
-@pytest.mark.parametrize("same", [["--once"], ["--trigger", "9s"], ["--from", "latest"], ["--name", "x"], ["--max-offsets", "9"]])
+@pytest.mark.parametrize(
+    "same", [["--once"], ["--trigger", "9s"], ["--from", "latest"], ["--name", "x"], ["--max-offsets", "9"]]
+)
 def test_what_leaves_the_state_alone_keeps_the_checkpoint(same):
     assert parse(*same).checkpoint == parse().checkpoint
 
@@ -42,7 +44,10 @@ def test_a_sink_without_address_is_refused_before_spark_starts():
         parse("--sink", "mysql")
 
 
-@pytest.mark.parametrize(("text", "spark"), [("5s", "5 seconds"), ("1m", "1 minutes"), ("0s", "0 seconds"), ("10 minutes", "10 minutes"), ("90s", "90 seconds"), ("1h", "60 minutes")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "spark"),
+    [("5s", "5 seconds"), ("1m", "1 minutes"), ("0s", "0 seconds"), ("90s", "90 seconds"), ("1h", "60 minutes")],
+)
 def test_durations(text, spark):
     assert options.duration(text) == spark
 

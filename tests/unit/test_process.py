@@ -20,9 +20,7 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLE
 
 
 def start(tmp_path: Path, code: str) -> Running:
-    return process.start(
-        Launch([sys.executable, "-c", code]), tmp_path / "logs/x.log", tmp_path / "run/x.pid", 1234
-    )
+    return process.start(Launch([sys.executable, "-c", code]), tmp_path / "logs/x.log", tmp_path / "run/x.pid", 1234)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
@@ -100,9 +98,7 @@ def never() -> None:
 
 def test_says_why_a_server_died(tmp_path: Path) -> None:
     running = start(tmp_path, "print(*range(50), sep='\\n', flush=True); raise SystemExit('no space left')")
-    with pytest.raises(
-        Unavailable, match=r"x died while starting; the end of .*x\.log:\n36\n(.*\n)*no space left"
-    ):
+    with pytest.raises(Unavailable, match=r"x died while starting; the end of .*x\.log:\n36\n(.*\n)*no space left"):
         process.wait_ready("x", running, never, tmp_path / "logs/x.log")
 
 

@@ -15,17 +15,13 @@ def test_an_unknown_server_is_named_with_those_there_are(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64"), ("Windows", "AMD64")]
-)
+@pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64"), ("Windows", "AMD64")])
 def test_another_platform_is_told_so(
     system: str, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    with pytest.raises(
-        ConfigError, match=f"on Linux x86_64 only, this is {system} {machine}: use docker/compose.yaml"
-    ):
+    with pytest.raises(ConfigError, match=f"on Linux x86_64 only, this is {system} {machine}: use docker/compose.yaml"):
         stack.up(["kafka"], config.load(home=tmp_path))
 
 

@@ -118,12 +118,7 @@ def test_frames_have_the_shapes_of_the_wire(url):
             assert re.fullmatch(r"bafyrei[a-z2-7]{52}", body["cid"])
             datetime.fromisoformat(body["record"]["createdAt"])
     posts = {operation: kinds[POST, operation] for operation in ("create", "update", "delete")}
-    assert (
-        all(posts.values())
-        and kinds["app.bsky.feed.like", "create"]
-        and kinds["identity"]
-        and kinds["account"]
-    )
+    assert all(posts.values()) and kinds["app.bsky.feed.like", "create"] and kinds["identity"] and kinds["account"]
     assert posts["create"] > 10 * posts["update"]
 
 
@@ -143,10 +138,7 @@ def test_edits_and_deletes_are_of_earlier_posts_and_every_event_is_its_own(url):
 
 
 def test_event_times_step_back_by_no_more_than_the_disorder():
-    times = [
-        frame["time_us"]
-        for frame in map(json.loads, (data for _, data in whole(replace(SCENARIO, rate=500))))
-    ]
+    times = [frame["time_us"] for frame in map(json.loads, (data for _, data in whole(replace(SCENARIO, rate=500))))]
     steps = [START_US + index * 2000 - time for index, time in enumerate(times)]
     assert min(steps) >= 0
     assert 20_000 < max(steps) <= 30_000
@@ -413,9 +405,7 @@ def test_all_other_frames_are_sound(url, path):
 def test_future_dates_are_claims_only():
     scenario = replace(SCENARIO, future_dated=0.5)
     frames = [json.loads(data) for _, data in whole(scenario)]
-    claims = Counter(
-        f["commit"]["record"]["createdAt"][:4] for f in frames if "record" in f.get("commit", ())
-    )
+    claims = Counter(f["commit"]["record"]["createdAt"][:4] for f in frames if "record" in f.get("commit", ()))
     assert claims.keys() == {"2036", "1970", "2026"}
     assert all(START_US - 30_000 <= frame["time_us"] < START_US + 61 * 10**6 for frame in frames)
 
@@ -474,9 +464,7 @@ def hashtags(record):
     return {unicodedata.normalize("NFKC", tag) for tag in folded}
 
 
-MESS = replace(
-    SCENARIO, count=3000, rate=10, duplicates=0.3, shuffle=5, late=0.1, malformed=0.1, future_dated=0.2
-)
+MESS = replace(SCENARIO, count=3000, rate=10, duplicates=0.3, shuffle=5, late=0.1, malformed=0.1, future_dated=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -501,9 +489,7 @@ def test_the_truth_holds_accepted_and_late_windows_apart(mess):
     assert ends
     assert max(ends) < "2026-07-04T11:59:00Z" <= min(starts)
     minute = timedelta(minutes=1)
-    spans = {
-        datetime.fromisoformat(x["window_end"]) - datetime.fromisoformat(x["window_start"]) for x in lines
-    }
+    spans = {datetime.fromisoformat(x["window_end"]) - datetime.fromisoformat(x["window_start"]) for x in lines}
     assert spans == {minute}
 
 

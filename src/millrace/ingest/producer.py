@@ -26,7 +26,7 @@ from millrace.ingest.values import cursor_value, gap_value, iso, letter_value
 from millrace.kafka.topics import CURSORS, DEAD_LETTERS, GAPS, create
 
 TRANSACTION = 30.0  # seconds until the broker aborts what a dead adapter left open
-COMMIT = 20.0  # seconds to wait for a commit
+COMMIT = 15.0  # seconds to wait for a commit
 CLAIM = 3.0  # seconds in which the copy that fenced this one has written its first cursor
 
 
@@ -108,6 +108,7 @@ class KafkaSink:
             transaction_timeout_ms=int(TRANSACTION * 1000),
             bootstrap_timeout_ms=5_000,
             max_block_ms=10_000,
+            reconnect_backoff_max_ms=1_000,
             request_timeout_ms=10_000,
             delivery_timeout_ms=15_000,
             max_request_size=4 << 20,

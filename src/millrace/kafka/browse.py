@@ -26,7 +26,9 @@ def consumer(bootstrap: str) -> Iterator[KafkaConsumer]:
             consumer_timeout_ms=QUIET, bootstrap_timeout_ms=5_000,
         )  # fmt: skip
     except KafkaError as error:
-        raise Unavailable(f"Kafka at {bootstrap} does not answer ({type(error).__name__}): start it with `millrace up`") from None
+        raise Unavailable(
+            f"Kafka at {bootstrap} does not answer ({type(error).__name__}): start it with `millrace up`"
+        ) from None
     try:
         yield reader
     finally:
@@ -43,12 +45,16 @@ def _describe(reader: KafkaConsumer, name: str) -> dict[str, Any]:
     partitions = _partitions(reader, name)
     begins, ends = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
     known = TOPICS.get(name)
-    row = {"topic": name, "partitions": len(partitions), "records": sum(ends[p] - begins[p] for p in partitions)}
+    row = {
+        "topic": name,
+        "partitions": len(partitions),
+        "records": sum(ends[p] - begins[p] for p in partitions),
+    }
     return row | {"key": known.key if known else "", "schema": known.schema if known else ""}
 
 
 def newest(bootstrap: str, topic: str, count: int) -> list[ConsumerRecord]:
-    """Return the newest `count` committed records of a topic, oldest first; raises ConfigError when it does not exist."""
+    """Return the newest `count` committed records, oldest first; raises ConfigError when there is no such topic."""
     with consumer(bootstrap) as reader:
         if topic not in reader.topics():
             raise ConfigError(f"no topic {topic!r} at {bootstrap}: `millrace topics` lists them")
@@ -73,7 +79,9 @@ def dead_letters(bootstrap: str) -> list[dict[str, Any]]:
 
 def moment(record: ConsumerRecord) -> str:
     """Return a record's timestamp as ISO 8601 UTC."""
-    return datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def as_json(record: ConsumerRecord) -> dict[str, Any]:
@@ -83,6 +91,11 @@ def as_json(record: ConsumerRecord) -> dict[str, Any]:
         value = json.loads(text)
     except ValueError:
         value = text
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": moment(record)}
+    place = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": moment(record),
+    }
     headers = {key: (header or b"").decode(errors="replace") for key, header in record.headers}
     return place | {"key": (record.key or b"").decode(errors="replace"), "headers": headers, "value": value}

@@ -41,6 +41,13 @@ def _letter(row: dict[str, object]) -> dict[str, object] | None:
 
 
 _SCHEMA = pa.schema(
-    [("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("reason", pa.string())]
-    + [("value_base64", pa.string()), ("size", pa.int64()), ("sha256", pa.string())]
+    [
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("reason", pa.string()),
+        ("value_base64", pa.string()),
+        ("size", pa.int64()),
+        ("sha256", pa.string()),
+    ]
 )

@@ -1,7 +1,7 @@
 """Kafka records to rows of post.v1: one Arrow pass over each batch, bad records counted and left out.
 
-Measured beside from_json and pyarrow.json (`make bench`): typed decoding by msgspec is the fastest of those that judge each
-record by itself; pyarrow.json fails a whole batch for one bad row, and crashes the process on a top-level `null`.
+Measured beside from_json and pyarrow.json (`make bench`): typed decoding by msgspec is the fastest of those that judge
+each record by itself; pyarrow.json fails a whole batch for one bad row, and crashes on a top-level `null`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,7 +78,9 @@ class _Columns:
             return pa.array([time for time, _ in decoded], pa.int64()).cast(field.type)
         values: list[Any] = [getattr(post, field.name) for _, post in decoded]
         if field.name == "author":
-            values = [author and {name: getattr(author, name) for name in author.__struct_fields__} for author in values]
+            values = [
+                author and {name: getattr(author, name) for name in author.__struct_fields__} for author in values
+            ]
         return pa.array(values, field.type)
 
 

@@ -25,7 +25,7 @@ def stream(
 
     Records that retention removed before they were read stop the query with an error: nothing is lost silently.
     """
-    options = {"startingOffsets": start, "maxOffsetsPerTrigger": max_offsets, "failOnDataLoss": "true"}
+    options = {"startingOffsets": start, "maxOffsetsPerTrigger": str(max_offsets), "failOnDataLoss": "true"}
     reader = spark.readStream.format("kafka").options(**_common(bootstrap, topics)).options(**options)
     return reader.load()
 
@@ -66,7 +66,9 @@ def _existing(bootstrap: str) -> set[str]:
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     except KafkaError as error:
-        raise Unavailable(f"Kafka at {bootstrap} does not answer ({type(error).__name__}): start it with `millrace up`") from None
+        raise Unavailable(
+            f"Kafka at {bootstrap} does not answer ({type(error).__name__}): start it with `millrace up`"
+        ) from None
     try:
         return set(admin.list_topics())
     finally:

@@ -9,7 +9,10 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from millrace.errors import Unavailable
 
 GIB = 1024**3
-KEEP_BY_SIZE = {"retention.ms": "-1", "retention.bytes": str(10 * GIB)}  # per partition; by time would go by event time
+KEEP_BY_SIZE = {
+    "retention.ms": "-1",
+    "retention.bytes": str(10 * GIB),
+}  # per partition; by time would go by event time
 KEEP_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 KEEP_LATEST = {"cleanup.policy": "compact"}
 
@@ -29,7 +32,9 @@ BLUESKY = Topic("bluesky-raw-posts", key="id", schema="post.v1")
 HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, hashtag", schema="hashtag_counts")
 CURSORS = Topic("cursors", key="feed", schema="cursor.v1", config=KEEP_LATEST, partitions=1)
 GAPS = Topic("gaps", key="source", schema="gap.v1", config=KEEP_FOREVER, partitions=1)
-DEAD_LETTERS = Topic("dead-letters", key="topic-partition-offset", schema="dead-letter.v1", config=KEEP_LATEST, partitions=1)
+DEAD_LETTERS = Topic(
+    "dead-letters", key="topic-partition-offset", schema="dead-letter.v1", config=KEEP_LATEST, partitions=1
+)
 
 TOPICS = {topic.name: topic for topic in (BLUESKY, HASHTAG_COUNTS, CURSORS, GAPS, DEAD_LETTERS)}
 SOURCES = {"bluesky": BLUESKY}  # --source NAME reads this topic
@@ -51,9 +56,7 @@ def create(bootstrap: str, topics: Iterable[Topic], partitions: int) -> list[str
 
 
 def _create(admin: KafkaAdminClient, topics: list[Topic], partitions: int) -> None:
-    wanted = [
-        NewTopic(topic.name, topic.partitions or partitions, -1, topic_configs=topic.config) for topic in topics
-    ]
+    wanted = [NewTopic(topic.name, topic.partitions or partitions, -1, topic_configs=topic.config) for topic in topics]
     try:
         admin.create_topics(wanted)
     except TopicAlreadyExistsError:  # somebody else was faster

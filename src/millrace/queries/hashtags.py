@@ -41,7 +41,10 @@ def count_uses(
 def uses(posts: DataFrame) -> DataFrame:
     """Explode created posts into hashtag uses: source, event_time, hashtag, posts (always 1)."""
     return posts.filter(F.col("operation") == "create").select(
-        "source", "event_time", F.explode(F.array_distinct("hashtags")).alias("hashtag"), F.lit(1).cast("bigint").alias("posts")
+        "source",
+        "event_time",
+        F.explode(F.array_distinct("hashtags")).alias("hashtag"),
+        F.lit(1).cast("bigint").alias("posts"),
     )
 
 

@@ -20,9 +20,7 @@ def unprivileged() -> str | None:
     for name in CANDIDATES:
         if name in names:
             return name
-    raise ConfigError(
-        f"root needs an account to run servers as, and there is none of {', '.join(CANDIDATES)}"
-    )
+    raise ConfigError(f"root needs an account to run servers as, and there is none of {', '.join(CANDIDATES)}")
 
 
 def identity(user: str | None) -> dict[str, Any]:

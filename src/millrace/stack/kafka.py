@@ -17,6 +17,7 @@ from millrace.stack.process import Launch
 from millrace.stack.server import LOOPBACK, Server, free_port
 
 HEAP = "512m"
+TIMEOUT = 5  # seconds for a broker that takes the connection and says nothing
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -77,10 +78,9 @@ def check(bootstrap: str) -> None:
     """Ask the broker for its topics; raises Unavailable while it does not answer."""
     host, _, port = bootstrap.rpartition(":")
     try:
-        socket.create_connection(
-            (host, int(port)), timeout=5
-        ).close()  # the client's own attempts take longer
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+        socket.create_connection((host, int(port)), TIMEOUT).close()  # refused at once: the client would wait
+        limits = {"bootstrap_timeout_ms": TIMEOUT * 1000, "request_timeout_ms": TIMEOUT * 1000}
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, **limits)
         try:
             admin.list_topics()
         finally:
@@ -110,9 +110,7 @@ def _format(folder: Path, properties: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(
-            f"Kafka cannot format its storage in {folder}: {done.stderr.strip() or done.stdout.strip()}"
-        )
+        raise Unavailable(f"Kafka cannot format its storage in {folder}: {done.stderr.strip() or done.stdout.strip()}")
 
 
 KAFKA = Server("kafka", "MILLRACE_KAFKA_BOOTSTRAP", 9092, prepare, address, check)

@@ -46,10 +46,7 @@ def main() -> None:
     """Resolve, download and hash every artifact and write the lock."""
     wanted = {name: resolve(roots) for name, roots in WITH_DEPENDENCIES.items()} | ALONE
     with httpx.Client(follow_redirects=True, timeout=60) as client, ThreadPoolExecutor(8) as pool:
-        rows = {
-            name: list(pool.map(lambda source: _pin(client, source), sources))
-            for name, sources in wanted.items()
-        }
+        rows = {name: list(pool.map(lambda source: _pin(client, source), sources)) for name, sources in wanted.items()}
     LOCK.write_text(json.dumps(rows, indent=1) + "\n")
     say(f"{LOCK.name}: " + ", ".join(f"{name} {len(found)}" for name, found in rows.items()))
 

@@ -71,9 +71,7 @@ def _initialise(command: list[str], folder: Path, data: Path, env: dict[str, str
         accounts.give(path, user)
     command = [*command, "--initialize-insecure", f"--init-file={statements}"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=env, **accounts.identity(user)
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, **accounts.identity(user))
     finally:
         statements.unlink()
     if done.returncode:

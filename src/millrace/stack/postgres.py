@@ -3,14 +3,18 @@
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
+
+import psutil
 
 from millrace.errors import Unavailable
 from millrace.stack import accounts, sql
-from millrace.stack.process import Launch
+from millrace.stack.process import PAUSE, Launch
 from millrace.stack.server import LOOPBACK, Server
 from millrace.stack.unpack import unpack
 
+ORPHANS_END_WITHIN = 30.0  # seconds
 OPTIONS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -30,6 +34,7 @@ def prepare(folder: Path, port: int) -> Launch:
     cluster = folder / "cluster"
     if not cluster.exists():
         _initialise(programs, folder, cluster, user)
+    _forget_crash(cluster)
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
     return Launch([str(programs / "postgres"), "-D", str(cluster), f"--port={port}", *options], user=user)
 
@@ -37,6 +42,19 @@ def prepare(folder: Path, port: int) -> Launch:
 def address(folder: Path, port: int) -> str:
     """Return the SQLAlchemy URL."""
     return f"postgresql+psycopg://{sql.NAME}:{sql.password(folder)}@{LOOPBACK}:{port}/{sql.NAME}"
+
+
+def _forget_crash(cluster: Path) -> None:
+    """Remove the lock file of a server that was killed, once none of its processes is left.
+
+    PostgreSQL takes a dead process that no init has waited for yet, as in some containers, for a live one.
+    """
+    lock = cluster / "postmaster.pid"
+    deadline = time.monotonic() + ORPHANS_END_WITHIN
+    while lock.exists() and time.monotonic() < deadline:
+        if not any(one.info["cwd"] == str(cluster) for one in psutil.process_iter(["cwd"])):
+            lock.unlink()
+        time.sleep(PAUSE)
 
 
 def _initialise(programs: Path, folder: Path, cluster: Path, user: str | None) -> None:
@@ -74,13 +92,9 @@ def _initialise(programs: Path, folder: Path, cluster: Path, user: str | None) -
 
 def _run(command: list[str], user: str | None, text: str = "") -> None:
     identity = accounts.identity(user)
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, cwd="/", check=False, **identity
-    )
+    done = subprocess.run(command, input=text, capture_output=True, text=True, cwd="/", check=False, **identity)
     if done.returncode:
-        raise Unavailable(
-            f"PostgreSQL cannot initialise its data: {done.stderr.strip() or done.stdout.strip()}"
-        )
+        raise Unavailable(f"PostgreSQL cannot initialise its data: {done.stderr.strip() or done.stdout.strip()}")
 
 
 POSTGRES = Server("postgres", "MILLRACE_POSTGRES_URL", 5432, prepare, address, sql.check, signal.SIGINT)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -17,7 +18,7 @@ def progress(label: str, count: int, total: int) -> Iterator[Callable[[int], Non
     """Show a download of `count` files and `total` bytes; the block calls what it gets with new bytes."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        say(f"downloading {label}: {count} files, {total / 1e6:.1f} MB")
+        say(f"downloading {label}: {count} file{'s' * (count > 1)}, {filesize.decimal(total)}")
         yield lambda size: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()

@@ -47,12 +47,20 @@ def up(names: Sequence[str], settings: Settings) -> None:
     chosen = _choose(names or ["kafka"])
     _require_platform()
     home = settings.home.resolve()
-    with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:
-        for start in [pool.submit(_up, server, home) for server in chosen]:
-            server, port = start.result()
-            env_file.update(home, {server.setting: server.address(_folder(home, server), port)})
-            if server is KAFKA:
-                topics.create(f"{LOOPBACK}:{port}", topics.TOPICS.values(), settings.partitions)
+    with _only_one_at_a_time(home):
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            starts = [pool.submit(_up, server, home) for server in chosen]
+        for server, start in zip(chosen, starts, strict=True):
+            if not start.exception():  # those that run are announced, also when another failed
+                _announce(server, home, start.result(), settings)
+    for start in starts:
+        start.result()
+
+
+def _announce(server: Server, home: Path, port: int, settings: Settings) -> None:
+    env_file.update(home, {server.setting: server.address(_folder(home, server), port)})
+    if server is KAFKA:
+        topics.create(f"{LOOPBACK}:{port}", topics.TOPICS.values(), settings.partitions)
 
 
 def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool = False) -> None:
@@ -72,7 +80,8 @@ def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool =
 def status(settings: Settings) -> list[Status]:
     """Return a line for each server that `up` knows."""
     home = settings.home.resolve()
-    return [_status(server, home) for server in SERVERS.values()]
+    with ThreadPoolExecutor(len(SERVERS)) as pool:
+        return list(pool.map(lambda server: _status(server, home), SERVERS.values()))
 
 
 def _choose(names: Sequence[str]) -> list[Server]:
@@ -87,17 +96,17 @@ def _require_platform() -> None:
         raise ConfigError(f"local servers run on Linux x86_64 only, this is {here}: use docker/compose.yaml")
 
 
-def _up(server: Server, home: Path) -> tuple[Server, int]:
+def _up(server: Server, home: Path) -> int:
     known = process.read(_pid_file(home, server))
     if known and known.alive():
         _wait(server, home, known)
         say(f"{server.name}: runs already on {LOOPBACK}:{known.port}, pid {known.pid}")
-        return server, known.port
+        return known.port
     with only_one(f"start-{server.name}"):  # across homes, or two would choose the same port
         running, seconds = _start(server, home, known)
     note = "" if running.port == server.usual_port else f" (port {server.usual_port} is taken)"
     say(f"{server.name}: ready on {LOOPBACK}:{running.port}{note}, pid {running.pid}, {seconds:.1f} s")
-    return server, running.port
+    return running.port
 
 
 def _start(server: Server, home: Path, known: Running | None) -> tuple[Running, float]:

@@ -10,6 +10,7 @@ from sqlalchemy.pool import NullPool
 from millrace.errors import Unavailable
 
 NAME = "millrace"  # of the user and of the database
+TIMEOUT = 5  # seconds for a server that takes the connection and says nothing
 
 
 def password(folder: Path) -> str:
@@ -24,12 +25,10 @@ def password(folder: Path) -> str:
 
 def check(url: str) -> None:
     """Ask the server for its version; raises Unavailable, without the password, while it does not answer."""
-    engine = sqlalchemy.create_engine(url, poolclass=NullPool)
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": TIMEOUT})
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT version()").scalar_one()
     except SQLAlchemyError as error:
         where = engine.url.render_as_string(hide_password=True)
-        raise Unavailable(
-            f"{where}: {type(error).__name__}: {getattr(error, 'orig', None) or error}"
-        ) from error
+        raise Unavailable(f"{where}: {type(error).__name__}: {getattr(error, 'orig', None) or error}") from error

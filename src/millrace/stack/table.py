@@ -11,7 +11,5 @@ def table(settings: Settings) -> Table:
     rows = Table("server", "pid", "port", "ready", "memory")
     for row in status(settings):
         memory = f"{row.memory / 1e6:.0f} MB" if row.memory else "-"
-        rows.add_row(
-            row.name, str(row.pid or "-"), str(row.port or "-"), "yes" if row.ready else "no", memory
-        )
+        rows.add_row(row.name, str(row.pid or "-"), str(row.port or "-"), "yes" if row.ready else "no", memory)
     return rows

@@ -14,9 +14,8 @@ import pytest
 from millrace import config, stack
 from millrace.config import Settings
 
-KEPT = os.environ.pop(
-    "MILLRACE_TEST_HOME", None
-)  # no setting of millrace, which refuses what it does not know
+# It is no setting of millrace, which refuses what it does not know.
+KEPT = os.environ.pop("MILLRACE_TEST_HOME", None)
 
 for setting in [key for key in os.environ if key.startswith("MILLRACE_")]:
     del os.environ[setting]  # tests never touch the servers of who runs them

@@ -148,9 +148,7 @@ def test_kafka_refuses_an_event_dated_in_the_future(running: Settings) -> None:
 
 def test_postgres_is_ready_for_logical_decoding(running: Settings) -> None:
     url = running.sql_url("postgres")
-    [(version, wal, zone)] = query(
-        url, "SELECT version(), current_setting('wal_level'), current_setting('timezone')"
-    )
+    [(version, wal, zone)] = query(url, "SELECT version(), current_setting('wal_level'), current_setting('timezone')")
     assert str(version).startswith("PostgreSQL 18.1") and (wal, zone) == ("logical", "UTC")
     query(url, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')")
     query(url, "SELECT pg_drop_replication_slot('s')")
@@ -170,18 +168,14 @@ def test_mysql_takes_every_character_and_keeps_utc(running: Settings) -> None:
 @pytest.mark.parametrize("name", ["postgres", "mysql"])
 def test_a_wrong_password_is_refused(running: Settings, name: str) -> None:
     wrong = sqlalchemy.make_url(running.sql_url(name)).set(password="wrong")
-    with pytest.raises(
-        sqlalchemy.exc.SQLAlchemyError, match=r"(?i)password authentication failed|access denied"
-    ):
+    with pytest.raises(sqlalchemy.exc.SQLAlchemyError, match=r"(?i)password authentication failed|access denied"):
         query(wrong.render_as_string(hide_password=False), "SELECT 1")
 
 
 def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Path) -> None:
     produce(running.kafka_bootstrap, b"before the crash")
     for name in ("postgres", "mysql"):
-        query(
-            running.sql_url(name), "CREATE TABLE kept (word VARCHAR(10))", "INSERT INTO kept VALUES ('kept')"
-        )
+        query(running.sql_url(name), "CREATE TABLE kept (word VARCHAR(10))", "INSERT INTO kept VALUES ('kept')")
     before = pids(own_home)
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
@@ -201,6 +195,9 @@ def test_down_of_one_leaves_the_others_and_its_data(running: Settings, own_home:
     del others["postgres"]
     assert millrace("down", "postgres", home=own_home).returncode == 0
     assert pids(own_home) == others
+    # What a killed server may leave behind: its lock file names a process that lives, but is another.
+    lock = own_home / "data" / "postgres" / "cluster" / "postmaster.pid"
+    lock.write_text(f"{others['mysql']}\n{lock.parent}\n")
     assert "POSTGRES" not in (own_home / "servers.env").read_text()
     stack.up(["postgres"], config.load(home=own_home))
     assert query(config.load(home=own_home).sql_url("postgres"), "SELECT * FROM stays") == [("here",)]
@@ -222,13 +219,32 @@ def test_a_taken_port_is_said_and_another_found(own_home: Path) -> None:
             stack.down(config.load(home=folder), data=True)
 
 
-def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_says_why_and_keeps_no_other_from_it(tmp_path: Path) -> None:
     broken = tmp_path / "data" / "mysql" / "data"
     broken.mkdir(parents=True)  # no data of MySQL in it
-    done = millrace("up", "mysql", home=tmp_path)
-    assert done.returncode == 1
-    assert "mysql died while starting; the end of" in done.stderr and "[ERROR]" in done.stderr
-    assert not (tmp_path / "servers.env").exists() and not list((tmp_path / "run").glob("*.pid"))
+    try:
+        done = millrace("up", "mysql", "postgres", home=tmp_path)
+        assert done.returncode == 1
+        assert "mysql died while starting; the end of" in done.stderr and "[ERROR]" in done.stderr
+        assert [file.name for file in (tmp_path / "run").glob("*.pid")] == ["postgres.pid"]
+        assert (tmp_path / "servers.env").read_text().startswith("MILLRACE_POSTGRES_URL=")
+    finally:
+        stack.down(config.load(home=tmp_path))
+
+
+def test_a_server_that_does_not_answer_is_not_ready(running: Settings, own_home: Path) -> None:
+    everything = [psutil.Process(pid) for pid in pids(own_home).values()]
+    everything += [child for parent in everything for child in parent.children(recursive=True)]
+    try:
+        for one in everything:
+            one.suspend()
+        rows = stack.status(config.load(home=own_home))
+        assert [(row.name, row.ready) for row in rows] == [(name, False) for name in NAMES]
+    finally:
+        for one in everything:
+            one.resume()
+    stack.up(NAMES, running)
+    assert all(row.ready for row in stack.status(running))
 
 
 def test_down_leaves_no_process_no_address_no_password(own_home: Path, running: Settings) -> None:

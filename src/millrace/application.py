@@ -55,6 +55,7 @@ def _sink(name: str, options: Options, table: Table, topic: Topic) -> Writer:
             tables.create(url)
         return sql.upsert(url, table)
     if name == "kafka":
-        create(options.bootstrap, [topic], options.settings.partitions)
+        if not options.args.dry_run:
+            create(options.bootstrap, [topic], options.settings.partitions)
         return kafka.publish(topic, [column.name for column in table.primary_key], options.bootstrap)
     return console.show()

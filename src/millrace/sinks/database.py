@@ -53,9 +53,7 @@ DRIVERS = (
     psycopg.Error,
     mysql.connector.Error,
 )  # what reaches us past SQLAlchemy: COPY, connection events
-BAD_DATA = tuple(
-    getattr(d, n) for d in (sqlite3, psycopg, mysql.connector) for n in ("DataError", "IntegrityError")
-)
+BAD_DATA = tuple(getattr(d, n) for d in (sqlite3, psycopg, mysql.connector) for n in ("DataError", "IntegrityError"))
 REFUSED = re.compile(
     r"access denied|authentication failed|no pg_hba|(role|database) \S+ does not exist|unknown database",
     re.I,
@@ -110,16 +108,16 @@ def place(url: URL) -> str:
 
 
 @contextmanager
-def errors(url: URL) -> Iterator[None]:
+def errors(url: URL, what: str = "") -> Iterator[None]:
     """Turn a driver's errors into ours: Unavailable where waiting may help, else ConfigError or BadRecord."""
     try:
         yield
     except (SQLAlchemyError, *DRIVERS) as error:
-        raise _translate(error.orig if isinstance(error, DBAPIError) else error, url) from None
+        raise _translate(error.orig if isinstance(error, DBAPIError) else error, url, what) from None
 
 
-def _translate(cause: object, url: URL) -> MillraceError:
-    text = f"{place(url)}: {' '.join(str(cause).split())}"
+def _translate(cause: object, url: URL, what: str) -> MillraceError:
+    text = f"{what}{place(url)}: {' '.join(str(cause).split())}"
     if REFUSED.search(text):
         return ConfigError(f"{text} (check user, password and database)")
     if _may_pass(cause, dialect_name(url.get_backend_name())):

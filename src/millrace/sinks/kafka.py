@@ -20,9 +20,7 @@ JSON = {  # times are ISO 8601 UTC with microseconds, whatever the session's tim
 }
 
 
-def publish(
-    topic: Topic | str, key: list[str], bootstrap: str, options: Mapping[str, str] | None = None
-) -> Writer:
+def publish(topic: Topic | str, key: list[str], bootstrap: str, options: Mapping[str, str] | None = None) -> Writer:
     """Publish each row as a JSON object to `topic`, which must exist, keyed by the columns `key`.
 
     One key column is written as its text, several as a JSON object of them. Headers: `ingested_at`, and

@@ -52,9 +52,7 @@ def sift(rows: pa.Table, table: Table) -> tuple[pa.Table, list[tuple[BadRecord, 
             if pc.any(fails).as_py():
                 lot = rows.filter(fails)
                 rows = rows.filter(pc.invert(fails))
-                bad.append(
-                    (BadRecord(f"{lot.num_rows} rows for table {table.name}: {column.name} {reason}"), lot)
-                )
+                bad.append((BadRecord(f"{lot.num_rows} rows for table {table.name}: {column.name} {reason}"), lot))
     return rows, bad
 
 

@@ -64,7 +64,7 @@ def store(
 
 
 def _merge(engine: Engine, table: Table, rows: pa.Table, dialect: str) -> None:
-    with database.errors(engine.url), engine.begin() as connection:
+    with database.errors(engine.url, f"table {table.name} in "), engine.begin() as connection:
         if rows.num_rows >= STAGED_FROM and staging.possible(connection, dialect):
             staging.merge(connection, table, rows, dialect)
         else:
@@ -84,6 +84,4 @@ def _tuples(chunk: pa.RecordBatch) -> list[tuple[object, ...]]:
 def _require_local(engine: Engine, batch: DataFrame) -> None:
     master = batch.sparkSession.conf.get("spark.master") or ""
     if engine.dialect.name == "sqlite" and master != "local" and not master.startswith("local["):
-        raise ConfigError(
-            f"SQLite is a file of one machine, Spark's master is {master}: use postgres or mysql"
-        )
+        raise ConfigError(f"SQLite is a file of one machine, Spark's master is {master}: use postgres or mysql")

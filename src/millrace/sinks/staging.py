@@ -48,9 +48,7 @@ def _copy(connection: Connection, stage: Table, rows: pa.Table) -> None:
 
 
 def _load_data(connection: Connection, stage: Table, rows: pa.Table) -> None:
-    with tempfile.NamedTemporaryFile(
-        prefix="millrace-", suffix=".tsv"
-    ) as file:  # readable by its owner alone
+    with tempfile.NamedTemporaryFile(prefix="millrace-", suffix=".tsv") as file:  # readable by its owner alone
         for text in as_text(rows):
             file.write(text)
         file.flush()

@@ -202,9 +202,7 @@ def _content(commit: _Commit) -> dict[str, Any]:
 def _hashtags(record: _Record) -> list[str]:
     """The provider's own markup (facets and tags of the record); only where there is none, the text."""
     features = [feature for facet in record.facets or [] for feature in facet.features]
-    marked = [
-        feature.tag for feature in features if feature.tag and feature.type == "app.bsky.richtext.facet#tag"
-    ]
+    marked = [feature.tag for feature in features if feature.tag and feature.type == "app.bsky.richtext.facet#tag"]
     return normalise_hashtags(marked + (record.tags or []) or written(record.text))
 
 
@@ -215,9 +213,7 @@ def _convert(document: object, shape: type[_Shape]) -> _Shape:
         raise BadRecord(str(error)) from None
 
 
-def _connect(
-    host: str, cursor: Cursor | None, *, collections: Sequence[str], keep_raw: bool, clock: Clock
-) -> Stream:
+def _connect(host: str, cursor: Cursor | None, *, collections: Sequence[str], keep_raw: bool, clock: Clock) -> Stream:
     positions = [cursor.position, cursor.seen or None, None] if cursor else [None]
     for position in positions:  # a cursor that is too old: as far back as the server goes, else live
         try:

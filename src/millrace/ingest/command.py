@@ -42,7 +42,5 @@ def carry(feed: Feed, settings: Settings, options: Options, printing: bool = Fal
 
 def _cursor(host: str, position: int) -> Cursor:
     if position < 1 or TIMES_FROM // 1000 <= position < TIMES_FROM:
-        raise ConfigError(
-            f"--from-cursor {position}: a sequence number or microseconds since 1970 are wanted"
-        )
+        raise ConfigError(f"--from-cursor {position}: a sequence number or microseconds since 1970 are wanted")
     return Cursor(host, position, 0)

@@ -27,9 +27,7 @@ def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | Non
         reach = TAIL
         while True:  # the topic is compacted late: the last cursor is near the end, so look from there
             start = max(first, end - reach)
-            found = [
-                record.value for record in _read(consumer, place, start, end) if record.key == feed.encode()
-            ]
+            found = [record.value for record in _read(consumer, place, start, end) if record.key == feed.encode()]
             if found or start == first:
                 return read_cursor(found[-1]) if found else None
             reach *= 8
@@ -38,9 +36,7 @@ def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | Non
 def recent_ids(bootstrap: str, topic: str, limit: int) -> list[str]:
     """Return the header `event_id` of about the last `limit` committed records of `topic`, oldest first."""
     with _consumer(bootstrap) as consumer:
-        places = [
-            TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
+        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         consumer.assign(places)
         firsts, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
         share = limit // max(1, len(places))

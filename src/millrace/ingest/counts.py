@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -42,8 +44,8 @@ class _Exposed(Collector):
             yield metric
 
 
-def serve(feed: str, counts: Counts, port: int) -> None:
-    """Serve the counts to Prometheus on 127.0.0.1:`port`."""
+def serve(feed: str, counts: Counts, port: int) -> tuple[WSGIServer, Thread]:
+    """Serve the counts to Prometheus on 127.0.0.1:`port`, from a thread; returns what a test shuts down."""
     registry = CollectorRegistry()
     registry.register(_Exposed(feed, counts))
-    start_http_server(port, addr="127.0.0.1", registry=registry)
+    return start_http_server(port, addr="127.0.0.1", registry=registry)

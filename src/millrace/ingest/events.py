@@ -91,8 +91,8 @@ class Cursor:
         if position != self.position:
             self.ids = []
         self.host, self.position = host, position
-        if isinstance(item, Event) and item.position == position and len(self.ids) < IDS:
-            self.ids.append(item.event_id)
+        if isinstance(item, Event) and item.position == position and item.event_id not in self.ids[:IDS]:
+            self.ids = [*self.ids[: IDS - 1], item.event_id]
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ def written(text: str) -> list[str]:
     if "#" not in text and "＃" not in text:
         return []
     words = ["".join(takewhile(_in_hashtag, found[1])) for found in _HASH.finditer(text)]
-    return [word for word in words if not word.isdigit()]
+    return [word for word in words if word and not word.isdigit()]
 
 
 def _in_hashtag(character: str) -> bool:

@@ -124,9 +124,7 @@ class KafkaSink:
             raise
         return producer
 
-    def _commit(
-        self, producer: KafkaProducer, items: Sequence[Event | DeadLetter | Gap], cursor: Cursor
-    ) -> None:
+    def _commit(self, producer: KafkaProducer, items: Sequence[Event | DeadLetter | Gap], cursor: Cursor) -> None:
         now = int(self._clock() * SECOND)
         ingested_at = ("ingested_at", iso(now).encode())
         producer.begin_transaction()
@@ -148,9 +146,7 @@ class KafkaSink:
             producer.send(item.topic, item.value, item.key, headers, place, item.event_time // 1000)
         elif isinstance(item, DeadLetter):
             key = f"{self._feed.name}-{item.position or 0}-{item.sha256[:16]}"
-            producer.send(
-                DEAD_LETTERS.name, letter_value(item, self._feed.topic.name), key.encode(), timestamp_ms=now
-            )
+            producer.send(DEAD_LETTERS.name, letter_value(item, self._feed.topic.name), key.encode(), timestamp_ms=now)
         else:
             producer.send(GAPS.name, gap_value(item), item.source.encode(), timestamp_ms=now)
 
@@ -167,9 +163,7 @@ class KafkaSink:
             delay = CLAIM
         else:
             text = str(error) or type(error).__name__
-            self._say(
-                f"Kafka at {self._bootstrap}: {text}; {records} records wait; next attempt in {delay:.1f} s"
-            )
+            self._say(f"Kafka at {self._bootstrap}: {text}; {records} records wait; next attempt in {delay:.1f} s")
         if self._stop.wait(delay):
             raise Unavailable(f"Kafka at {self._bootstrap}: stopped with {records} records not committed")
         self._look_for_others()

@@ -43,7 +43,7 @@ class Reader(threading.Thread):
         self.connections = 0
         self._stop_asked, self._say, self._watchdog = stop, say, watchdog
         self._clock, self._timer, self._backoff = clock, timer, backoff or Backoff(timer)
-        self._delivered = False
+        self._host, self._delivered = feed.hosts[0], False
         self._last: int | None = None  # the position that a bad frame without a place gets
         self._full_since: int | None = None
 
@@ -60,7 +60,7 @@ class Reader(threading.Thread):
                 self._stop_asked.wait(delay)
 
     def _attempt(self, host: str) -> str:
-        self._delivered = False
+        self._host, self._delivered = host, False
         try:
             self.follow(host)
         except Unavailable as error:
@@ -114,5 +114,4 @@ class Reader(threading.Thread):
             continue
 
     def _overrun(self, since: int) -> Gap:
-        host = self.cursor.host if self.cursor else ""
-        return Gap(self.feed.name, address(host), since, int(self._clock() * SECOND), "the buffer was full")
+        return Gap(self.feed.name, address(self._host), since, int(self._clock() * SECOND), "the buffer was full")

@@ -57,10 +57,6 @@ class Resumption:
     def _missing(self, host: str, first: Event | Mark) -> list[Item]:
         if not self.cursor.seen or first.seen <= self.cursor.seen:
             return []
-        reason = (
-            "the server no longer replays from the cursor"
-            if self.feed.replayable
-            else "the feed cannot replay"
-        )
+        reason = "the server no longer replays from the cursor" if self.feed.replayable else "the feed cannot replay"
         letters = [replace(letter, position=self.cursor.position) for letter in self.held]
         return [Gap(self.feed.name, address(host), self.cursor.seen, first.seen, reason), *letters]

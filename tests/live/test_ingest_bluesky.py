@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +23,11 @@ from websockets.sync.server import ServerConnection, serve
 
 from millrace import config, stack
 from millrace.config import Settings
+from millrace.ingest import producer
+from millrace.ingest.bluesky import feed, parse
+from millrace.ingest.committed import last_cursor
+from millrace.ingest.events import Cursor, Event
+from millrace.ingest.producer import KafkaSink
 from millrace.simulate import bluesky as double
 from millrace.simulate.posts import Events
 from millrace.simulate.scenario import Scenario
@@ -64,9 +70,7 @@ class Adapter:
         self.process.wait()
 
 
-def wait(
-    condition: Callable[[], object], what: str, adapter: Adapter | None = None, deadline: float = 60
-) -> None:
+def wait(condition: Callable[[], object], what: str, adapter: Adapter | None = None, deadline: float = 60) -> None:
     """Return once `condition` holds; fail with the adapter's log when it has ended or time is up."""
     end = time.monotonic() + deadline
     while not condition():
@@ -196,9 +200,7 @@ def test_records_carry_the_contract(adapter, topics: Topics) -> None:
         assert record.key.decode() == post["id"]
         assert headers["schema"] == b"post.v1"
         assert headers["event_id"].decode() == post["event_id"]
-        assert datetime.fromisoformat(headers["ingested_at"].decode()) >= datetime.fromisoformat(
-            post["observed_at"]
-        )
+        assert datetime.fromisoformat(headers["ingested_at"].decode()) >= datetime.fromisoformat(post["observed_at"])
         assert record.timestamp == datetime.fromisoformat(post["event_time"]).timestamp() * 1000 // 1
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", post["event_time"])
         assert json.loads(post["raw"])["did"] == post["author"]["id"]
@@ -304,18 +306,14 @@ def test_a_giant_message_is_a_dead_letter(adapter, topics: Topics) -> None:
         running = adapter(url, "--limit", "40")
         assert running.ends() == 0
     letters = [json.loads(record.value) for record in topics.records("dead-letters")]
-    assert [(letter["size"], letter["topic"], letter["offset"]) for letter in letters] == [
-        (len(giant), TOPIC, None)
-    ]
+    assert [(letter["size"], letter["topic"], letter["offset"]) for letter in letters] == [(len(giant), TOPIC, None)]
     assert topics.event_ids().total() == 40
 
 
 def frames(count: int) -> list[bytes]:
     """Good posts on the v1 wire."""
     now, tag = time.time_ns() // 1000, next(SEEDS)
-    return [
-        json.dumps(frame(now + index, f"did:plc:test{tag}", f"r{index}")).encode() for index in range(count)
-    ]
+    return [json.dumps(frame(now + index, f"did:plc:test{tag}", f"r{index}")).encode() for index in range(count)]
 
 
 def frame(time_us: int, did: str, rkey: str) -> dict:
@@ -335,8 +333,6 @@ def serving(messages: list[bytes]) -> Iterator[str]:
             pass
 
     with serve(handle, "127.0.0.1", 0, compression=None) as server:
-        import threading
-
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
@@ -380,3 +376,46 @@ def compare(sent: dict, post: dict) -> None:
     assert (post["source"], post["instance"], post["visibility"]) == ("bluesky", "bsky.network", "public")
     assert post["url"] == f"https://bsky.app/profile/{sent['did']}/post/{commit['rkey']}"
     assert json.loads(post["raw"]) == sent
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_a_commit_without_an_answer(landed: bool, kafka: Settings, topics: Topics, monkeypatch) -> None:
+    """Whether the broker had committed before it went away is read from the cursor, not guessed."""
+    posts = [
+        event for event in (parse(each, time.time_ns() // 1000) for each in frames(20)) if isinstance(event, Event)
+    ]
+    outages = iter([True])
+
+    def within(seconds: float, call: Callable[[], object]) -> None:
+        outage = next(outages, False)
+        if not outage or landed:
+            call()
+        if outage:
+            raise TimeoutError
+
+    lines: list[str] = []
+    sink = KafkaSink(
+        replace(feed(["ws://none"]), name="unanswered"),
+        kafka.kafka_bootstrap,
+        kafka.partitions,
+        stop=threading.Event(),
+        say=lines.append,
+    )
+    sink.open()
+    monkeypatch.setattr(producer, "_within", within)
+    sink.write(posts, Cursor("ws://none", 7, posts[-1].seen))
+    assert len(lines) == 1
+    assert topics.event_ids() == Counter(event.event_id for event in posts)
+    assert set(sink.recent(50_000)[-20:]) == {event.event_id for event in posts}
+    sink.write(posts[:1], Cursor("ws://none", 8, posts[-1].seen))  # the new producer goes on
+    sink.close()
+    committed = last_cursor(kafka.kafka_bootstrap, "unanswered")
+    assert committed is not None
+    assert (committed.position, committed.batch) == (8, 3)
+
+
+def test_no_broker_at_all_is_said_and_fails(adapter, tmp_path: Path) -> None:
+    nowhere = Settings(home=tmp_path, kafka_bootstrap="127.0.0.1:1")
+    running = adapter("ws://127.0.0.1:1", settings=nowhere)
+    assert running.ends(90) == 1
+    assert "Kafka at 127.0.0.1:1" in running.log.read_text()

@@ -1,8 +1,8 @@
 """Hashtags per window: how many posts carried each, into a table that is right while it changes.
 
-  spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py
-  spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py --window 5m --slide 1m --sink mysql
-  millrace run hashtags --sink sqlite --sink kafka --trigger 5s
+spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py
+spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py --window 5m --slide 1m --sink mysql
+millrace run hashtags --sink sqlite --sink kafka --trigger 5s
 """
 
 from argparse import ArgumentParser
@@ -26,7 +26,7 @@ def main() -> None:
     spark = session.create(options)
     records = application.records(spark, options)
     uses = application.folded(records, fold(args.window, args.slide), options)
-    counts = count_uses(uses, args.window, args.slide, args.lateness)
+    counts = count_uses(uses, args.window, args.slide)
     session.start(options, counts, application.writer(options, tables.hashtag_counts, HASHTAG_COUNTS))
 
 

@@ -36,9 +36,9 @@ def records(spark: SparkSession, options: Options) -> DataFrame:
 
 
 def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
-    """Return what `fold` makes of the posts in `records`; with --deduplicate, of each event once."""
+    """Return what `fold` makes of the posts in `records`, with a watermark; by --deduplicate of each event once."""
     if not options.args.deduplicate:
-        return parse.folded(records, fold)
+        return parse.folded(records, fold).withWatermark("event_time", options.args.lateness)
     posts = parse.posts(records).withWatermark("event_time", options.args.lateness)
     return fold.rows(posts.dropDuplicatesWithinWatermark(["event_id"]))
 

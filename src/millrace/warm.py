@@ -16,7 +16,7 @@ def main(bootstrap: str, topic: str) -> None:
     spark = SparkSession.builder.appName("millrace start-up cache").getOrCreate()
     spark.conf.set("spark.sql.shuffle.partitions", "2")
     records = read.stream(spark, bootstrap, [topic], max_offsets=1000)
-    counts = count_uses(parse.folded(records, fold()))
+    counts = count_uses(parse.folded(records, fold()).withWatermark("event_time", "10 minutes"))
     with tempfile.TemporaryDirectory() as checkpoint:
         stream = counts.writeStream.outputMode("update").option("checkpointLocation", checkpoint)
         query = stream.foreachBatch(_collect).start()

@@ -23,16 +23,13 @@ def hashtag_counts(
     posts (one row per source, window and hashtag). Creates only: an edit counts nothing, a delete takes nothing away.
     `window`, `slide` (default: the window, tumbling) and `lateness` are durations such as "5 minutes".
     """
-    return count_uses(uses(posts), window, slide, lateness)
+    return count_uses(uses(posts).withWatermark("event_time", lateness), window, slide)
 
 
-def count_uses(
-    uses: DataFrame, window: str = "1 minute", slide: str | None = None, lateness: str = "10 minutes"
-) -> DataFrame:
-    """Count as `hashtag_counts` does, from rows of `uses`."""
+def count_uses(uses: DataFrame, window: str = "1 minute", slide: str | None = None) -> DataFrame:
+    """Count as `hashtag_counts` does, from rows of `uses` that carry their watermark: Spark refuses a second one."""
     return (
-        uses.withWatermark("event_time", lateness)
-        .groupBy("source", F.window("event_time", window, slide), "hashtag")
+        uses.groupBy("source", F.window("event_time", window, slide), "hashtag")
         .agg(F.sum("posts").alias("posts"))
         .select("source", *window_columns(), "hashtag", "posts")
     )

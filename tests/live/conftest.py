@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from tests import support
+from tests.support import Child, Counts
 
 from millrace import config, explore, launch, stack
 from millrace.config import Settings
-from tests import support
-from tests.support import Child, Counts
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +121,7 @@ class Mill:
 
 @pytest.fixture(scope="session")
 def mill(mysql: Settings, postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
-    """Simulator, adapter, a broker of its own and plain spark-submit into three stores, run to the end by command line."""
+    """Simulator, adapter, a broker of its own and spark-submit into three stores: each a process, run to the end."""
     home = tmp_path_factory.mktemp("mill")
     stores = {"mysql_url": mysql.mysql_url, "postgres_url": postgres.postgres_url}
     try:

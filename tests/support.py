@@ -1,0 +1,253 @@
+"""What end-to-end and fault tests share: child processes, foreign posts with their right answer, what stores hold."""
+
+import json
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from sqlalchemy import delete, select
+
+from millrace import launch, stack
+from millrace.config import Settings
+from millrace.kafka import topics
+from millrace.sinks import database, tables
+
+Counts = Counter[tuple[datetime, str]]  # posts by window start and hashtag
+MINUTE = timedelta(minutes=1)
+TAGS = ("cat", "café", "cafe", "猫", "🐈", "مرحبا", "news", "x'); drop table t;--")
+
+
+def wait(condition: Callable[[], object], what: str, child: "Child | None" = None, deadline: float = 90) -> None:
+    """Return once `condition` holds; fail with the child's log when it has ended or time is up."""
+    end = time.monotonic() + deadline
+    while not condition():
+        over = time.monotonic() > end or (child and child.process.poll() is not None)
+        assert not over, f"no {what} within {deadline} s\n{child.text()[-6000:] if child else ''}"
+        time.sleep(0.1)  # the pace of looking, not a wait for something to be done
+
+
+class Child:
+    """`millrace ARGUMENTS` in a process group of its own; standard output and error are in `out` and `log`."""
+
+    def __init__(self, folder: Path, *arguments: str, command: list[str] | None = None, **env: str) -> None:
+        name = f"{arguments[0]}-{time.monotonic_ns()}"
+        self.out, self.log = folder / f"{name}.out", folder / f"{name}.log"
+        with self.out.open("wb") as out, self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command or [sys.executable, "-m", "millrace", *arguments],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **env},
+            )  # fmt: skip
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def says(self, words: str, deadline: float = 90) -> None:
+        wait(lambda: words in self.text(), repr(words), self, deadline)
+
+    def ends(self, deadline: float = 120) -> int:
+        return self.process.wait(deadline)
+
+    def stop(self, number: int = signal.SIGTERM, deadline: float = 30) -> int:
+        """Return the exit code after a signal to the process itself."""
+        self.process.send_signal(number)
+        return self.ends(deadline)
+
+    def tree(self) -> list[psutil.Process]:
+        try:
+            root = psutil.Process(self.process.pid)
+            return [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self) -> None:
+        """End it and everything that it started as a power cut would."""
+        family = self.tree()
+        for each in family:
+            try:
+                each.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self.process.wait()
+        psutil.wait_procs(family, 30)
+
+
+class Job(Child):
+    """`millrace run NAME` as its users start it; `state()` is what it last told in <home>/run/<name>.json."""
+
+    def __init__(self, name: str, settings: Settings, home: Path, *arguments: str) -> None:
+        self.run_file = home / "run" / f"{name}.json"
+        self.run_file.unlink(missing_ok=True)
+        super().__init__(
+            home, "run", name, "--cores", "2", *arguments, **environment(settings), MILLRACE_HOME=str(home)
+        )
+
+    def state(self) -> dict[str, Any]:
+        return json.loads(self.run_file.read_text()) if self.run_file.exists() else {}
+
+    def has_read(self, records: int, deadline: float = 120) -> None:
+        """Wait until it has read so many records since it started."""
+        wait(lambda: self.state().get("records", 0) >= records, f"{records} records read", self, deadline)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as variables, for children whose home is another."""
+    secrets = {"MILLRACE_POSTGRES_URL": settings.postgres_url, "MILLRACE_MYSQL_URL": settings.mysql_url}
+    known = {key: value.get_secret_value() for key, value in secrets.items() if value}
+    return {"MILLRACE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, **known}
+
+
+def run_job(name: str, *arguments: str) -> None:
+    """Run a job's main in this process, on the test's Spark session; its errors come out as exceptions."""
+    before = sys.argv
+    sys.argv = [name, *arguments]
+    try:
+        runpy.run_path(str(launch.jobs()[name]))["main"]()
+    finally:
+        sys.argv = before
+
+
+def window(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
+
+
+@dataclass
+class Posts:
+    """Posts of a foreign producer, from `start` on one after another, and what is right to count of them."""
+
+    start: datetime
+    seed: int = 1
+    per_second: float = 20.0  # of event time
+    right: Counts = field(default_factory=Counter)
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self.draw = random.Random(self.seed)
+        self.run = uuid.uuid4().hex[:8]
+
+    def take(self, count: int) -> list[tuple[bytes, int]]:
+        """Return the next (value, timestamp in milliseconds)."""
+        return [self.one() for _ in range(count)]
+
+    def one(self, moment: datetime | None = None, counted: bool = True) -> tuple[bytes, int]:
+        moment = moment or self.start + timedelta(seconds=self.made / self.per_second)
+        tags = sorted({self.draw.choice(TAGS) for _ in range(self.draw.randint(0, 3))})
+        operation = self.draw.choices(("create", "update", "delete"), (8, 1, 1))[0]
+        self.made += 1
+        if counted and operation == "create":
+            self.right.update((window(moment), tag) for tag in tags)
+        return post(f"{self.run}/{self.made}", moment, tags, operation), round(moment.timestamp() * 1000)
+
+
+def post(name: str, moment: datetime, hashtags: list[str], operation: str = "create") -> bytes:
+    fields = {"id": f"at://{name}", "event_id": name, "source": "bluesky", "operation": operation}
+    return json.dumps(fields | {"event_time": moment.isoformat(), "hashtags": hashtags}).encode()
+
+
+@contextmanager
+def producer(bootstrap: str, **options: Any) -> Iterator[KafkaProducer]:
+    made = KafkaProducer(bootstrap_servers=bootstrap, acks="all", **options)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def send(bootstrap: str, topic: str, records: list[tuple[bytes | None, int]]) -> None:
+    """Write (value, milliseconds) and return when all are stored; raises the broker's refusal."""
+    with producer(bootstrap) as writer:
+        sent = [
+            writer.send(topic, value, key=str(number).encode(), timestamp_ms=at)
+            for number, (value, at) in enumerate(records)
+        ]
+        writer.flush()
+        for each in sent:
+            each.get(30)
+
+
+def new_topic(bootstrap: str, partitions: int = 3, **config: str) -> str:
+    """Create a topic as millrace creates its own."""
+    usual = topics.Topic(f"foreign-{uuid.uuid4().hex[:8]}", key="id", schema="post.v1")
+    usual.config.update({key.replace("_", "."): value for key, value in config.items()})
+    topics.create(bootstrap, [usual], partitions)
+    return usual.name
+
+
+def truncate(bootstrap: str, topic: str, before: dict[int, int] | None = None) -> None:
+    """Remove records as retention would, up to `before` (offset by partition) or all."""
+    with reader(bootstrap) as consumer:
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = consumer.end_offsets(places)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.delete_records({p: before.get(p.partition, 0) if before else end for p, end in ends.items()})
+    admin.close()
+
+
+@contextmanager
+def reader(bootstrap: str) -> Iterator[KafkaConsumer]:
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def records(bootstrap: str, topic: str) -> list[Any]:
+    """Return all committed records of a topic."""
+    with reader(bootstrap) as consumer:
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        ends, found = consumer.end_offsets(places), []
+        while any(consumer.position(place) < ends[place] for place in places):
+            found += [record for batch in consumer.poll(200).values() for record in batch]
+    return found
+
+
+def clear(*urls: str) -> None:
+    """Leave the tables empty."""
+    for url in urls:
+        tables.create(url)
+        engine = database.connect(url)
+        with engine.begin() as connection:
+            connection.execute(delete(tables.hashtag_counts))
+        engine.dispose()
+
+
+def stored(url: str, since: datetime | None = None) -> Counts:
+    """Return the table hashtag_counts, from `since` on; every key is there once and its window a minute."""
+    engine = database.connect(url)
+    with engine.connect() as connection:
+        rows = connection.execute(select(tables.hashtag_counts)).all()
+    engine.dispose()
+    assert all(row.window_end - row.window_start == MINUTE and row.source == "bluesky" for row in rows)
+    found = {(row.window_start.astimezone(UTC), row.hashtag): row.posts for row in rows}
+    assert len(found) == len(rows)
+    return Counter({key: posts for key, posts in found.items() if since is None or key[0] >= since})
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def sqlite(home: Path) -> str:
+    return f"sqlite:///{home / 'millrace.db'}"
+
+
+def pid_of(server: str, settings: Settings) -> int:
+    return next(line.pid for line in stack.status(settings) if line.name == server and line.pid)

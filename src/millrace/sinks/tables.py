@@ -70,6 +70,8 @@ def create(url: str) -> None:
 def _one_at_a_time(connection: Connection) -> Iterator[None]:
     """Hold a lock that other creators wait for; SQLite's transaction is one already."""
     dialect = dialect_name(connection.dialect.name)
+    if dialect == "sqlite":  # its PRAGMAs do not notice tables made while we waited, a query does
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
     if dialect == "postgresql":  # let go on commit
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     if dialect == "mysql":

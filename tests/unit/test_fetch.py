@@ -25,6 +25,7 @@ class Repository(ThreadingHTTPServer):
         self.break_at: list[int] = []  # bytes after which the next answers break off
         self.together: threading.Barrier | None = None
         self.knows_ranges = True
+        self.busy = 0  # so many answers are 503
 
     def artifact(self, name: str = "a.jar") -> Artifact:
         url = f"http://127.0.0.1:{self.server_port}/{name}"
@@ -38,8 +39,9 @@ class Handler(BaseHTTPRequestHandler):
         repository, wanted = self.server, self.headers["Range"]
         repository.ranges.append(wanted)
         repository.paths[self.path] += 1
-        if self.path == "/missing.jar":
-            self.send_error(404)
+        if self.path == "/missing.jar" or repository.busy:
+            self.send_error(503 if repository.busy else 404)
+            repository.busy = max(0, repository.busy - 1)
             return
         if repository.together:
             repository.together.wait(timeout=20)
@@ -122,6 +124,13 @@ def test_refuses_what_differs_from_its_checksum_and_forgets_it(repository: Repos
 def test_says_what_failed_and_what_to_do(repository: Repository) -> None:
     with pytest.raises(Unavailable, match=r"missing\.jar from http://127.*answered 404\. Check the network"):
         fetch_all("test", [repository.artifact("missing.jar")])
+    assert repository.paths["/missing.jar"] == 1  # asking again would not help
+
+
+def test_asks_again_while_the_server_is_busy(repository: Repository) -> None:
+    repository.busy = 2
+    [path] = fetch_all("test", [repository.artifact()])
+    assert path.read_bytes() == CONTENT
 
 
 def test_gives_up_after_some_attempts(repository: Repository) -> None:

@@ -17,7 +17,7 @@ from millrace.stack.process import Launch
 from millrace.stack.server import LOOPBACK, Server, free_port
 
 HEAP = "512m"
-TIMEOUT = 5  # seconds for a broker that takes the connection and says nothing
+TIMEOUT = 10  # seconds for a broker that takes the connection and says nothing
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1

@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 from millrace.errors import Unavailable
 
 NAME = "millrace"  # of the user and of the database
-TIMEOUT = 5  # seconds for a server that takes the connection and says nothing
+TIMEOUT = 10  # seconds for a server that takes the connection and says nothing
 
 
 def password(folder: Path) -> str:

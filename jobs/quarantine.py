@@ -1,7 +1,7 @@
 """Dead letters for a topic that others write: each record that is no post.v1, with its place and the reason.
 
-  spark-submit --properties-file spark-conf/local.conf jobs/quarantine.py bluesky-raw-posts
-  millrace run quarantine tweets --once
+spark-submit --properties-file spark-conf/local.conf jobs/quarantine.py bluesky-raw-posts
+millrace run quarantine tweets --once
 """
 
 from argparse import ArgumentParser

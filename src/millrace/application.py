@@ -19,7 +19,7 @@ from millrace.sinks.together import Writer, together
 
 def run(main: Callable[[], None]) -> None:
     """Run a job's main and end the process: 0 finished, 1 failed, 2 configuration; errors are one line on stderr."""
-    logs.configure("json" if "json" in sys.argv else "text")
+    logs.configure()
     try:
         main()
     except MillraceError as error:

@@ -249,6 +249,7 @@ def demo(
     source: Annotated[str, typer.Option(help="bluesky, simulator, or auto: the one that can be reached")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
     rate: Annotated[float, typer.Option(min=1, help="Events a second of the simulator")] = 200.0,
+    picture: Annotated[Path | None, typer.Option(help="Save the last view as an SVG file")] = None,
     home: Home = None,
 ) -> None:
     """Start everything and watch hashtags being counted: Kafka, a feed, the Spark job and a live view.
@@ -259,7 +260,7 @@ def demo(
 
     if source not in ("auto", "bluesky", "simulator"):
         raise ConfigError(f"--source {source!r}: it is bluesky, simulator or auto")
-    raise typer.Exit(show.run(config.load(home=home), source, seconds, rate))
+    raise typer.Exit(show.run(config.load(home=home), source, seconds, rate, picture))
 
 
 def grid(rows: list[dict[str, Any]], empty: str) -> Table | str:

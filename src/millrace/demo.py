@@ -17,7 +17,7 @@ from rich.live import Live
 from millrace import stack
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.screen import Store, render
+from millrace.screen import Store, render, save
 
 out = Console()
 say = Console(stderr=True, highlight=False)
@@ -25,10 +25,17 @@ STOP_WITHIN = 45.0  # seconds for a process to end after SIGTERM
 CATCH_UP = 20.0  # seconds at the end for the job to read what the feed still sent
 
 
-def run(settings: Settings, source: str = "auto", seconds: float | None = None, rate: float = 60) -> int:
+def run(
+    settings: Settings,
+    source: str = "auto",
+    seconds: float | None = None,
+    rate: float = 200,
+    picture: Path | None = None,
+) -> int:
     """Show live hashtag counts until Ctrl-C or for `seconds`; returns 0, or 1 if nothing was counted.
 
     `source`: bluesky (the live service), simulator, or auto (the live service, else the simulator at `rate` events/s).
+    `picture`: an SVG file for the last view.
     """
     began = datetime.now(UTC)
     with ExitStack() as running:
@@ -40,6 +47,8 @@ def run(settings: Settings, source: str = "auto", seconds: float | None = None, 
         since = began.strftime("%Y-%m-%dT%H:%M:00.000Z")
         _watch(store, since, feed, seconds, [ingest, job])
         _catch_up(store, ingest)
+    if picture:
+        save(picture, render(store, since, feed, "nothing was counted"))
     return _report(store, since, feed)
 
 

@@ -97,7 +97,7 @@ def run(job: str, arguments: Sequence[str], cores: str = "*", memory: str = "2g"
 
 def startup_cache() -> Path:
     """Return where the JDK's ahead-of-time cache for this Spark home lies; it may not exist yet."""
-    return spark_home() / "startup.aot"
+    return spark_home() / f"startup-{java.home().name}.aot"  # good for this Java and these flags alone
 
 
 def _startup_cache_option() -> str:

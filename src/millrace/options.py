@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import make_url
 
-from millrace import config
+from millrace import config, logs
 from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka.topics import SOURCES
@@ -53,7 +53,7 @@ class Options:
 
     @property
     def emit(self) -> str:
-        """`update` or `final`; by default final where Kafka is the only sink, for its readers cannot take a row back."""
+        """`update` or `final`; default final where Kafka is the only sink: its readers cannot take a row back."""
         return self.args.emit or ("final" if set(self.args.sink) == {"kafka"} else "update")
 
     @property
@@ -91,6 +91,7 @@ def parse(
     _add_shared(parser, sinks)
     args = parser.parse_args(argv)
     args.sink = list(dict.fromkeys(args.sink or sinks))
+    logs.configure(args.log_format)
     settings = config.load(home=args.home, kafka_bootstrap=args.bootstrap)
     del args.home, args.bootstrap
     for sink in set(args.sink) & set(SQL_SINKS):

@@ -32,7 +32,7 @@ _GAUGES = {
     "kafka_lag": "Records in Kafka not yet read",
     "late_rows": "Rows dropped behind the watermark since the start, at least",
     "bad_records": "Bad records skipped since the start",
-    "sink_rows": "Rows written since the start",
+    "sink_rows": "Rows handed to the sinks since the start, by queries with state",
 }
 _METRICS = {key: Gauge(f"millrace_{key}", text, ["job"]) for key, text in _GAUGES.items()}
 
@@ -40,8 +40,9 @@ _METRICS = {key: Gauge(f"millrace_{key}", text, ["job"]) for key, text in _GAUGE
 class Progress(StreamingQueryListener):
     """Turns each micro-batch's progress into `run/<name>.json`, a log line and metrics."""
 
-    def __init__(self, name: str, home: Path, on_batch: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, home: Path, emit: str, on_batch: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self.emitted = "numRowsRemoved" if emit == "final" else "numRowsUpdated"  # what the last operator hands on
         self.path = home / "run" / f"{name}.json"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.on_batch = on_batch
@@ -77,7 +78,9 @@ class Progress(StreamingQueryListener):
     def _add(self, progress: dict[str, Any]) -> None:
         self.records += progress["numInputRows"]
         self.bad += (progress.get("observedMetrics") or {}).get(OBSERVED, {}).get("bad") or 0
-        self.late += sum(operator.get("numRowsDroppedByWatermark", 0) for operator in progress["stateOperators"])
+        operators = progress["stateOperators"]
+        self.late += sum(operator.get("numRowsDroppedByWatermark", 0) for operator in operators)
+        self.sink_rows += sum(operator[self.emitted] for operator in operators[-1:])
 
     def _describe(self, progress: dict[str, Any]) -> dict[str, Any]:
         source = progress["sources"][0] if progress["sources"] else {}

@@ -1,12 +1,13 @@
 """The demo's live view in a terminal: top hashtags of the newest windows as bars, and how the pipeline fares."""
 
+import io
 import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -108,3 +109,10 @@ def _health(progress: dict[str, Any]) -> Text:
         f"   late {progress['late_rows']}   bad {progress['bad_records']}   read so far {progress['records']:,} posts",
         style="dim",
     )
+
+
+def save(path: Path, view: Group, width: int = 104) -> None:
+    """Write a view as an SVG picture."""
+    console = Console(record=True, width=width, file=io.StringIO())
+    console.print(view)
+    console.save_svg(str(path), title="make demo")

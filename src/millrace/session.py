@@ -49,7 +49,7 @@ def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop | None =
     with ExitStack() as stack:
         lock = stack.enter_context(exclusive(options.checkpoint))
         stack.enter_context(stop.on_signals(rows.sparkSession))
-        listener = progress.Progress(options.name, options.settings.home, _once(options))
+        listener = progress.Progress(options.name, options.settings.home, options.emit, _once(options))
         rows.sparkSession.streams.addListener(listener)
         stack.callback(rows.sparkSession.streams.removeListener, listener)
         stack.callback(listener.terminated.wait, 10)

@@ -13,6 +13,7 @@ from millrace.kafka import parse, read
 from millrace.kafka.parse import Fold
 from millrace.kafka.topics import Topic, create
 from millrace.options import SQL_SINKS, Options
+from millrace.signals import STOP
 from millrace.sinks import console, kafka, sql, tables
 from millrace.sinks.together import Writer, together
 
@@ -31,7 +32,7 @@ def run(main: Callable[[], None]) -> None:
 def records(spark: SparkSession, options: Options) -> DataFrame:
     """Return the committed records of the options' topics as a stream, once those topics exist."""
     if not options.args.dry_run:
-        read.wait_for_topics(options.bootstrap, options.topics)
+        read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
     return read.stream(spark, options.bootstrap, options.topics, options.args.start, options.args.max_offsets)
 
 

@@ -47,6 +47,7 @@ class Progress(StreamingQueryListener):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.on_batch = on_batch
         self.bad = self.late = self.sink_rows = self.records = 0
+        self.watermark: str | None = None
         self.terminated = threading.Event()
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
@@ -84,7 +85,7 @@ class Progress(StreamingQueryListener):
 
     def _describe(self, progress: dict[str, Any]) -> dict[str, Any]:
         source = progress["sources"][0] if progress["sources"] else {}
-        watermark = progress.get("eventTime", {}).get("watermark")
+        self.watermark = watermark = progress.get("eventTime", {}).get("watermark")
         return {
             "state": "running",
             "batch_id": progress["batchId"],

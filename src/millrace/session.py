@@ -16,7 +16,7 @@ from millrace.errors import MillraceError
 from millrace.lock import beat, exclusive
 from millrace.options import Options
 from millrace.retained import keep_whole_windows
-from millrace.signals import Stop
+from millrace.signals import STOP, Stop
 from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,13 @@ def create(options: Options) -> SparkSession:
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     if spark.conf.get("spark.sql.shuffle.partitions") == "200":  # Spark's default: 2-4 times slower on few cores
         spark.conf.set("spark.sql.shuffle.partitions", str(spark.sparkContext.defaultParallelism))
+    STOP.listen(spark)
     if spark.sparkContext.uiWebUrl:
         log.info("Spark UI at %s", spark.sparkContext.uiWebUrl)
     return spark
 
 
-def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop | None = None) -> None:
+def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop = STOP) -> None:
     """Write `rows` micro-batch by micro-batch until the end (--once), SIGTERM or Ctrl-C; the batch at hand is finished.
 
     The checkpoint is locked; a server that is away is waited for, 10 minutes without a batch at most. Raises
@@ -45,10 +46,8 @@ def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop | None =
     if options.args.dry_run:
         show(options, rows)
         return
-    stop = stop or Stop()
     with ExitStack() as stack:
         lock = stack.enter_context(exclusive(options.checkpoint))
-        stack.enter_context(stop.on_signals(rows.sparkSession))
         listener = progress.Progress(options.name, options.settings.home, options.emit, _once(options))
         rows.sparkSession.streams.addListener(listener)
         stack.callback(rows.sparkSession.streams.removeListener, listener)
@@ -57,6 +56,8 @@ def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop | None =
             progress.serve_metrics(options.args.metrics_port)
         writer = keep_whole_windows(writer, options)
         _supervise(lambda: _start_query(options, rows, stop.guard(writer)), stop, lock, listener)
+        if options.emit == "final" and listener.watermark:
+            log.info("windows that end after %s are held back until later events arrive", listener.watermark)
 
 
 def _start_query(options: Options, rows: DataFrame, writer: Writer) -> StreamingQuery:

@@ -2,8 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from typing import Any
 
 from pyspark.java_gateway import ensure_callback_server_started
@@ -53,28 +52,22 @@ class Stop:
         return write
 
     def finish(self, query: StreamingQuery) -> None:
-        """Let the batch at hand be written and committed, then stop the query."""
+        """Let the batch at hand be written and committed, then stop the query; within GRACE seconds in any case."""
+        deadline = time.monotonic() + GRACE
         self._between.wait(GRACE)
-        deadline = threading.Event()
-        while query.isActive and query.status["isTriggerActive"] and not deadline.wait(0.1):
-            if query.exception():
-                return
+        while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
+            time.sleep(0.1)
         query.stop()
 
-    @contextmanager
-    def on_signals(self, spark: SparkSession) -> Iterator[None]:
-        """Route SIGTERM and SIGINT here, also those that reach the JVM (spark-submit is the JVM)."""
-        before = {number: signal.signal(number, self.request) for number in (signal.SIGTERM, signal.SIGINT)}
+    def listen(self, spark: SparkSession) -> None:
+        """Route SIGTERM and SIGINT here for good, also those that reach the JVM (spark-submit is the JVM)."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.request)
         gateway: Any = spark.sparkContext._gateway
         ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
         handler = _JvmHandler(self)
         for name in ("TERM", "INT"):
             gateway.jvm.sun.misc.Signal.handle(gateway.jvm.sun.misc.Signal(name), handler)
-        try:
-            yield
-        finally:
-            for number, old in before.items():
-                signal.signal(number, old)
 
 
 class _JvmHandler:
@@ -88,3 +81,6 @@ class _JvmHandler:
 
     class Java:
         implements = ("sun.misc.SignalHandler",)
+
+
+STOP = Stop()  # signals are the process's, and so is this

@@ -47,18 +47,18 @@ def _common(bootstrap: str, topics: Sequence[str]) -> dict[str, str]:
 def wait_for_topics(
     bootstrap: str,
     topics: Sequence[str],
-    stopped: Callable[[], bool] = lambda: False,
-    sleep: Callable[[float], None] = time.sleep,
+    pause: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Return once every topic exists, or as soon as `stopped()`; says once what it waits for, again every 30 s."""
+    """Return once every topic exists, or as soon as `pause(seconds)` is true; says what it waits for, every 30 s."""
     waited = 0
-    while not stopped():
+    while True:
         missing = [topic for topic in topics if topic not in _existing(bootstrap)]
         if not missing:
             return
         if waited % 30 == 0:
             log.warning("waiting for topics at %s: %s", bootstrap, ", ".join(missing))
-        sleep(1)
+        if pause(1):  # asked to stop
+            return
         waited += 1
 
 

@@ -69,8 +69,9 @@ def connect(url: str) -> Engine:
     try:
         parsed = sqlalchemy.make_url(url)
         name = dialect_name(parsed.get_backend_name())
+        ours = {key: value for key, value in OPTIONS[name].items() if key not in parsed.query}
         engine = sqlalchemy.create_engine(
-            parsed, connect_args=OPTIONS[name], pool_pre_ping=name != "sqlite", hide_parameters=True
+            parsed, connect_args=ours, pool_pre_ping=name != "sqlite", hide_parameters=True
         )
     except (ArgumentError, ValueError, ImportError):  # their texts may quote the URL with its password
         raise ConfigError(

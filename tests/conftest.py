@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,33 @@ def mysql(home: Path) -> Settings:
 def _started(name: str, home: Path) -> Settings:
     stack.up([name], config.load(home=home))
     return config.load(home=home)
+
+
+# Every skip that may happen, by pattern of its node id, and why. Any other makes the run fail.
+ALLOWED_SKIPS = {
+    "tests/live/test_ingest_bluesky.py::test_everything_once*": "the v2 wire has sequence cursors alone",
+    "tests/live/test_ingest_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
+    "tests/faults/test_outages.py::test_a_full_disk*": "only root may mount a small disk",
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print every skipped test, with the reason why it may be."""
+    for name in _skipped(terminalreporter):
+        terminalreporter.write_line(f"skipped: {name}: {_allowed(name) or 'NOT LISTED in tests/conftest.py'}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run with a skip that is not listed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not all(map(_allowed, _skipped(reporter))) and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped(reporter: pytest.TerminalReporter) -> list[str]:
+    return [report.nodeid for report in reporter.getreports("skipped")]
+
+
+def _allowed(name: str) -> str | None:
+    return next((reason for pattern, reason in ALLOWED_SKIPS.items() if fnmatch(name, pattern)), None)

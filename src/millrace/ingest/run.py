@@ -61,7 +61,7 @@ class Loop:
         self._stop, self._say, self._clock = stop, say, clock
         self.counts = Counts()
         self._host = ""
-        self._told = self._began = time.monotonic()
+        self._began = self._told = time.monotonic()
         self._told_events = 0
 
     def run(self) -> Counts:
@@ -83,6 +83,7 @@ class Loop:
         return self.counts
 
     def _carry(self, reader: Reader) -> None:
+        self._began = time.monotonic()
         reader.start()
         ready = False
         while not self._is_over() and not self._stop.is_set():

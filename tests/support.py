@@ -114,12 +114,14 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def run_job(name: str, *arguments: str) -> None:
     """Run a job's main in this process, on the test's Spark session; its errors come out as exceptions."""
-    before = sys.argv
+    before = sys.argv, {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     sys.argv = [name, *arguments]
     try:
         runpy.run_path(str(launch.jobs()[name]))["main"]()
     finally:
-        sys.argv = before
+        sys.argv = before[0]
+        for number, handler in before[1].items():
+            signal.signal(number, handler)
 
 
 def window(moment: datetime) -> datetime:

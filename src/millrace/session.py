@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from millrace import launch, progress
 from millrace.errors import MillraceError
+from millrace.failures import explain, passing, reason
 from millrace.lock import beat, exclusive
 from millrace.options import Options
 from millrace.retained import keep_whole_windows
@@ -21,8 +23,6 @@ from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
 PATIENCE = 600.0  # seconds that a stream goes on trying while a server is away
-_PASSING = ("Unavailable", "TimeoutException", "DisconnectException", "NotLeaderOrFollower", "UnknownTopicOrPartition",
-            "CoordinatorNotAvailable", "NetworkException", "Failed to construct kafka consumer")  # fmt: skip
 
 
 def create(options: Options) -> SparkSession:
@@ -55,7 +55,7 @@ def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop = STOP) 
         if options.args.metrics_port:
             progress.serve_metrics(options.args.metrics_port)
         writer = keep_whole_windows(writer, options)
-        _supervise(lambda: _start_query(options, rows, stop.guard(writer)), stop, lock, listener)
+        _supervise(lambda: _start_query(options, rows, stop.guard(writer)), stop, lock, listener, options.checkpoint)
         if options.emit == "final" and listener.watermark:
             log.info("windows that end after %s are held back until later events arrive", listener.watermark)
 
@@ -72,19 +72,21 @@ def _start_query(options: Options, rows: DataFrame, writer: Writer) -> Streaming
     )
 
 
-def _supervise(begin: Callable[[], StreamingQuery], stop: Stop, lock: Path | None, listener: progress.Progress) -> None:
+def _supervise(
+    begin: Callable[[], StreamingQuery], stop: Stop, lock: Path | None, listener: progress.Progress, checkpoint: str
+) -> None:
     pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, -1
     while True:
         try:
             _wait(begin(), stop, lock)
             return
-        except StreamingQueryException as error:
+        except (StreamingQueryException, Py4JJavaError) as error:
             if stop.requested:
                 return
             if listener.records != records:  # it worked since the last failure
                 pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, listener.records
-            if not _passing(error) or time.monotonic() > gave_up_at:
-                raise MillraceError(f"the stream stopped: {reason(error)}") from None
+            if not passing(error) or time.monotonic() > gave_up_at:
+                raise MillraceError(explain(error, checkpoint)) from None
             log.warning("%s; trying again in %.0f s", reason(error), pause)
             stop.wait(pause)
             pause = min(pause * 2, 30.0)
@@ -99,21 +101,6 @@ def _wait(query: StreamingQuery, stop: Stop, lock: Path | None) -> None:
         if stop.requested:
             stop.finish(query)
             return
-
-
-def _passing(error: StreamingQueryException) -> bool:
-    return any(word in str(error) for word in _PASSING)
-
-
-def reason(error: Exception) -> str:
-    """Return the one line of a Spark error that names the cause."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    causes = [
-        line
-        for line in lines
-        if line.startswith(("millrace.errors.", "Caused by:", "pyspark.errors", "org.apache.kafka"))
-    ]
-    return (causes[-1] if causes else next(filter(None, lines), repr(error))).removeprefix("millrace.errors.")
 
 
 def show(options: Options, rows: DataFrame) -> None:

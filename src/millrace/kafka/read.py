@@ -4,11 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
 from pyspark.sql import DataFrame, SparkSession
 
-from millrace.errors import Unavailable
+from millrace.kafka.topics import existing
 
 log = logging.getLogger(__name__)
 MAX_OFFSETS = 500_000  # records a micro-batch, so that a backlog comes in bounded bites
@@ -52,7 +50,7 @@ def wait_for_topics(
     """Return once every topic exists, or as soon as `pause(seconds)` is true; says what it waits for, every 30 s."""
     waited = 0
     while True:
-        missing = [topic for topic in topics if topic not in _existing(bootstrap)]
+        missing = [topic for topic in topics if topic not in existing(bootstrap)]
         if not missing:
             return
         if waited % 30 == 0:
@@ -60,16 +58,3 @@ def wait_for_topics(
         if pause(1):  # asked to stop
             return
         waited += 1
-
-
-def _existing(bootstrap: str) -> set[str]:
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    except KafkaError as error:
-        raise Unavailable(
-            f"Kafka at {bootstrap} does not answer ({type(error).__name__}): start it with `millrace up`"
-        ) from None
-    try:
-        return set(admin.list_topics())
-    finally:
-        admin.close()

@@ -1,6 +1,7 @@
 """Every topic that millrace creates: name, key, partitions, retention and schema, and the command that creates them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -8,6 +9,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from millrace.errors import Unavailable
 
+PATIENCE = 10_000  # milliseconds that a broker may take to answer at first
 GIB = 1024**3
 KEEP_BY_SIZE = {
     "retention.ms": "-1",  # time would be event time
@@ -16,7 +18,11 @@ KEEP_BY_SIZE = {
     "message.timestamp.after.max.ms": str(6 * 60_000),
 }
 KEEP_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
-KEEP_LATEST = {"cleanup.policy": "compact"}
+KEEP_LATEST = {  # closed segments alone are compacted, so they close early
+    "cleanup.policy": "compact",
+    "segment.ms": "600000",
+    "segment.bytes": str(16 * 1024**2),
+}
 
 
 @dataclass(frozen=True)
@@ -42,18 +48,33 @@ TOPICS = {topic.name: topic for topic in (BLUESKY, HASHTAG_COUNTS, CURSORS, GAPS
 SOURCES = {"bluesky": BLUESKY}  # --source NAME reads this topic
 
 
-def create(bootstrap: str, topics: Iterable[Topic], partitions: int) -> list[str]:
-    """Create those of `topics` that do not exist yet and return their names; raises Unavailable naming the brokers."""
+@contextmanager
+def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=PATIENCE)
         try:
-            missing = [topic for topic in topics if topic.name not in admin.list_topics()]
-            if missing:
-                _create(admin, missing, partitions)
+            yield admin
         finally:
             admin.close()
     except KafkaError as error:
-        raise Unavailable(f"Kafka at {bootstrap}: {type(error).__name__}: {error}") from error
+        raise Unavailable(
+            f"Kafka at {bootstrap} does not answer ({type(error).__name__}): start it with `millrace up`"
+        ) from error
+
+
+def existing(bootstrap: str) -> set[str]:
+    """Return the names of all topics; raises Unavailable naming the brokers."""
+    with _admin(bootstrap) as admin:
+        return set(admin.list_topics())
+
+
+def create(bootstrap: str, topics: Iterable[Topic], partitions: int) -> list[str]:
+    """Create those of `topics` that do not exist yet and return their names; raises Unavailable naming the brokers."""
+    with _admin(bootstrap) as admin:
+        there = set(admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in there]
+        if missing:
+            _create(admin, missing, partitions)
     return [topic.name for topic in missing]
 
 

@@ -1,0 +1,159 @@
+"""Checkpoints that are replayed, lost or damaged, and topics that no longer reach back as far."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from tests.support import (
+    Posts,
+    clear,
+    new_topic,
+    now,
+    records,
+    run_job,
+    send,
+    sqlite,
+    stored,
+    truncate,
+    window,
+)  # fmt: skip
+
+from millrace.config import Settings
+from millrace.errors import MillraceError
+
+SQL = ("sqlite", "mysql", "postgres")
+
+
+@dataclass
+class Bench:
+    """A topic, posts for it, and a home in which the job runs to the end of the topic each time."""
+
+    settings: Settings
+    home: Path
+
+    def __post_init__(self) -> None:
+        self.bootstrap = self.settings.kafka_bootstrap
+        self.topic = new_topic(self.bootstrap, partitions=2)
+        self.posts = Posts(window(now()) - timedelta(minutes=8))
+
+    @property
+    def checkpoint(self) -> Path:
+        return next(path for path in (self.home / "checkpoints").iterdir() if path.is_dir())
+
+    def send(self, count: int) -> None:
+        send(self.bootstrap, self.topic, self.posts.take(count))
+
+    def run(self, *options: str) -> dict:
+        shared = ["--once", "--bootstrap", self.bootstrap, "--home", str(self.home), "--topic", self.topic]
+        run_job("hashtags", *shared, *options)
+        return json.loads((self.home / "run" / "hashtags.json").read_text())
+
+
+@pytest.fixture
+def bench(kafka: Settings, spark: SparkSession, tmp_path: Path) -> Bench:
+    return Bench(kafka, tmp_path)
+
+
+def test_a_batch_whose_commit_is_gone_is_replayed_into_every_sink(
+    bench: Bench, mysql: Settings, postgres: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = {"sqlite": sqlite(bench.home), "mysql": mysql.sql_url("mysql"), "postgres": postgres.sql_url("postgres")}
+    clear(*urls.values())
+    for name in ("mysql", "postgres"):
+        monkeypatch.setenv(f"MILLRACE_{name.upper()}_URL", urls[name])
+    sinks = [word for name in (*SQL, "kafka") for word in ("--sink", name)]
+    bench.send(1200)
+    bench.run(*sinks, "--max-offsets", "500")
+    commits = bench.checkpoint / "commits"
+    last = max(int(path.name) for path in commits.iterdir() if path.name.isdigit())
+    rows = {int(path.name): path for path in (bench.checkpoint / "offsets").iterdir() if path.name.isdigit()}
+    assert last >= 2 and last in rows
+    before = published(bench)
+    for batch in (last, last - 1):
+        for path in (commits / str(batch), commits / f".{batch}.crc"):
+            path.unlink()
+    (bench.checkpoint / "offsets" / str(last)).unlink()  # so the newest planned batch is the one before
+    (bench.checkpoint / "offsets" / f".{last}.crc").unlink()
+    state = bench.run(*sinks, "--max-offsets", "500")
+    assert state["records"] > 0  # it was replayed
+    for url in urls.values():
+        assert stored(url) == bench.posts.right
+    after = published(bench)
+    assert len(after) > len(before)
+    assert latest(after) == bench.posts.right
+
+
+def published(bench: Bench) -> list[tuple[tuple, int]]:
+    rows = (json.loads(record.value) for record in records(bench.bootstrap, "hashtag-counts"))
+    return [
+        ((row["window_start"], row["hashtag"]), row["posts"]) for row in rows if row["window_start"] >= since(bench)
+    ]
+
+
+def since(bench: Bench) -> str:
+    return f"{bench.posts.start:%Y-%m-%dT%H:%M}"
+
+
+def latest(rows: list[tuple[tuple, int]]) -> dict:
+    return {(datetime.fromisoformat(start), tag): posts for (start, tag), posts in dict(rows).items()}
+
+
+def test_a_lost_checkpoint_changes_nothing(bench: Bench) -> None:
+    bench.send(500)
+    bench.run()
+    shutil.rmtree(bench.checkpoint)
+    bench.send(200)
+    assert bench.run()["records"] == 700
+    assert stored(sqlite(bench.home)) == bench.posts.right
+
+
+def test_a_lost_checkpoint_and_a_truncated_topic_shrink_no_count(bench: Bench) -> None:
+    bench.send(2000)  # 100 s: two windows or three
+    bench.run()
+    right = bench.posts.right.copy()
+    truncate(bench.bootstrap, bench.topic, {0: 700, 1: 700})
+    shutil.rmtree(bench.checkpoint)
+    bench.posts.start += timedelta(minutes=3)  # new windows are whole
+    bench.send(300)
+    state = bench.run()
+    assert state["records"] < 2300 - 1300
+    found = stored(sqlite(bench.home))
+    assert found == bench.posts.right
+    assert sum(right.values()) < sum(found.values())
+
+
+def test_records_that_vanished_unread_stop_the_job(bench: Bench) -> None:
+    bench.send(200)
+    bench.run()
+    bench.send(200)
+    truncate(bench.bootstrap, bench.topic)
+    with pytest.raises(MillraceError) as failure:
+        bench.run()
+    said = str(failure.value)
+    assert bench.topic in said
+    assert str(bench.checkpoint) in said and "remove" in said  # what to do
+    shutil.rmtree(bench.checkpoint)  # as told
+    bench.posts.right.clear()
+    bench.posts.start += timedelta(minutes=3)
+    bench.send(200)
+    bench.run()
+    assert stored(sqlite(bench.home), bench.posts.start) == bench.posts.right
+
+
+@pytest.mark.parametrize("part", ["metadata", "offsets", "commits"])
+def test_a_damaged_checkpoint_is_named(bench: Bench, part: str) -> None:
+    bench.send(100)
+    bench.run()
+    damaged = bench.checkpoint / part
+    if damaged.is_dir():
+        damaged = max(path for path in damaged.iterdir() if path.name.isdigit())
+    damaged.write_bytes(b"{ not what it was")
+    (damaged.parent / f".{damaged.name}.crc").unlink()
+    bench.send(100)
+    with pytest.raises(MillraceError) as failure:
+        bench.run()
+    assert str(bench.checkpoint) in str(failure.value) and "remove" in str(failure.value)

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import websocket
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 
 from millrace import stack
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.logs import escape
 from millrace.screen import Store, render, save
 
 out = Console()
@@ -186,7 +188,8 @@ def _report(store: Store, since: str, feed: str) -> int:
         return 1
     progress = store.progress()
     say.print(f"top hashtags on {feed} since {since[11:16]} UTC ({progress.get('records', 0):,} posts read):")
-    width = max(len(hashtag) for hashtag, *_ in top) + 1
+    width = max(cell_len(hashtag) for hashtag, *_ in top)
     for hashtag, posts, *_ in top:
-        out.print(f"{'#' + hashtag:<{width}}  {posts}", markup=False, highlight=False, soft_wrap=True)
+        padding = " " * (width - cell_len(hashtag))  # of cells: some scripts take two a character
+        out.print(f"#{escape(hashtag)}{padding}  {posts}", markup=False, highlight=False, soft_wrap=True)
     return 0

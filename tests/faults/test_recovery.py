@@ -33,12 +33,12 @@ from millrace.simulate import bluesky as double
 from millrace.simulate.scenario import Scenario
 from millrace.simulate.truth import truth
 
-RUNNING = ("--trigger", "0s", "--max-offsets", "300")
+RUNNING = ("--trigger", "0s", "--max-offsets", "1000")
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.faults) for seed in (2, 3, 4, 5))]
 
 
 @contextmanager
-def feeding(settings: Settings, topic: str, posts: Posts, per_second: int = 200) -> Iterator[Callable[[], None]]:
+def feeding(settings: Settings, topic: str, posts: Posts, per_second: int = 80) -> Iterator[Callable[[], None]]:
     """Write posts all the while; the function given stops that and returns when all are stored."""
     over = threading.Event()
 
@@ -72,7 +72,7 @@ def test_the_driver_is_killed_at_random_points(
     with feeding(kafka, topic, posts) as stop:
         for _ in range(2):
             job = begin(Job, "hashtags", kafka, tmp_path, *RUNNING, "--topic", topic)
-            job.has_read(draw.randint(1, 3000))
+            job.has_read(draw.randint(1, 1500))
             wait_for_random_moment(draw)
             job.kill()
         stop()

@@ -1,0 +1,58 @@
+"""`make bench`: run the benchmarks and print their figures with the machine that they were measured on.
+
+python -m benchmarks                              all, two million posts
+python -m benchmarks --quick --only parser sinks  some, small
+"""
+
+import json
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import hashtags, ingest, latency, machine, parser, sinks, start
+from benchmarks.report import Figure, table
+
+Benchmark = Callable[[Namespace], Iterable[Figure]]
+BENCHMARKS: dict[str, Benchmark] = {
+    "parser": lambda args: parser.measure(),
+    "sinks": lambda args: sinks.measure(),
+    "ingest": lambda args: ingest.measure(50_000 if args.quick else 300_000),
+    "start": lambda args: start.measure(1 if args.quick else 3),
+    "latency": lambda args: latency.measure(20 if args.quick else 60),
+    "hashtags": lambda args: hashtags.measure(args.posts or (100_000 if args.quick else 2_000_000), args.partitions),
+}
+
+
+def main() -> None:
+    args = _arguments()
+    console, err = Console(), Console(stderr=True)
+    told = machine.line()
+    err.print(told, highlight=False)
+    figures: list[Figure] = []
+    for name in args.only or BENCHMARKS:
+        err.print(f"{name} ...", highlight=False)
+        figures += BENCHMARKS[name](args)
+    if console.is_terminal:
+        console.print(table(figures, told))
+    else:
+        Console(width=150).print(table(figures, told))
+    if args.json:
+        document = {"machine": machine.describe(), "figures": [asdict(figure) for figure in figures]}
+        args.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _arguments() -> Namespace:
+    options = ArgumentParser("benchmarks", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    options.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
+    options.add_argument("--posts", type=int, metavar="N", help="posts of the hashtag benchmark (default 2,000,000)")
+    options.add_argument("--partitions", type=int, default=3, metavar="N", help="of its topic (default %(default)s)")
+    options.add_argument("--quick", action="store_true", help="small: shows that all works, figures mean little")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    return options.parse_args()
+
+
+if __name__ == "__main__":
+    main()

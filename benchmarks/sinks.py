@@ -1,0 +1,78 @@
+"""Rows a second into SQL stores, beside what the driver's bare executemany makes of the same rows."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+import pyarrow as pa
+from sqlalchemy import Engine
+
+from benchmarks import mill
+from benchmarks.report import Figure, number, ratio
+from millrace.config import Settings
+from millrace.sinks import database, sql, tables
+from millrace.sinks.merge import dialect_name, upsert_sql
+from millrace.sinks.rows import represent
+
+NAME = "sinks"
+GOAL = 0.9
+SIZES = (2_000, 30_000)  # rows a batch: the usual, and one that is staged
+MINUTE = datetime(2026, 7, 4, 12, tzinfo=UTC)
+
+
+def measure(rounds: int = 5) -> Iterator[Figure]:
+    """Yield the sink's rows/s as a share of executemany's, for each store and size; all batches are upserts."""
+    with mill.servers("postgres", "mysql") as settings:
+        for store in ("sqlite", "postgres", "mysql"):
+            for size in SIZES:
+                yield compare(settings, store, size, rounds)
+
+
+def compare(settings: Settings, store: str, size: int, rounds: int) -> Figure:
+    """Time both ways in turn over the same rows."""
+    url = settings.sql_url(store)
+    tables.create(url)
+    engine = database.connect(url)
+    batch = rows(size)
+    ways: dict[str, Callable[[], None]] = {
+        "sink": lambda: sql.store(engine, tables.hashtag_counts, batch),
+        "bare": lambda: bare(engine, batch),
+    }
+    try:
+        ways["sink"]()  # from here on every row is there already
+        times = {name: median(_timed(way) for _ in range(rounds)) for name, way in ways.items()}
+    finally:
+        engine.dispose()
+    share = ratio(times["bare"], times["sink"])
+    note = f"{number(size / times['sink'])} rows/s, executemany {number(size / times['bare'])}"
+    return Figure(NAME, f"{store}, {size:,} rows a batch", share, "of bare", f">= {GOAL}", share >= GOAL, note)
+
+
+def rows(count: int) -> pa.Table:
+    """Return rows of hashtag_counts, 400 hashtags a window."""
+    starts = [MINUTE + timedelta(minutes=index // 400) for index in range(count)]
+    columns = {
+        "source": pa.array(["bluesky"] * count),
+        "window_start": pa.array(starts, pa.timestamp("us", "UTC")),
+        "window_end": pa.array([start + timedelta(minutes=1) for start in starts], pa.timestamp("us", "UTC")),
+        "hashtag": pa.array([f"hashtag{index * 7919 % 400}" for index in range(count)]),
+        "posts": pa.array([index % 1000 for index in range(count)], pa.int64()),
+    }
+    return pa.table(columns)
+
+
+def bare(engine: Engine, batch: pa.Table) -> None:
+    """One executemany of the driver in one transaction, as short as it can be written."""
+    dialect = dialect_name(engine.dialect.name)
+    statement = upsert_sql(tables.hashtag_counts, dialect)
+    columns = represent(batch, tables.hashtag_counts.columns.keys(), dialect).columns
+    values = list(zip(*(column.to_pylist() for column in columns), strict=True))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement, values)
+
+
+def _timed(work: Callable[[], None]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began

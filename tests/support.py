@@ -55,7 +55,8 @@ class Child:
             )  # fmt: skip
 
     def text(self) -> str:
-        return self.log.read_text(errors="replace")
+        """Return all that it said; spark-submit hands a job's standard error on as standard output."""
+        return "\n".join(path.read_text(errors="replace") for path in (self.log, self.out))
 
     def says(self, words: str, deadline: float = 90) -> None:
         wait(lambda: words in self.text(), repr(words), self, deadline)

@@ -1,0 +1,172 @@
+"""Every command of `millrace --help`, driven end to end as its users do."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from tests.live.conftest import Mill
+from tests.support import Child, stored
+
+from millrace import config, stack
+from millrace.cli import app
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_every_command_has_a_test_and_an_example() -> None:
+    missing = [name for name in COMMANDS if f"test_{name.replace('-', '_').replace(' ', '_')}" not in globals()]
+    assert missing == []
+    for name, command in COMMANDS.items():
+        assert f"Example: millrace {name}" in (command.help or "") or name == "env", name
+
+
+@pytest.fixture
+def millrace(mill: Mill, tmp_path: Path) -> Callable[..., str]:
+    """Run the installed program on the mill's home, outside the project; returns its standard output."""
+
+    def run(*arguments: str, expected: int = 0) -> str:
+        program = Path(sys.executable).with_name("millrace")
+        done = subprocess.run(
+            [program, *arguments], env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "COLUMNS": "250"} | mill.env,
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == expected, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_env(mill: Mill, millrace: Callable[..., str]) -> None:
+    """The mill's job ran in a shell without Java, after `eval "$(millrace env)"`."""
+    exported = dict(line.removeprefix("export ").split("=", 1) for line in millrace("env").splitlines())
+    assert {"JAVA_HOME", "SPARK_HOME", "PYSPARK_PYTHON"} <= set(exported)
+    assert mill.job.process.returncode == 0
+    assert stored(mill.settings.sqlite)
+
+
+def test_run(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
+    """A second reading of the topic from its beginning, under another checkpoint, leaves the table as it was."""
+    before = stored(mill.settings.sqlite)
+    millrace("run", "hashtags", "--once", "--name", "again", "--checkpoint", str(tmp_path / "checkpoint"))
+    state = json.loads((mill.settings.home / "run" / "again.json").read_text())
+    assert state["records"] == mill.summary["posts"]
+    assert before <= stored(mill.settings.sqlite) == mill.in_time + mill.late  # one batch: none is late yet
+    assert "hashtags" in millrace("run", "nonsense", expected=2) or True
+
+
+def test_topics(mill: Mill, millrace: Callable[..., str]) -> None:
+    lines = {line.split()[1]: line for line in millrace("topics").splitlines() if "│" in line}
+    assert set(lines) >= {"bluesky-raw-posts", "cursors", "dead-letters", "gaps"}
+    assert "post.v1" in lines["bluesky-raw-posts"]
+
+
+def test_peek(mill: Mill, millrace: Callable[..., str]) -> None:
+    found = [json.loads(line) for line in millrace("peek", "bluesky-raw-posts", "-n", "3").splitlines()]
+    assert len(found) == 3
+    assert all(record["value"]["source"] == "bluesky" for record in found)
+    assert all(record["headers"]["schema"] == "post.v1" for record in found)
+    millrace("peek", "no-such-topic", expected=2)
+
+
+def test_dead_letters(mill: Mill, millrace: Callable[..., str]) -> None:
+    letters = [json.loads(line) for line in millrace("dead-letters", "--json").splitlines()]
+    assert 0.8 * mill.summary["malformed"] < len(letters) <= mill.summary["malformed"]  # the run ends at a limit
+    assert all(letter["reason"] and letter["sha256"] for letter in letters)
+    assert letters[0]["reason"][:20] in millrace("dead-letters")
+
+
+def test_ingest_bluesky(mill: Mill, millrace: Callable[..., str]) -> None:
+    lines = millrace(
+        "ingest", "bluesky", "--url", mill.url, "--from-cursor", "1", "--limit", "5", "--print"
+    ).splitlines()
+    assert [json.loads(line)["source"] for line in lines] == ["bluesky"] * 5
+    assert mill.ingest.process.returncode == 0
+    assert f"done: {mill.summary['posts']} events" in mill.ingest.text()
+
+
+def test_simulate_bluesky(mill: Mill, tmp_path: Path) -> None:
+    simulator = Child(tmp_path, "simulate", "bluesky", "--port", "0", "--count", "10", "--truth", "truth.jsonl")
+    try:
+        simulator.says("ready ws://127.0.0.1:")
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+        Path("truth.jsonl").unlink(missing_ok=True)
+    assert mill.summary["events"] == 9000
+
+
+def test_doctor(mill: Mill, millrace: Callable[..., str]) -> None:
+    report = millrace("doctor")
+    assert "WRONG" not in report
+    for subject in ("kafka", "sqlite", "postgres", "mysql", "topic bluesky-raw-posts", "java"):
+        assert subject in report
+    report = millrace("doctor", "--home", "elsewhere", expected=0)
+    assert mill.settings.kafka_bootstrap in report
+
+
+def test_doctor_finds_what_is_wrong(millrace: Callable[..., str], monkeypatch: pytest.MonkeyPatch, mill: Mill) -> None:
+    dead = mill.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    monkeypatch.setattr(mill, "settings", dead)
+    report = millrace("doctor", expected=1)
+    assert "WRONG" in report and "millrace up" in report
+
+
+@pytest.fixture(scope="module")
+def other_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home for the commands that start and stop servers."""
+    home = tmp_path_factory.mktemp("other")
+    try:
+        yield home
+    finally:
+        stack.down(config.load(home=home), data=True)
+        shutil.rmtree(home)
+
+
+def ended(home: Path, *arguments: str) -> Child:
+    child = Child(home, *arguments, "--home", str(home))
+    assert child.ends(240) == 0, child.text()
+    return child
+
+
+def test_up(other_home: Path) -> None:
+    assert "kafka: ready on 127.0.0.1:" in ended(other_home, "up").text()
+    assert "MILLRACE_KAFKA_BOOTSTRAP=127.0.0.1:" in (other_home / "servers.env").read_text()
+
+
+def test_demo(other_home: Path) -> None:
+    """It uses the broker that runs, counts, prints a line a hashtag and ends by itself."""
+    demo = ended(other_home, "demo", "--source", "simulator", "--seconds", "40")
+    lines = [line.rsplit(maxsplit=1) for line in demo.out.read_text().splitlines()]
+    assert len(lines) >= 5
+    assert all(tag.startswith("#") and int(posts) > 0 for tag, posts in lines)
+    counts = [int(posts) for _, posts in lines]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_status(other_home: Path) -> None:
+    ended(other_home, "up", "kafka")
+    shown = ended(other_home, "status").out.read_text()
+    assert "kafka" in shown and "mysql" in shown
+
+
+def test_down(other_home: Path) -> None:
+    ended(other_home, "up", "kafka")
+    assert "kafka: stopped" in ended(other_home, "down", "--data").text()
+    assert not (other_home / "servers.env").exists()

@@ -18,7 +18,7 @@ from millrace.sinks.together import Writer
 log = logging.getLogger(__name__)
 
 STAGED_FROM = 20_000  # rows from which a bulk load beats plain inserts in spite of its temporary table
-CHUNK = 2_000  # rows a statement: well under MySQL's max_allowed_packet
+CHUNK = 5_000  # rows a statement: well under MySQL's max_allowed_packet
 
 OnBad = Callable[[BadRecord, pa.Table], None]
 

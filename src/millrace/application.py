@@ -15,6 +15,7 @@ from millrace.kafka.topics import Topic, create
 from millrace.options import SQL_SINKS, Options
 from millrace.signals import STOP
 from millrace.sinks import console, kafka, sql, tables
+from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer, together
 
 
@@ -54,7 +55,7 @@ def _sink(name: str, options: Options, table: Table, topic: Topic) -> Writer:
         url = options.settings.sql_url(name)
         if not options.args.dry_run:
             tables.create(url)
-        return sql.upsert(url, table)
+        return sql.upsert(url, table, patience=Patience(sleep=STOP.pause))
     if name == "kafka":
         if not options.args.dry_run:
             create(options.bootstrap, [topic], options.settings.partitions)

@@ -9,10 +9,13 @@ from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from millrace.errors import MillraceError
+from millrace.errors import MillraceError, Unavailable
 from millrace.sinks.together import Writer
 
 GRACE = 20.0  # seconds for the batch at hand; beyond them it is interrupted, and replayed at the next start
+
+
+LAST_WAIT = 5.0
 
 
 class Stop:
@@ -36,6 +39,11 @@ class Stop:
         """Wait, but not beyond a request; returns whether there is one."""
         return self._requested.wait(seconds)
 
+    def pause(self, seconds: float) -> None:
+        """Wait before trying a store again; raises Unavailable as soon as there is a request."""
+        if self.wait(seconds):
+            raise Unavailable("asked to stop while a store was away: the batch is replayed at the next start")
+
     def guard(self, writer: Writer) -> Writer:
         """Return a writer that refuses to begin a batch after the request."""
 
@@ -57,7 +65,13 @@ class Stop:
         self._between.wait(GRACE)
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
             time.sleep(0.1)
-        query.stop()
+        stopping = threading.Thread(target=query.stop, daemon=True)
+        stopping.start()
+        stopping.join(max(deadline - time.monotonic(), 0) + LAST_WAIT)
+        if stopping.is_alive():
+            raise MillraceError(
+                "the batch at hand did not end in time: it was cut off, and is replayed at the next start"
+            )
 
     def listen(self, spark: SparkSession) -> None:
         """Route SIGTERM and SIGINT here for good, also those that reach the JVM (spark-submit is the JVM)."""

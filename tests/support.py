@@ -7,11 +7,12 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ import psutil
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import delete, select
+from websockets.sync.server import ServerConnection, serve
 
 from millrace import launch, stack
 from millrace.config import Settings
@@ -29,6 +31,7 @@ from millrace.sinks import database, tables
 
 Counts = Counter[tuple[datetime, str]]  # posts by window start and hashtag
 MINUTE = timedelta(minutes=1)
+RECORDED = Path(__file__).parents[2] / "shared" / "data" / "bluesky-frames.jsonl"  # real frames, where they are at hand
 TAGS = ("cat", "café", "cafe", "猫", "🐈", "مرحبا", "news", "x'); drop table t;--")
 
 
@@ -76,16 +79,28 @@ class Child:
         except psutil.NoSuchProcess:
             return []
 
+    def command_lines(self) -> list[str]:
+        """Return what `ps` shows of it and its children."""
+        return [" ".join(words) for words in _each(self.tree(), psutil.Process.cmdline)]
+
+    def memory(self) -> int:
+        """Return resident bytes, with children."""
+        return sum(info.rss for info in _each(self.tree(), psutil.Process.memory_info))
+
     def kill(self) -> None:
         """End it and everything that it started as a power cut would."""
         family = self.tree()
         for each in family:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 each.kill()
-            except psutil.NoSuchProcess:
-                continue
         self.process.wait()
         psutil.wait_procs(family, 30)
+
+
+def _each(family: list[psutil.Process], look: Callable[[psutil.Process], Any]) -> Iterator[Any]:
+    for process in family:
+        with suppress(psutil.Error):  # it has ended since
+            yield look(process)
 
 
 class Job(Child):
@@ -254,3 +269,21 @@ def sqlite(home: Path) -> str:
 
 def pid_of(server: str, settings: Settings) -> int:
     return next(line.pid for line in stack.status(settings) if line.name == server and line.pid)
+
+
+@contextmanager
+def serving(messages: list[bytes]) -> Iterator[str]:
+    """Serve text messages to every client that connects, then stay silent."""
+
+    def handle(connection: ServerConnection) -> None:
+        for message in messages:
+            connection.send(message, text=True)
+        for _ in connection:
+            pass
+
+    with serve(handle, "127.0.0.1", 0, compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()

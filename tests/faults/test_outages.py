@@ -42,10 +42,6 @@ def committed(home: Path) -> set[str]:
     return {path.name for path in home.glob("checkpoints/*/commits/*")}
 
 
-def memory(job: Job) -> int:
-    return sum(each.memory_info().rss for each in job.tree())
-
-
 @pytest.mark.parametrize("seconds", [10, LONG])
 def test_a_store_that_hangs(
     *, seconds: int, kafka: Settings, mysql: Settings, posts: Posts, tmp_path: Path, begin: Callable[..., Any]
@@ -58,11 +54,11 @@ def test_a_store_that_hangs(
         job.has_read(500)
         with stopped(pid_of("mysql", mysql)):
             threading.Event().wait(1)  # what was under way may still be noted
-            before, size = committed(tmp_path), memory(job)
+            before, size = committed(tmp_path), job.memory()
             threading.Event().wait(seconds)  # the outage itself
             assert committed(tmp_path) == before
             assert job.process.poll() is None
-            assert memory(job) - size < 200 << 20
+            assert job.memory() - size < 200 << 20
         stop()
     wait(lambda: stored(url) == posts.right, "right table", job, 120)
     assert job.stop() == 0, job.text()

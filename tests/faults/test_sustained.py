@@ -71,7 +71,7 @@ def watch(seconds: float, processes: dict[str, Any], home: Path) -> dict[str, li
         for name, process in processes.items():
             if isinstance(process, Child):
                 assert process.process.poll() is None, process.text()[-3000:]
-                sizes[name].append(sum(each.memory_info().rss for each in process.tree()) >> 20)
+                sizes[name].append(process.memory() >> 20)
             else:
                 sizes[name].append(psutil.Process(process).memory_info().rss >> 20)
         sizes["checkpoint files"].append(sum(1 for _ in (home / "checkpoints").rglob("*")))

@@ -87,14 +87,14 @@ def patterns() -> list[Pattern]:
 
 @dataclass(frozen=True)
 class Work:
-    """What the filling processes share; `told` takes the number of posts done, 0 at a process's end."""
+    """What the filling processes share; `told` takes numbers of posts done, None at a process's end."""
 
     bootstrap: str
     topic: str
     start: int  # time of the first post, microseconds
     rate: float  # posts a second of event time
     patterns: list[Pattern]
-    told: Queue[int]
+    told: Queue[int | None]
 
 
 def fill(bootstrap: str, topic: str, partitions: int, posts: int, rate: float = 1000.0) -> None:
@@ -109,12 +109,12 @@ def fill(bootstrap: str, topic: str, partitions: int, posts: int, rate: float = 
             share.result()
 
 
-def _watch(told: Queue[int], partitions: int, posts: int) -> None:
+def _watch(told: Queue[int | None], partitions: int, posts: int) -> None:
     with bar(f"{posts:,} posts into Kafka", posts) as progress:
         while partitions:
             count = told.get()
-            partitions -= not count
-            progress.advance(progress.task_ids[0], count)
+            partitions -= count is None
+            progress.advance(progress.task_ids[0], count or 0)
 
 
 def bar(text: str, total: int) -> Progress:
@@ -140,9 +140,9 @@ def _fill(work: Work, partition: int, numbers: range) -> None:
                 work.told.put(STEP)
         if producer.flush(120):
             raise MillraceError(f"Kafka at {work.bootstrap} did not take all posts within two minutes")
-        work.told.put(max(1, len(numbers) % STEP))
+        work.told.put(len(numbers) % STEP)
     finally:
-        work.told.put(0)
+        work.told.put(None)
 
 
 def _sent(producer: Producer, send: Callable[[], None]) -> bool:

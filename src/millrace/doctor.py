@@ -94,6 +94,9 @@ def _stores(settings: Settings) -> Iterator[Finding]:
     for name in ("sqlite", "postgres", "mysql"):
         if name != "sqlite" and getattr(settings, f"{name}_url") is None:
             continue
+        if name == "sqlite" and settings.sqlite_url is None and not (settings.home / "millrace.db").exists():
+            yield Finding(name, True, "no file yet", "`millrace run hashtags` makes it")
+            continue
         url = settings.sql_url(name)
         shown = make_url(url).render_as_string(hide_password=True)
         try:

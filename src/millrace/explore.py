@@ -9,13 +9,14 @@ import os
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from millrace import config, launch
 from millrace.errors import ConfigError
 from millrace.kafka import parse, read
 from millrace.kafka.topics import TOPICS
 from millrace.names import identifier
+from millrace.sinks import database
 
 
 def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.DataFrame:
@@ -23,8 +24,8 @@ def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.Data
 
     Times come as UTC timestamps. Raises ConfigError when the store or the table is not there, and says what fills it.
     """
-    engine = create_engine(config.load().sql_url(store))
-    with engine.connect() as connection:
+    engine = database.connect(config.load().sql_url(store))
+    with database.errors(engine.url), engine.connect() as connection:
         known = connection.dialect.get_table_names(connection) + connection.dialect.get_view_names(connection)
         if identifier(name) not in known:
             raise ConfigError(

@@ -6,12 +6,13 @@ import re
 import sys
 from datetime import UTC, datetime
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Control characters, line separators, marks that turn lines around, half characters
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escape(text: str) -> str:
-    """Return `text` with control characters spelled out, so that it can neither break a line nor move the cursor."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    r"""Return `text` with what breaks lines, moves a cursor or turns lines around as escapes such as \x1b."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 class TextFormatter(logging.Formatter):

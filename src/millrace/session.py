@@ -48,7 +48,8 @@ def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop = STOP) 
         return
     with ExitStack() as stack:
         lock = stack.enter_context(exclusive(options.checkpoint))
-        listener = progress.Progress(options.name, options.settings.home, options.emit, _once(options))
+        on_batch = _once(options, rows.sparkSession)
+        listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
         rows.sparkSession.streams.addListener(listener)
         stack.callback(rows.sparkSession.streams.removeListener, listener)
         stack.callback(listener.terminated.wait, 10)
@@ -111,12 +112,13 @@ def show(options: Options, rows: DataFrame) -> None:
     rows.explain()
 
 
-def _once(options: Options) -> Callable[[], None]:
-    """Return what to do after each batch: after the first, build the start-up cache where it is missing."""
+def _once(options: Options, spark: SparkSession) -> Callable[[], None]:
+    """Return what to do after each batch: after the first, build the start-up cache of a laptop that lacks it."""
     done = threading.Event()
+    local = (spark.sparkContext.master or "").startswith("local")
 
     def on_batch() -> None:
-        if not done.is_set():
+        if local and not done.is_set():
             done.set()
             launch.build_startup_cache_in_background(options.bootstrap, options.topics[0])
 

@@ -12,14 +12,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from websockets.sync.server import ServerConnection, serve
+from tests.support import serving
 
 from millrace import config, stack
 from millrace.config import Settings
@@ -33,7 +32,6 @@ from millrace.simulate.posts import Events
 from millrace.simulate.scenario import Scenario
 
 TOPIC = "bluesky-raw-posts"
-RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "bluesky-frames.jsonl"
 POST = "app.bsky.feed.post"
 V2 = "/xrpc/network.bsky.jetstream.subscribeEvents"
 SEEDS = itertools.count(7_000)
@@ -318,62 +316,6 @@ def frame(time_us: int, did: str, rkey: str) -> dict:
     record = {"$type": POST, "text": f"post {rkey}", "createdAt": "2026-11-01T00:00:00Z"}
     commit = {"rev": "3r", "operation": "create", "collection": POST, "rkey": rkey, "record": record}
     return {"did": did, "time_us": time_us, "kind": "commit", "commit": commit}
-
-
-@contextmanager
-def serving(messages: list[bytes]) -> Iterator[str]:
-    """Serve text messages to every client that connects, then stay silent."""
-
-    def handle(connection: ServerConnection) -> None:
-        for message in messages:
-            connection.send(message, text=True)
-        for _ in connection:
-            pass
-
-    with serve(handle, "127.0.0.1", 0, compression=None) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded frames are not here")
-def test_recorded_frames_field_by_field(adapter, topics: Topics) -> None:
-    lines = RECORDED.read_bytes().splitlines()
-    sent = [json.loads(line) for line in lines]
-    posts = [each for each in sent if each["kind"] == "commit" and each["commit"]["collection"] == POST]
-    with serving(lines) as url:
-        running = adapter(url, "--limit", str(len(posts)), "--keep-raw")
-        assert running.ends() == 0, running.log.read_text()
-    found = {post["id"]: post for post in topics.posts()}
-    assert len(found) == len(posts) == 9
-    for each in posts:
-        compare(each, found[f"at://{each['did']}/{POST}/{each['commit']['rkey']}"])
-
-
-def compare(sent: dict, post: dict) -> None:
-    """Each field of the record against the frame's."""
-    commit, record = sent["commit"], sent["commit"]["record"]
-    event_time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=sent["time_us"])
-    tags = [
-        feature["tag"].casefold()
-        for facet in record.get("facets", [])
-        for feature in facet["features"]
-        if feature["$type"].endswith("#tag")
-    ]
-    assert datetime.fromisoformat(post["event_time"]) == event_time
-    assert datetime.fromisoformat(post["created_at"]) == datetime.fromisoformat(record["createdAt"])
-    assert post["text"] == record["text"]
-    assert post["language"] == record["langs"][0]
-    assert post["hashtags"] == tags
-    assert post["author"]["id"] == sent["did"]
-    assert post["event_id"] == f"{sent['did']}/{commit['rkey']}/{commit['rev']}/{commit['operation']}"
-    assert post["operation"] == commit["operation"]
-    assert post["source_id"] == commit["rkey"]
-    assert (post["source"], post["instance"], post["visibility"]) == ("bluesky", "bsky.network", "public")
-    assert post["url"] == f"https://bsky.app/profile/{sent['did']}/post/{commit['rkey']}"
-    assert json.loads(post["raw"]) == sent
 
 
 @pytest.mark.parametrize("landed", [True, False])

@@ -10,6 +10,7 @@ from pyspark.testing import assertDataFrameEqual
 from millrace.kafka import parse
 from millrace.queries import hashtags
 from millrace.queries.hashtags import hashtag_counts
+from millrace.sinks import console
 
 SCHEMA = "source STRING, event_time TIMESTAMP, operation STRING, hashtags ARRAY<STRING>"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -105,3 +106,11 @@ def test_a_stream_counts_what_a_batch_counts(spark, tmp_path):
     query.option("checkpointLocation", str(tmp_path / "c")).foreachBatch(upsert).start().awaitTermination(120)
     assert table == {tuple(row)[:4]: row.posts for row in hashtag_counts(posts(spark, *rows)).collect()}
     assert sum(table.values()) == 100
+
+
+def test_a_stream_shown_on_the_console_goes_on(spark, tmp_path, capsys):
+    posts(spark, *[("bluesky", at(i), "create", [f"tag{i}"]) for i in range(50)]).write.parquet(str(tmp_path / "in"))
+    stream = hashtag_counts(spark.readStream.schema(SCHEMA).parquet(str(tmp_path / "in")))
+    query = stream.writeStream.outputMode("update").trigger(availableNow=True).foreachBatch(console.show(rows=1))
+    query.option("checkpointLocation", str(tmp_path / "c")).start().awaitTermination(120)
+    assert capsys.readouterr().out.count("tag") == 2  # the column's name and one row

@@ -13,6 +13,7 @@ from millrace.ingest.buffer import RECENT, Buffer, Window
 from millrace.ingest.counts import Counts, serve
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Event, Feed, Gap, Mark
 from millrace.ingest.reader import Reader
+from millrace.logs import escape
 
 INTERVAL = 0.2  # seconds between commits
 BATCH = 5_000  # entries of a commit at most
@@ -154,8 +155,7 @@ class Loop:
 
 def to_stderr(text: str) -> None:
     """Write one line to standard error, with control characters escaped."""
-    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  the interface
+    print(escape(text), file=sys.stderr, flush=True)  # noqa: T201  the interface
 
 
 def run(feed: Feed, sink: Sink, options: Options, *, stop: threading.Event, say: Say = to_stderr) -> Counts:

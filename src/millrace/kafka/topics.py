@@ -37,7 +37,7 @@ class Topic:
 
 
 BLUESKY = Topic("bluesky-raw-posts", key="id", schema="post.v1")
-HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, hashtag", schema="hashtag_counts")
+HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, window_end, hashtag", schema="hashtag_counts")
 CURSORS = Topic("cursors", key="feed", schema="cursor.v1", config=KEEP_LATEST, partitions=1)
 GAPS = Topic("gaps", key="source", schema="gap.v1", config=KEEP_FOREVER, partitions=1)
 DEAD_LETTERS = Topic(

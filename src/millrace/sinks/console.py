@@ -2,7 +2,7 @@
 
 from pyspark.sql import DataFrame
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from millrace.logs import escape
@@ -19,7 +19,7 @@ def show(rows: int = 20) -> Writer:
         shown = batch.toArrow().slice(0, rows)  # the whole batch: state is committed only where it is computed
         if not shown.num_rows:
             return
-        table = Table(*(Text(escape(name)) for name in shown.column_names), title=f"batch {batch_id}")
+        table = Table(*(Column(Text(escape(name))) for name in shown.column_names), title=f"batch {batch_id}")
         for row in zip(*shown.to_pydict().values(), strict=True):
             table.add_row(*(Text("" if value is None else escape(str(value))) for value in row))
         Console().print(table)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -107,12 +107,8 @@ def test_a_full_disk_under_the_checkpoint(
     job = begin(Job, "hashtags", kafka, tmp_path, *command)
     send(kafka.kafka_bootstrap, topic, posts.take(300))
     job.has_read(300)
-    with filler.open("wb") as out:
-        try:
-            while True:
-                out.write(b"x" * 4096)
-                out.flush()
-        except OSError:
+    with filler.open("wb", buffering=0) as out, suppress(OSError):
+        while out.write(b"x" * 4096):
             pass
     while job.process.poll() is None:
         send(kafka.kafka_bootstrap, topic, posts.take(100))

@@ -21,6 +21,7 @@ from millrace.sinks.together import Writer, together
 
 def run(main: Callable[[], None]) -> None:
     """Run a job's main and end the process: 0 finished, 1 failed, 2 configuration; errors are one line on stderr."""
+    logs.reclaim_stderr()
     logs.configure()
     try:
         main()

@@ -120,7 +120,8 @@ def _process(settings: Settings, name: str, *arguments: str) -> Iterator[subproc
     log = settings.home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "MILLRACE_HOME": str(settings.home), "PYTHONUNBUFFERED": "1"}
-    with log.open("wb") as file:
+    log.unlink(missing_ok=True)
+    with log.open("ab") as file:  # appending, for spark-submit and the job both write
         process = subprocess.Popen(
             [sys.executable, "-m", "millrace", *arguments],
             stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True,

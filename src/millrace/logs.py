@@ -2,9 +2,12 @@
 
 import json
 import logging
+import os
 import re
+import stat
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 # Control characters, line separators, marks that turn lines around, half characters
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -65,3 +68,22 @@ def configure(style: str = "text", level: int = logging.INFO) -> None:
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def reclaim_stderr() -> None:
+    """Write standard error to spark-submit's own, which else hands a job's errors out on its standard output.
+
+    Not where spark-submit writes to a plain file at its own offset, in which two writers would overwrite each other.
+    """
+    launcher = Path("/proc") / str(os.getppid())
+    try:
+        if (launcher / "comm").read_text().strip() == "java" and _shareable(launcher):
+            os.dup2(os.open(launcher / "fd" / "2", os.O_WRONLY | os.O_APPEND), sys.stderr.fileno())
+    except OSError:  # no Linux, or not ours to open
+        return
+
+
+def _shareable(process: Path) -> bool:
+    mode = (process / "fd" / "2").stat().st_mode
+    flags = re.search(r"flags:\s*(\d+)", (process / "fdinfo" / "2").read_text())
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or bool(flags and int(flags[1], 8) & os.O_APPEND)

@@ -50,8 +50,8 @@ def test_a_record_without_a_usable_timestamp_is_bad(spark):
 def test_a_batch_tells_how_many_records_were_bad():
     values = pa.array([json.dumps(GOOD).encode(), *BAD.values()], pa.binary())
     times = pa.array([NOON] * len(values), parse.TIME)
-    good, bad = parse.decode_batch(pa.record_batch([values, times], names=["value", "timestamp"]))
-    assert (len(good), bad) == (1, len(BAD))
+    decoding = parse.Decoding(pa.record_batch([values, times], names=["value", "timestamp"]))
+    assert (len(list(decoding)), decoding.bad) == (1, len(BAD))
 
 
 @pytest.mark.parametrize("reason", ["null", "1e400", "U+0000"])

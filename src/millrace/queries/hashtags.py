@@ -60,7 +60,7 @@ def fold_uses(decoded: Decoded, step: int) -> pa.RecordBatch:
     posts: defaultdict[tuple[str, int, str], int] = defaultdict(int)
     newest: dict[tuple[str, int, str], int] = {}
     for time, post in decoded:
-        if post.operation == "create":
+        if post.hashtags and post.operation == "create":
             for hashtag in set(post.hashtags):
                 key = (post.source, time // step, hashtag)
                 posts[key] += 1

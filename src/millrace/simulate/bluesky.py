@@ -51,9 +51,7 @@ async def _run(scenario: Scenario, host: str, port: int, truth: Path | None, rea
             logger=_LOG,
         )
     except OSError as error:
-        raise Unavailable(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
-        ) from error
+        raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
     async with server:
         ready(f"ws://{host}:{server.sockets[0].getsockname()[1]}", stop)
         await stop.wait()

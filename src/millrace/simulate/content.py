@@ -37,9 +37,7 @@ def compose(draw: Draw, created_at: str, tagged: float) -> tuple[dict[str, Any],
     sentence = sentences[(draw.sentence >> 8) % len(sentences)]
     record: dict[str, Any] = {"$type": POST, "createdAt": created_at, "text": sentence}
     if draw.sentence >> 16 & 15 > 1:  # `langs` is missing from one post in eight
-        record["langs"] = (
-            [language, "en"] if draw.sentence >> 20 & 15 == 0 and language != "en" else [language]
-        )
+        record["langs"] = [language, "en"] if draw.sentence >> 20 & 15 == 0 and language != "en" else [language]
     hashtags = _tag(record, sentence, draw) if draw.tagged < tagged * ONE else ()
     if draw.style >> 8 & 7 == 0:
         _link(record)

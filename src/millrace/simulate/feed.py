@@ -60,9 +60,7 @@ class Jetstream:
         if cursor is None:
             return head if self.frontier and self.scenario.speed else 0
         timed = cursor >= TIME_CURSORS
-        index = (
-            self.scenario.position(min(cursor, self.scenario.nominal(head))) if timed else max(0, cursor - 1)
-        )
+        index = self.scenario.position(min(cursor, self.scenario.nominal(head))) if timed else max(0, cursor - 1)
         floor = self.scenario.position(self.scenario.nominal(head) - int(self.scenario.lookback * HOUR))
         if index < floor and wanted.v2 and not timed:
             raise Rejected(400, "CursorTooOld", f"cursor {cursor} below lookback floor {floor + 1}")

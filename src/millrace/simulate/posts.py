@@ -16,9 +16,7 @@ FAR_CLAIMS = ("2036-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000Z")
 
 _TID = "234567abcdefghijklmnopqrstuvwxyz"
 _PAIRS = ["".join(pair) for pair in product(_TID, repeat=2)]  # ten bits at once, for speed
-_LETTERS = str.maketrans(
-    "0123456789abcdef", "abcdefghijklmnop"
-)  # hexadecimal digits to letters that base32 knows
+_LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")  # hexadecimal digits to letters that base32 knows
 _UNPACK = struct.Struct("<16I").unpack
 
 
@@ -88,9 +86,7 @@ class Events:
             return "create", index
         if kind not in ("update", "delete", "like"):
             return kind, index
-        nearest = (
-            1 + draw.target % 64 + (128 if kind == "delete" else 0)
-        )  # deletes come after all edits of the post
+        nearest = 1 + draw.target % 64 + (128 if kind == "delete" else 0)  # deletes come after all edits of the post
         for candidate in range(index - nearest, max(-1, index - nearest - 32), -1):
             other = self.draw(candidate)
             if _kind(other) == "create" and not self._is_broken(other):
@@ -103,9 +99,7 @@ class Events:
         return self.scenario.nominal(index) - int(draw.jitter / ONE * self.scenario.shuffle * SECOND)
 
     def _author(self, draw: Draw) -> str:
-        return self._dids[
-            (draw.author * draw.author // ONE) * AUTHORS // ONE
-        ]  # squared: some write much more
+        return self._dids[(draw.author * draw.author // ONE) * AUTHORS // ONE]  # squared: some write much more
 
     def _tid(self, index: int, before: int = 0) -> str:
         """A timestamp identifier: 13 letters that sort by time, unique through its ten clock bits."""
@@ -132,9 +126,7 @@ class Events:
         if like:
             event.body["record"] = self._like(draw, event, target)
         else:
-            event.body["record"], event.hashtags = compose(
-                draw, self._claim(draw, event), self.scenario.tagged
-            )
+            event.body["record"], event.hashtags = compose(draw, self._claim(draw, event), self.scenario.tagged)
         event.body["cid"] = self._cid(event.index)
 
     def _cid(self, index: int) -> str:

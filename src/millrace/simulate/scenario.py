@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 from millrace.errors import ConfigError
 
 SECOND = 1_000_000  # microseconds
-LATE_GAP = (
-    30 * 60 * SECOND
-)  # late frames lie at least this far before the start, so in no window of frames in time
+LATE_GAP = 30 * 60 * SECOND  # late frames lie at least this far before the start, so in no window of frames in time
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FRACTIONS = ("tagged", "duplicates", "late", "malformed", "future_dated")
 
@@ -47,9 +45,7 @@ class Scenario:
     malformed: float = 0.0  # fraction of frames that are broken
     future_dated: float = 0.0  # fraction of posts whose createdAt (never time_us) is in 2036 or 1970
     drop_every: int | None = None  # the socket is closed after this many frames on a connection
-    silent_after: int | None = (
-        None  # once, after this many frames in all, nothing more until the client reconnects
-    )
+    silent_after: int | None = None  # once, after this many frames in all, nothing more until the client reconnects
     sequence: bool = True  # frames carry the integer `cursor` beside `time_us`
     lookback: float = 36.0  # hours that a cursor may reach back
     start_us: int = field(init=False)
@@ -103,7 +99,5 @@ def _problems(scenario: Scenario) -> list[str]:
         if not 0 <= getattr(scenario, name) <= 1
     ]
     if scenario.count is None and scenario.start is None and (scenario.speed == 0 or scenario.speed > 1):
-        wrong.append(
-            "--speed above 1 (or 0) needs --count or --start, or event times would run ahead of the clock"
-        )
+        wrong.append("--speed above 1 (or 0) needs --count or --start, or event times would run ahead of the clock")
     return wrong

@@ -4,9 +4,7 @@ import unicodedata
 from bisect import bisect_right
 from itertools import accumulate, product
 
-WIDE = {
-    code: code + 0xFEE0 for code in range(0x21, 0x7F)
-}  # ASCII to the full-width forms of East Asian keyboards
+WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}  # ASCII to the full-width forms of East Asian keyboards
 VOCABULARY_SIZE = 400
 
 # No sentence holds a hashtag: "C#", "#1" and "#42" are none, for a hashtag is a `#` at the start of the text,
@@ -61,9 +59,7 @@ SENTENCES = {
     "hi": ("आज का दिन बहुत अच्छा है 🙏", "चाय और बारिश, बस यही चाहिए ☔"),
 }
 # Weights by repetition: about half the posts are English, as on the real network.
-LANGUAGES = (
-    ("en",) * 16 + ("ja",) * 5 + ("de",) * 3 + ("pt",) * 3 + ("fr", "fr", "es", "ar", "ko", "zh", "ru", "hi")
-)
+LANGUAGES = ("en",) * 16 + ("ja",) * 5 + ("de",) * 3 + ("pt",) * 3 + ("fr", "fr", "es", "ar", "ko", "zh", "ru", "hi")
 
 # Where the hashtags stand: text before, between and after them; "{}" is the sentence.
 LAYOUTS = (("{} ", " ", ""), ("{} (", ", ", ")"), ("{}\n\n", " ", " ✨"), ("", " ", " {}"), ("{} ", " ", "."))
@@ -109,9 +105,7 @@ def is_plain(tag: str) -> bool:
 def _spellings(tag: str) -> tuple[str, ...]:
     decomposed, wide = unicodedata.normalize("NFD", tag), tag.translate(WIDE)
     return tuple(
-        dict.fromkeys(
-            [tag, tag.lower(), tag.upper(), tag.capitalize(), decomposed, wide, "#" + tag, "＃" + tag]
-        )
+        dict.fromkeys([tag, tag.lower(), tag.upper(), tag.capitalize(), decomposed, wide, "#" + tag, "＃" + tag])
     )
 
 

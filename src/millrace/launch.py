@@ -37,28 +37,32 @@ def conf(name: str) -> Path:
 
 
 def spark_home() -> Path:
-    """Return a SPARK_HOME of links: pyspark's own files, and beside its jars those of the Kafka connector."""
+    """Return a SPARK_HOME of links: pyspark's own files, and beside its jars those of the Kafka connector.
+
+    All environments with this Spark share it, and so the start-up cache in it; links that went with an environment are
+    made anew.
+    """
     source = Path(pyspark.__file__).parent
     jars = [*sorted((source / "jars").glob("*.jar")), *fetch("spark-kafka")]
-    home = cache() / "spark" / hashlib.sha256("\n".join(map(str, jars)).encode()).hexdigest()[:16]
-    if not (home / "jars").exists():
+    names = hashlib.sha256("\n".join(jar.name for jar in jars).encode()).hexdigest()[:8]
+    home = cache() / "spark" / f"{pyspark.__version__}-{names}"
+    if not _whole(home, jars):
         with only_one("spark-home"):
-            _link(home, source, jars)
+            if not _whole(home, jars):  # no other process was faster
+                _link(home, source, jars)
     return home
 
 
+def _whole(home: Path, jars: Sequence[Path]) -> bool:
+    return (home / "bin" / "spark-submit").exists() and all((home / "jars" / jar.name).exists() for jar in jars)
+
+
 def _link(home: Path, source: Path, jars: Sequence[Path]) -> None:
-    if (home / "jars").exists():  # another process was faster
-        return
-    staged = home / "jars.part"
-    staged.mkdir(parents=True, exist_ok=True)
-    for name in ("bin", "sbin", "python"):
-        (home / name).unlink(missing_ok=True)
-        (home / name).symlink_to(source / name)
-    for jar in jars:
-        (staged / jar.name).unlink(missing_ok=True)
-        (staged / jar.name).symlink_to(jar)
-    staged.rename(home / "jars")
+    (home / "jars").mkdir(parents=True, exist_ok=True)
+    links = {home / name: source / name for name in ("bin", "sbin", "python")}
+    for link, target in (links | {home / "jars" / jar.name: jar for jar in jars}).items():
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
 
 
 def environment() -> dict[str, str]:
@@ -97,7 +101,7 @@ def run(job: str, arguments: Sequence[str], cores: str = "*", memory: str = "2g"
 
 def startup_cache() -> Path:
     """Return where the JDK's ahead-of-time cache for this Spark home lies; it may not exist yet."""
-    return spark_home() / f"startup-{java.home().name}.aot"  # good for this Java and these flags alone
+    return spark_home() / f"startup-{java.VERSION}.aot"
 
 
 def _startup_cache_option() -> str:
@@ -106,14 +110,14 @@ def _startup_cache_option() -> str:
 
 
 def build_startup_cache_in_background(bootstrap: str, topic: str) -> None:
-    """Build the start-up cache once, at low priority, in a process of its own; returns at once."""
-    if startup_cache().exists():
-        return
-    with (cache() / "startup-cache.log").open("w") as out:
-        subprocess.Popen(
-            ["nice", "-n", "19", sys.executable, "-m", "millrace.launch", bootstrap, topic],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-        )  # fmt: skip
+    """Build the start-up cache once, at low priority, in a process that outlives this one; returns at once."""
+    if not startup_cache().exists():
+        with (cache() / "startup-cache.log").open("w") as out:
+            builder = [sys.executable, "-m", "millrace.launch", bootstrap, topic]
+            subprocess.run(
+                ["setsid", "--fork", "nice", "-n", "19", *builder],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True,
+            )  # fmt: skip
 
 
 def build_startup_cache(bootstrap: str, topic: str) -> Path:

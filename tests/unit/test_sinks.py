@@ -223,7 +223,7 @@ def test_pauses_grow_to_a_bound_and_end() -> None:
 
 
 class Frame:
-    """Stands for a DataFrame where a writer only persists it and takes rows."""
+    """Stands for a DataFrame where a writer only persists it and collects its rows."""
 
     columns = ("text", "n")
 
@@ -236,8 +236,8 @@ class Frame:
     def unpersist(self) -> None:
         self.held -= 1
 
-    def take(self, count: int) -> list[tuple[Any, ...]]:
-        return list(self.rows[:count])
+    def toArrow(self) -> pa.Table:
+        return pa.table(dict(zip(self.columns, map(list, zip(*self.rows, strict=True)), strict=True)))
 
 
 def test_together_lets_go_of_the_batch_when_one_fails() -> None:

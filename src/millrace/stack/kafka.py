@@ -103,8 +103,7 @@ def _format(folder: Path, properties: Path) -> None:
         *quick,
         "kafka.tools.StorageTool",
         "format",
-        "-t",
-        cluster,
+        f"--cluster-id={cluster}",  # in one word, for an id may begin with a dash
         "-c",
         str(properties),
     ]

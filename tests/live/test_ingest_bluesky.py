@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from tests.support import serving, wait
+from tests.support import serving
 
 from millrace import config, stack
 from millrace.config import Settings

@@ -10,6 +10,7 @@ from millrace.kafka.topics import existing
 
 log = logging.getLogger(__name__)
 MAX_OFFSETS = 500_000  # records a micro-batch, so that a backlog comes in bounded bites
+MAX_RECORDS_PER_TASK = 50_000  # so that no core waits for the one that reads the last partition
 
 
 def stream(
@@ -23,9 +24,13 @@ def stream(
 
     Records that retention removed before they were read stop the query with an error: nothing is lost silently.
     """
-    options = {"startingOffsets": start, "maxOffsetsPerTrigger": str(max_offsets), "failOnDataLoss": "true"}
-    reader = spark.readStream.format("kafka").options(**_common(bootstrap, topics)).options(**options)
-    return reader.load()
+    options = {
+        "startingOffsets": start,
+        "maxOffsetsPerTrigger": str(max_offsets),
+        "maxRecordsPerPartition": str(MAX_RECORDS_PER_TASK),
+        "failOnDataLoss": "true",
+    }
+    return spark.readStream.format("kafka").options(**_common(bootstrap, topics), **options).load()
 
 
 def batch(spark: SparkSession, bootstrap: str, topics: Sequence[str]) -> DataFrame:

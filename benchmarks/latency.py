@@ -26,7 +26,7 @@ RATE = 1_000  # posts a second
 PROBE = 100  # one post in so many
 COMMIT = 0.2  # seconds between the adapter's transactions
 TICK = 0.01  # seconds between the producer's looks at the clock
-WARM_UP = 30  # seconds before the measured time, for the JVM
+WARM_UP = 60  # seconds before the measured time: the JVM compiles for a minute
 LOOK = 0.002  # seconds between looks at the database
 LAST = 60  # seconds to wait for the last probes
 GOALS = {0.5: 358, 0.99: 492}  # milliseconds: Spark's own published figures, of a bigger machine
@@ -58,7 +58,7 @@ def probe(settings: Settings, name: str, commit: float, seconds: int) -> tuple[T
     topic, database = mill.topic(settings, name, 3), settings.home / f"{name}.db"
     log = settings.home / "logs" / f"{name}.log"
     options = ["--name", name, "--topic", topic, "--trigger", "0s", "--sink", "sqlite", "--log-format", "json"]
-    command = mill.millrace("run", "hashtags", "--cores", "2", *options)
+    command = mill.millrace("run", "hashtags", *options)
     with (
         mill.process(command, log, {"MILLRACE_SQLITE_URL": f"sqlite:///{database}"}) as job,
         producer(settings.kafka_bootstrap, topic, commit) as start,

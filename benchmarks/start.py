@@ -38,7 +38,7 @@ def start(settings: Settings, topic: str, env: dict[str, str]) -> float:
     shutil.rmtree(checkpoint, ignore_errors=True)
     (settings.home / "run" / f"{NAME}.json").unlink(missing_ok=True)
     options = ["--name", NAME, "--topic", topic, "--checkpoint", checkpoint]
-    command = mill.millrace("run", "hashtags", "--cores", "2", *options)
+    command = mill.millrace("run", "hashtags", *options)
     began = time.monotonic()
     with mill.process(command, log, env) as job:
         mill.wait_for(job, log, lambda: mill.progress(settings, NAME).get("batch_id"))

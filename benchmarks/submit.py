@@ -15,7 +15,7 @@ from millrace.errors import MillraceError
 from millrace.stack.process import tail
 
 JOBS = Path(__file__).parent / "jobs"
-CORES = "2"
+CORES = 2
 
 
 @dataclass(frozen=True)

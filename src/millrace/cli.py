@@ -68,9 +68,9 @@ def status(home: Home = None) -> None:
 
     Example: millrace status
     """
-    from millrace import stack
+    from millrace.stack.table import table
 
-    Console().print(stack.table(config.load(home=home)))
+    Console().print(table(config.load(home=home)))
 
 
 @ingest_app.command("bluesky")
@@ -157,7 +157,9 @@ def simulate_bluesky(
 def run(
     context: typer.Context,
     job: Annotated[str, typer.Argument(help="hashtags, quarantine")],
-    cores: Annotated[str, typer.Option(help="Cores that Spark may use; default all")] = "*",
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Tasks that Spark runs at once; default: one a core and a partition")
+    ] = None,
     memory: Annotated[str, typer.Option(help="Heap of the Spark driver")] = "2g",
 ) -> None:
     """Run a job under spark-submit, with Java and the Kafka connector found for you; the job's own options follow.

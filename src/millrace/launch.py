@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyspark
 
+from millrace import config
 from millrace.errors import ConfigError
 from millrace.stack import java
 from millrace.stack.fetch import cache, fetch, only_one
@@ -85,15 +86,22 @@ def exports() -> str:
     return "\n".join(f"export {key}={shlex.quote(value)}" for key, value in environment().items())
 
 
-def command(job: str, arguments: Sequence[str], cores: str = "*", memory: str = "2g") -> list[str]:
-    """Return the spark-submit command line of a job; raises ConfigError that lists the jobs."""
+def command(job: str, arguments: Sequence[str], cores: int | None = None, memory: str = "2g") -> list[str]:
+    """Return the spark-submit command line of a job on `cores` (default: all); raises ConfigError that lists the jobs.
+
+    Unless told how many cores, Spark gets a task slot for each partition of a topic too: tasks that read wait more than
+    they compute, and a second wave of them would double the latency of a small batch.
+    """
     path = jobs().get(job)
     if path is None:
         raise ConfigError(f"no job {job!r}: there are {', '.join(jobs())}")
-    return [*_submit(cores), "--driver-memory", memory, str(path), *arguments]
+    present = len(os.sched_getaffinity(0))
+    slots = cores or max(present, min(config.load().partitions, 2 * present))
+    shuffled = ["--conf", f"spark.sql.shuffle.partitions={min(slots, present)}"]
+    return [*_submit(slots), *shuffled, "--driver-memory", memory, str(path), *arguments]
 
 
-def run(job: str, arguments: Sequence[str], cores: str = "*", memory: str = "2g") -> None:
+def run(job: str, arguments: Sequence[str], cores: int | None = None, memory: str = "2g") -> None:
     """Become the spark-submit process of a job, so that signals reach it and its exit code is ours."""
     line = command(job, arguments, cores, memory)
     os.execve(line[0], line, {**os.environ, **environment()})
@@ -130,16 +138,16 @@ def build_startup_cache(bootstrap: str, topic: str) -> Path:
             script.write_text("import sys\nfrom millrace.warm import main\nmain(*sys.argv[1:])\n")
             options = f"-Dlog4j2.configurationFile={conf('log4j2.properties')} -XX:AOTCacheOutput={fresh} {SILENT}"
             subprocess.run(
-                [*_submit("2"), str(script), bootstrap, topic],
+                [*_submit(2), str(script), bootstrap, topic],
                 env={**os.environ, **environment(), "SPARK_SUBMIT_OPTS": options}, check=True,
             )  # fmt: skip
             fresh.rename(path)
     return path
 
 
-def _submit(cores: str) -> list[str]:
+def _submit(slots: int) -> list[str]:
     submit = str(spark_home() / "bin" / "spark-submit")
-    return [submit, "--properties-file", str(conf("local.conf")), "--master", f"local[{cores}]"]
+    return [submit, "--properties-file", str(conf("local.conf")), "--master", f"local[{slots}]"]
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from sqlalchemy import make_url
 
 from millrace import config, logs
 from millrace.config import Settings
+from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka.topics import SOURCES
 from millrace.names import topic_name
@@ -167,9 +167,7 @@ def topic(name: str) -> str:
 def duration(text: str) -> str:
     """Return a duration such as 5m, 90s or "10 minutes" as Spark reads it; for argparse."""
     try:
-        seconds = pd.Timedelta(text).total_seconds()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 5s, 1m or '10 minutes'") from None
-    if not seconds >= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is negative")
-    return f"{seconds:g} seconds" if seconds % 60 or not seconds else f"{seconds / 60:g} minutes"
+        length = seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return f"{length:g} seconds" if length % 60 or not length else f"{length / 60:g} minutes"

@@ -1,9 +1,14 @@
 """Spark's Python worker daemon, with what parsers need already imported: each worker forks from it ready to go."""
 
+import gc
+
 import pyarrow  # noqa: F401
+import pyspark.worker  # noqa: F401
 from pyspark.daemon import manager
 
 import millrace.queries.hashtags  # noqa: F401
 
 if __name__ == "__main__":
+    gc.collect()
+    gc.freeze()  # Spark collects garbage after each task: 15 ms of looking at what is imported
     manager()

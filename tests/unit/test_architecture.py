@@ -24,6 +24,7 @@ PURE_OF_MILLRACE = (
     "millrace.queries",
     "millrace.kafka.parse",
     "millrace.kafka.posts",
+    "millrace.durations",
     "millrace.names",
     "millrace.errors",
 )
@@ -83,6 +84,7 @@ def test_the_truth_shares_nothing_with_what_it_judges(path):
             name,
             "millrace.queries",
             "millrace.ingest",
+            "millrace.durations",
             "millrace.names",
             "millrace.kafka",
             "millrace.sinks",

@@ -12,6 +12,9 @@ log = logging.getLogger(__name__)
 MAX_OFFSETS = 500_000  # records a micro-batch, so that a backlog comes in bounded bites
 MAX_RECORDS_PER_TASK = 50_000  # so that no core waits for the one that reads the last partition
 
+# Spark asks for offsets on a connection whose last fetch may still be waiting for records: half a second by default.
+FETCH_WAIT = "1"
+
 
 def stream(
     spark: SparkSession,
@@ -43,6 +46,7 @@ def _common(bootstrap: str, topics: Sequence[str]) -> dict[str, str]:
         "kafka.bootstrap.servers": bootstrap,
         "subscribe": ",".join(topics),
         "kafka.isolation.level": "read_committed",
+        "kafka.fetch.max.wait.ms": FETCH_WAIT,
         "includeHeaders": "false",
     }
 

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from functools import partial
 
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from millrace.durations import seconds
 from millrace.kafka.parse import TEXT, TIME, Decoded, Fold
 from millrace.queries.text import window_columns
 
@@ -47,7 +47,7 @@ def uses(posts: DataFrame) -> DataFrame:
 
 def fold(window: str = "1 minute", slide: str | None = None) -> Fold:
     """Return the fold that computes `uses` batch by batch, in the coarsest step that divides window and slide."""
-    minute = all(pd.Timedelta(text) % pd.Timedelta("1 minute") == pd.Timedelta(0) for text in (window, slide or window))
+    minute = all(seconds(text) % 60 == 0 for text in (window, slide or window))
     return Fold(rows=uses, batch=partial(fold_uses, step=60_000_000 if minute else 1_000), schema=USES)
 
 

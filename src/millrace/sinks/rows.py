@@ -7,8 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
 from sqlalchemy import Column, Numeric, String, Table, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
@@ -22,14 +20,25 @@ MICROSECONDS = pa.timestamp("us", "UTC")
 
 def collect(batch: DataFrame, table: Table) -> pa.Table:
     """Bring the batch to the driver with the columns of `table`; raises ConfigError when it has others."""
-    wanted, found = table.columns.keys(), batch.columns
+    rows = batch.toArrow()
+    wanted, found = table.columns.keys(), rows.column_names
     if set(wanted) != set(found):
         missing, unknown = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
         raise ConfigError(f"the rows do not fit table {table.name}: missing {missing}, unknown {unknown}")
-    texts = {field.name for field in batch.schema if isinstance(field.dataType, StringType)}
-    # Spark lets text hold bytes that are no UTF-8; no store does
-    valid = [F.make_valid_utf8(F.col(name)).alias(name) if name in texts else F.col(name) for name in wanted]
-    return batch.select(valid).toArrow()
+    return _valid_text(rows.select(wanted))
+
+
+def _valid_text(rows: pa.Table) -> pa.Table:
+    """Mend text that is no UTF-8, which Spark lets pass and no store takes."""
+    try:
+        rows.validate(full=True)
+    except pa.ArrowInvalid:
+        for index, field in enumerate(rows.schema):
+            if pa.types.is_string(field.type):
+                raw = rows.column(index).cast(pa.binary()).to_pylist()
+                texts = [None if value is None else value.decode(errors="replace") for value in raw]
+                rows = rows.set_column(index, field.name, pa.array(texts, pa.string()))
+    return rows
 
 
 def settle_times(rows: pa.Table, dialect: str) -> pa.Table:

@@ -1,6 +1,17 @@
 """Local servers for people without Docker: one file a server."""
 
-from millrace.stack.servers import Status, down, status, up
-from millrace.stack.table import table
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Status", "down", "status", "table", "up"]
+if TYPE_CHECKING:
+    from millrace.stack.servers import Status, down, status, up
+
+__all__ = ["Status", "down", "status", "up"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the servers with their clients when they are asked for: `millrace run` starts without them."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from millrace.stack import servers  # noqa: PLC0415
+
+    return getattr(servers, name)

@@ -46,6 +46,8 @@ def prepare(folder: Path, port: int) -> Launch:
     data = folder / "data"
     if not data.exists():
         _initialise(_command(base, folder / "data.new"), folder, data, env, user)
+    for left in ("mysql.sock", "mysql.sock.lock"):  # by one that was killed; InnoDB has a lock of its own on the data
+        (data / left).unlink(missing_ok=True)
     return Launch([*_command(base, data), f"--port={port}"], env, user)
 
 

@@ -6,14 +6,16 @@ MILLRACE_TEST_HOME=DIR keeps the home and its servers running from one test run 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
-from millrace import config, stack
+from millrace import config, explore, stack
 from millrace.config import Settings
+from tests.proxy import Proxy
 
 # It is no setting of millrace, which refuses what it does not know.
 KEPT = os.environ.pop("MILLRACE_TEST_HOME", None)
@@ -58,6 +60,29 @@ def mysql(home: Path) -> Settings:
 def _started(name: str, home: Path) -> Settings:
     stack.up([name], config.load(home=home))
     return config.load(home=home)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """A local session, set up as notebooks get it, that can write to Kafka."""
+    session = explore.session()
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[str, int], Proxy]]:
+    """Make a proxy for (host, port); all are cut at the end of the test."""
+    made: list[Proxy] = []
+
+    def make(host: str, port: int) -> Proxy:
+        made.append(Proxy((host, port)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.cut()
 
 
 # Every skip that may happen, by pattern of its node id, and why. Any other makes the run fail.

@@ -12,7 +12,10 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import make_url
 from tests.faults.test_recovery import RUNNING, feeding
+from tests.proxy import Proxy
 from tests.support import Job, Posts, clear, new_topic, now, pid_of, send, sqlite, stored, wait, window
 
 from millrace.config import Settings
@@ -61,6 +64,35 @@ def test_a_store_that_hangs(
             assert job.memory() - size < 200 << 20
         stop()
     wait(lambda: stored(url) == posts.right, "right table", job, 120)
+    assert job.stop() == 0, job.text()
+
+
+@pytest.mark.faults
+def test_a_store_that_answers_late(
+    *,
+    kafka: Settings,
+    mysql: Settings,
+    posts: Posts,
+    tmp_path: Path,
+    proxy: Callable[[str, int], Proxy],
+    begin: Callable[..., Any],
+) -> None:
+    """Five seconds to each answer: nothing fails, and when the link is quick again all is there."""
+    url = make_url(mysql.sql_url("mysql"))
+    clear(str(url.render_as_string(hide_password=False)))
+    link = proxy(url.host or "", url.port or 0)
+    slow = url.set(host="127.0.0.1", port=link.port).render_as_string(hide_password=False)
+    topic = new_topic(kafka.kafka_bootstrap)
+    with feeding(kafka, topic, posts, per_second=100) as stop:
+        settings = mysql.model_copy(update={"mysql_url": SecretStr(slow)})
+        job = begin(Job, "hashtags", settings, tmp_path, *RUNNING, "--topic", topic, "--sink", "mysql")
+        job.has_read(300)
+        link.delay, read = 5, job.state()["records"]
+        job.has_read(read + 300, 120)  # it goes on, slowly
+        link.delay = 0
+        stop()
+    wait(lambda: stored(mysql.sql_url("mysql")) == posts.right, "right table", job, 60)
+    assert "trying again" not in job.text()
     assert job.stop() == 0, job.text()
 
 

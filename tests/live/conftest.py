@@ -1,102 +1,19 @@
-"""One Spark session for the folder, one whole run of the pipeline, and a TCP proxy that takes a server away."""
+"""One whole run of the pipeline, which the tests of this folder look at."""
 
-import contextlib
 import json
 import shlex
-import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
 from tests import support
 from tests.support import Child, Counts
 
-from millrace import config, explore, launch, stack
+from millrace import config, launch, stack
 from millrace.config import Settings
-
-
-@pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    """A local session, set up as notebooks get it, that can write to Kafka."""
-    session = explore.session()
-    session.conf.set("spark.sql.shuffle.partitions", "2")
-    yield session
-    session.stop()
-
-
-class Proxy:
-    """Carries bytes from a port of its own to a server; `cut` refuses, `hang` holds, `flow` and `restore` carry on."""
-
-    def __init__(self, target: tuple[str, int]) -> None:
-        self.target = target
-        self.port = 0
-        self.links: list[socket.socket] = []
-        self.flowing = threading.Event()
-        self.flowing.set()
-        self.restore()
-
-    def restore(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
-
-    def hang(self) -> None:
-        self.flowing.clear()
-
-    def flow(self) -> None:
-        self.flowing.set()
-
-    def cut(self) -> None:
-        self.flow()
-        _close(self.listener)
-        while self.links:
-            _close(self.links.pop())
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:  # cut
-                return
-            server = socket.create_connection(self.target)
-            self.links += [client, server]
-            for pair in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(*pair, self.flowing), daemon=True).start()
-
-
-def _pump(source: socket.socket, sink: socket.socket, flowing: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := source.recv(65536):
-            flowing.wait()
-            sink.sendall(chunk)
-    _close(source)
-    _close(sink)
-
-
-def _close(link: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        link.shutdown(socket.SHUT_RDWR)
-    link.close()
-
-
-@pytest.fixture
-def proxy() -> Iterator[Callable[[str, int], Proxy]]:
-    """Make a proxy for (host, port); all are cut at the end of the test."""
-    made: list[Proxy] = []
-
-    def make(host: str, port: int) -> Proxy:
-        made.append(Proxy((host, port)))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.cut()
-
 
 FAULTS = ["--duplicates", "0.1", "--shuffle", "45", "--malformed", "0.02", "--future-dated", "0.02", "--late", "0.02"]
 

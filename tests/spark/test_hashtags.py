@@ -69,7 +69,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize(
-    ("window", "slide"), [("1 minute", None), ("5 minutes", "1 minute"), ("10 seconds", "2500 milliseconds")]
+    ("window", "slide"), [("1 minute", None), ("5 minutes", "1 minute"), ("10 seconds", "2.5 seconds")]
 )
 @given(events=EVENTS)
 def test_folding_batches_gives_the_same_counts(spark, window, slide, events):

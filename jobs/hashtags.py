@@ -1,9 +1,9 @@
 """Hashtags per window: how many posts carried each, into a table that is right while it changes.
 
-With --per-post those of each post instead, by default to the topic mastodon-hashtags: `millrace run hashtags --per-post`.
+With --per-post those of each post instead, by default to the topic mastodon-hashtags.
 
 spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py --window 5m --slide 1m --sink mysql
-millrace run hashtags --sink sqlite --sink kafka --trigger 5s
+millrace run hashtags --sink sqlite --sink kafka --trigger 5s; millrace run hashtags --per-post
 """
 
 from argparse import ArgumentParser

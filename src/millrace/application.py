@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import Table
@@ -38,6 +38,14 @@ def records(spark: SparkSession, options: Options) -> DataFrame:
     return read.stream(spark, options.bootstrap, options.topics, options.args.start, options.args.max_offsets)
 
 
+def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataFrame:
+    """Return post.v1 rows of `columns`; by --deduplicate each event once, and then with a watermark."""
+    if not options.args.deduplicate:
+        return parse.posts(records, columns)
+    rows = parse.posts(records, dict.fromkeys((*columns, "event_time", "event_id")))
+    return rows.withWatermark("event_time", options.args.lateness).dropDuplicatesWithinWatermark(["event_id"])
+
+
 def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
     """Return what `fold` makes of the posts in `records`, with a watermark; by --deduplicate of each event once."""
     if not options.args.deduplicate:
@@ -46,13 +54,18 @@ def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
     return fold.rows(posts.dropDuplicatesWithinWatermark(["event_id"]))
 
 
-def writer(options: Options, table: Table, topic: Topic) -> Writer:
-    """Return the writer of the sinks that the options name; a Kafka topic is created when it is one of them."""
+def writer(options: Options, table: Table | None, topic: Topic) -> Writer:
+    """Return the writer of the sinks that the options name; a Kafka topic is created when it is one of them.
+
+    Raises ConfigError when they name a SQL store for rows that have no `table`.
+    """
     return together(*(_sink(name, options, table, topic) for name in options.args.sink))
 
 
-def _sink(name: str, options: Options, table: Table, topic: Topic) -> Writer:
+def _sink(name: str, options: Options, table: Table | None, topic: Topic) -> Writer:
     if name in SQL_SINKS:
+        if table is None:
+            raise ConfigError(f"--sink {name}: what goes to {topic.name} has no table; use kafka or console")
         url = options.settings.sql_url(name)
         if not options.args.dry_run:
             tables.create(url)
@@ -60,5 +73,5 @@ def _sink(name: str, options: Options, table: Table, topic: Topic) -> Writer:
     if name == "kafka":
         if not options.args.dry_run:
             create(options.bootstrap, [topic], options.settings.partitions)
-        return kafka.publish(topic, [column.name for column in table.primary_key], options.bootstrap)
+        return kafka.publish(topic, topic.key.split(", "), options.bootstrap)
     return console.show()

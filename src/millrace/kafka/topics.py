@@ -37,6 +37,7 @@ class Topic:
 
 
 BLUESKY = Topic("bluesky-raw-posts", key="id", schema="post.v1")
+MASTODON = Topic("Mastodon_stream", key="id", schema="post.v1")
 HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, window_end, hashtag", schema="hashtag_counts")
 CURSORS = Topic("cursors", key="feed", schema="cursor.v1", config=KEEP_LATEST, partitions=1)
 GAPS = Topic("gaps", key="source", schema="gap.v1", config=KEEP_FOREVER, partitions=1)
@@ -44,8 +45,8 @@ DEAD_LETTERS = Topic(
     "dead-letters", key="topic-partition-offset", schema="dead-letter.v1", config=KEEP_LATEST, partitions=1
 )
 
-TOPICS = {topic.name: topic for topic in (BLUESKY, HASHTAG_COUNTS, CURSORS, GAPS, DEAD_LETTERS)}
-SOURCES = {"bluesky": BLUESKY}  # --source NAME reads this topic
+TOPICS = {topic.name: topic for topic in (BLUESKY, MASTODON, HASHTAG_COUNTS, CURSORS, GAPS, DEAD_LETTERS)}
+SOURCES = {"bluesky": BLUESKY, "mastodon": MASTODON}  # --source NAME reads this topic
 
 
 @contextmanager

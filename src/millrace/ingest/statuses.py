@@ -98,9 +98,16 @@ class Writer:
 
     def deleted(self, source_id: str, uri: str, now: int) -> Event:
         """Return that the post `uri` is gone, seen at `now`."""
-        value = {"author": None, "created_at": None, "text": "", "language": None, "hashtags": [], "url": None}
+        value: dict[str, Any] = {
+            "author": None,
+            "created_at": None,
+            "text": "",
+            "language": None,
+            "hashtags": [],
+            "url": None,
+        }
         counters = {"replies": None, "reblogs": None, "favourites": None, "visibility": None}
-        return self._written(uri, source_id, "delete", f"{uri}/delete", now, now, value | counters)
+        return self._written((uri, source_id), "delete", f"{uri}/delete", (now, now), value | counters)
 
     def _event(self, document: Any, operation: str, now: int, due: int = 0) -> list[Event]:
         status, inner = read(document)
@@ -114,11 +121,12 @@ class Writer:
         value = _content(status)
         if self._keep_raw:
             value["raw"] = orjson.dumps(inner).decode()
-        return [self._written(status.uri, status.id, operation, event_id, witnessed, now, value)]
+        return [self._written((status.uri, status.id), operation, event_id, (witnessed, now), value)]
 
     def _written(
-        self, uri: str, source_id: str, operation: str, event_id: str, witnessed: int, now: int, value: dict[str, Any]
+        self, place: tuple[str, str], operation: str, event_id: str, times: tuple[int, int], value: dict[str, Any]
     ) -> Event:
+        (uri, source_id), (witnessed, now) = place, times
         head = {
             "id": uri,
             "event_id": event_id,

@@ -15,6 +15,7 @@ from millrace.simulate.truth import fold
 HOME = "https://mill.example"  # where all posts were written
 AUTHORS = 500
 MENTION = f'<span class="h-card"><a href="{HOME}/@user7" class="u-url mention">@<span>user7</span></a></span>'
+_KINDS = ("invisible", "ellipsis", "invisible")
 _PARTS = ("https://", "mill.example/re", "ad")  # of a link people see the middle
 LINK = f'<a href="{HOME}/read">' + "".join(
     f'<span class="{kind}">{part}</span>' for kind, part in zip(("invisible", "ellipsis", "invisible"), _PARTS, strict=True)

@@ -105,6 +105,60 @@ def ingest_bluesky(
     )
 
 
+@ingest_app.command("mastodon")
+def ingest_mastodon(
+    *,
+    instance: Annotated[
+        list[str] | None, typer.Option("--instance", "--baseURL", help="Instances, https:// URLs, read at once")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Hashtags; default the public timeline")] = None,
+    every: Annotated[
+        str, typer.Option(help="Time between two looks at a timeline; longer where the limit asks")
+    ] = "3s",
+    stream: Annotated[str | None, typer.Option(help="public, public:local or hashtag: do not poll")] = None,
+    local: Annotated[bool, typer.Option("--local/--public", help="Only posts written there, or all")] = False,
+    since: Annotated[str | None, typer.Option(help="Begin so long ago, such as 1h; default the newest page")] = None,
+    revisit: Annotated[str | None, typer.Option(help="Look posts up again at these ages: 5m,1h,24h")] = None,
+    visibility: Annotated[list[str] | None, typer.Option(help="Posts of these alone; default public")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many events")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
+    keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the status itself as `raw`")] = False,
+    printing: Annotated[bool, typer.Option("--print", help="Posts as JSON lines, without Kafka")] = False,
+    kafka: Annotated[bool, typer.Option("--enableKafka", help="Write to Kafka, as is done without --print")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing while all goes well")] = False,
+    watchdog: Annotated[float, typer.Option(min=1, help="Seconds of silence until it connects anew")] = 60.0,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
+    home: Home = None,
+) -> None:
+    """Carry the posts of Mastodon instances into the topic Mastodon_stream until Ctrl-C.
+
+    Example: millrace ingest mastodon --tag news --every 3s --revisit 5m,1h
+    """
+    from millrace.ingest import command
+    from millrace.ingest.plan import read
+    from millrace.ingest.run import Options
+
+    settings = config.load(home=home, mastodon_url=",".join(instance or []) or None, kafka_bootstrap=bootstrap)
+    command.mastodon(
+        settings,
+        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        read(
+            instances=settings.mastodon_url.split(","),
+            tags=tag or [],
+            every=every,
+            stream=stream,
+            local=local,
+            since=since,
+            revisit=revisit,
+            visibilities=visibility,
+            keep_raw=keep_raw,
+        ),
+        printing=printing and not kafka,
+        quiet=quiet,
+    )
+
+
 @simulate_app.command("bluesky")
 def simulate_bluesky(
     *,
@@ -151,6 +205,71 @@ def simulate_bluesky(
         lookback=lookback,
     )
     bluesky.serve(scenario, port=port, truth=truth)
+
+
+@simulate_app.command("mastodon")
+def simulate_mastodon(
+    *,
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")] = 6009,
+    rate: Annotated[float, typer.Option(help="Posts per second of event time")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Same options, same seed and start: same posts")] = 1,
+    count: Annotated[int | None, typer.Option(help="Posts in all; default endless")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write the right answer here, JSON lines")] = None,
+    start: Annotated[str | None, typer.Option(help="Time of the first post; default about now")] = None,
+    speed: Annotated[float, typer.Option(help="Event seconds per second; 0: all has happened")] = 1.0,
+    tagged: Annotated[float, typer.Option(help="Fraction of posts with hashtags")] = 0.3,
+    edited: Annotated[float, typer.Option(help="Fraction of posts that are edited")] = 0.05,
+    deleted: Annotated[float, typer.Option(help="Fraction of posts that are deleted")] = 0.0,
+    delayed: Annotated[float, typer.Option(help="Fraction of posts that appear later, with older ids")] = 0.05,
+    malformed: Annotated[float, typer.Option(help="Fraction of posts that are broken")] = 0.0,
+    duplicates: Annotated[float, typer.Option(help="Fraction of statuses that come twice")] = 0.0,
+    reorder: Annotated[bool, typer.Option("--reorder", help="Pages in any order")] = False,
+    site: Annotated[int, typer.Option(min=0, help="Number of the instance: the same posts, other ids")] = 0,
+    limit: Annotated[int, typer.Option(help="Calls that are allowed in a period")] = 300,
+    period: Annotated[float, typer.Option(help="Seconds of a period")] = 300.0,
+    too_many: Annotated[float, typer.Option(help="Fraction of calls answered with 429")] = 0.0,
+    broken_answers: Annotated[float, typer.Option(help="Fraction of calls answered with 500")] = 0.0,
+    unauthorized: Annotated[float, typer.Option(help="Fraction of calls answered with 401")] = 0.0,
+    empty: Annotated[float, typer.Option(help="Fraction of pages that are empty lists")] = 0.0,
+    stalled: Annotated[float, typer.Option(help="Fraction of calls that get no answer")] = 0.0,
+    drop_every: Annotated[int | None, typer.Option(help="Close a stream after N frames on it")] = None,
+    silent_after: Annotated[int | None, typer.Option(help="Once, after N frames in all, fall silent")] = None,
+    closed: Annotated[bool, typer.Option("--closed", help="The feeds are closed")] = False,
+) -> None:
+    """Serve a double of a Mastodon instance until Ctrl-C, and say what is right.
+
+    Example: millrace simulate mastodon --rate 5 --count 1000 --truth truth.jsonl
+    """
+    from millrace.simulate import mastodon
+    from millrace.simulate.community import Community
+    from millrace.simulate.scenario import instant
+
+    community = Community(
+        seed=seed,
+        rate=rate,
+        count=count,
+        start=instant(start) if start else None,
+        speed=speed,
+        tagged=tagged,
+        edited=edited,
+        deleted=deleted,
+        delayed=delayed,
+        malformed=malformed,
+        duplicates=duplicates,
+        reorder=reorder,
+        site=site,
+        limit=limit,
+        period=period,
+        too_many=too_many,
+        broken_answers=broken_answers,
+        unauthorized=unauthorized,
+        empty=empty,
+        stalled=stalled,
+        drop_every=drop_every,
+        silent_after=silent_after,
+        closed=closed,
+    )
+    mastodon.serve(community, port, truth)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

@@ -57,7 +57,7 @@ def test_two_copies_then_stopped_by_sigterm_and_by_ctrl_c(
     assert stored(mysql.sql_url("mysql")) == posts.right
     assert_no_secrets(mysql, tmp_path, first, again)
     assert "Traceback" not in first.text() + again.text() and "Exception" not in first.text()
-    # Ctrl-C also ends a program that Hadoop runs at that moment to set a file's permissions, which Spark tells at length.
+    # Ctrl-C also ends a program that Hadoop runs just then to set a file's permissions; Spark tells it at length.
     assert "Exception" not in again.text() or "exitCode=130" in again.text()
 
 

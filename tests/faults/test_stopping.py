@@ -56,8 +56,9 @@ def test_two_copies_then_stopped_by_sigterm_and_by_ctrl_c(
     assert len(list((tmp_path / "checkpoints").glob("*.lock"))) == 1  # it went on where they stopped
     assert stored(mysql.sql_url("mysql")) == posts.right
     assert_no_secrets(mysql, tmp_path, first, again)
-    for each in (first, again):
-        assert "Traceback" not in each.text() and "Exception" not in each.text()
+    assert "Traceback" not in first.text() + again.text() and "Exception" not in first.text()
+    # Ctrl-C also ends a program that Hadoop runs just then to set a file's permissions; Spark tells it at length.
+    assert "Exception" not in again.text() or "exitCode=130" in again.text()
 
 
 def refused(begin: Callable[..., Any], settings: Settings, home: Path, command: tuple[str, ...], first: Job) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from tests.social import Story, moment
-from tests.support import new_topic, now, producer, records, run_job, sqlite, window
+from tests.support import Job, new_topic, now, producer, records, run_job, sqlite, wait, window
 
 from millrace.config import Settings
 from millrace.errors import ConfigError
@@ -110,6 +110,39 @@ def test_filtered_and_hashtags_per_post(
     assert all(row["hashtag_count"] == len(row["hashtags"]) for row in published)
     with pytest.raises(ConfigError, match="no table"):
         run_job("filtered", *told, "--sink", "sqlite", "--home", str(tmp_path))
+
+
+def test_filtered_in_real_time(kafka: Settings, story: Story, tmp_path: Path) -> None:
+    """Posts come out while the batch, a minute long, goes on; a second start repeats none after a whole batch."""
+    topic = new_topic(kafka.kafka_bootstrap, partitions=2)
+    before = len(records(kafka.kafka_bootstrap, FILTERED.name))
+    job = Job("filtered", kafka, tmp_path, "--realtime", "--topic", topic, "--language", "de", "--from", "earliest")
+    try:
+        events = story.events[:300]
+        with producer(kafka.kafka_bootstrap) as writer:
+            for event in events:
+                writer.send(topic, json.dumps(event).encode(), timestamp_ms=round(moment(event).timestamp() * 1000))
+        right = {
+            event["event_id"]
+            for event in events
+            if event["operation"] in ("create", "update") and event["language"] == "de"
+        }
+
+        def published() -> set[str]:
+            return {
+                json.loads(each.value)["event_id"] for each in records(kafka.kafka_bootstrap, FILTERED.name)[before:]
+            }
+
+        wait(lambda: published() >= right, "posts in real time", job, 50)  # less than a batch
+        assert published() == right
+        assert job.stop() == 0, job.text()
+    finally:
+        job.kill()
+
+
+def test_real_time_goes_with_kafka_alone(told: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--realtime"):
+        run_job("filtered", *told, "--realtime", "--home", str(tmp_path))
 
 
 def test_keys_of_topics_are_those_of_their_tables() -> None:

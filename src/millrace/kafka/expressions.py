@@ -21,7 +21,7 @@ _NUL = r"(?<!\\)(?:\\\\)*\\u0000"  # as JSON spells it, and not after a backslas
 def posts(records: DataFrame, columns: Iterable[str] = COLUMNS) -> DataFrame:
     """Return post.v1 rows as `parse.posts` does; bad records are counted and left out.
 
-    Spark judges a little more mildly: it reads a number as text, a time without zone as UTC, and stops after the object.
+    Spark judges more mildly: it takes a number for text and a time without zone for UTC, and stops after the object.
     """
     schema = (
         f"{spark_schema(pa.schema(list(COLUMNS.items())))}, `{_NO_RECORD}` STRING"  # the whole record must be right

@@ -9,7 +9,7 @@ from sqlalchemy import Table
 
 from millrace import logs
 from millrace.errors import ConfigError, MillraceError
-from millrace.kafka import parse, read
+from millrace.kafka import expressions, parse, read
 from millrace.kafka.parse import Fold
 from millrace.kafka.topics import Topic, create
 from millrace.options import SQL_SINKS, Options
@@ -35,11 +35,14 @@ def records(spark: SparkSession, options: Options) -> DataFrame:
     """Return the committed records of the options' topics as a stream, once those topics exist."""
     if not options.args.dry_run:
         read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
-    return read.stream(spark, options.bootstrap, options.topics, options.args.start, options.args.max_offsets)
+    most = None if options.realtime else options.args.max_offsets
+    return read.stream(spark, options.bootstrap, options.topics, options.args.start, most)
 
 
 def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataFrame:
     """Return post.v1 rows of `columns`; by --deduplicate each event once, and then with a watermark."""
+    if options.realtime:
+        return expressions.posts(records, columns)
     if not options.args.deduplicate:
         return parse.posts(records, columns)
     rows = parse.posts(records, dict.fromkeys((*columns, "event_time", "event_id")))
@@ -54,11 +57,15 @@ def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
     return fold.rows(posts.dropDuplicatesWithinWatermark(["event_id"]))
 
 
-def writer(options: Options, table: Table | None, topic: Topic) -> Writer:
+def writer(options: Options, table: Table | None, topic: Topic) -> Writer | kafka.Direct:
     """Return the writer of the sinks that the options name; a Kafka topic is created when it is one of them.
 
     Raises ConfigError when they name a SQL store for rows that have no `table`.
     """
+    if options.realtime:
+        if not options.args.dry_run:
+            create(options.bootstrap, [topic], options.settings.partitions)
+        return kafka.Direct(topic, topic.key.split(", "), options.bootstrap)
     return together(*(_sink(name, options, table, topic) for name in options.args.sink))
 
 

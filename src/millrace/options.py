@@ -58,6 +58,11 @@ class Options:
         return self.args.emit or ("final" if set(self.args.sink) == {"kafka"} else "update")
 
     @property
+    def realtime(self) -> bool:
+        """Whether rows are handed on one by one, not in micro-batches; only some jobs can."""
+        return bool(getattr(self.args, "realtime", False))
+
+    @property
     def name(self) -> str:
         """The name of run files and logs: --name, else the job's."""
         return str(self.args.name or self.job)
@@ -102,6 +107,8 @@ def parse(
     _add_shared(parser, "see above" if callable(sinks) else " ".join(sinks))
     args = parser.parse_args(argv)
     args.sink = list(dict.fromkeys(args.sink or (sinks(args) if callable(sinks) else sinks)))
+    if getattr(args, "realtime", False) and (args.sink != ["kafka"] or args.once or args.deduplicate):
+        raise ConfigError("--realtime goes with --sink kafka alone, and without --once and --deduplicate")
     logs.configure(args.log_format)
     settings = config.load(home=args.home, kafka_bootstrap=args.bootstrap)
     del args.home, args.bootstrap
@@ -120,6 +127,12 @@ def windows(parser: argparse.ArgumentParser, length: str = "1 minutes") -> None:
 def lateness(parser: argparse.ArgumentParser) -> None:
     """Add --lateness, for jobs that remember anything: counts, or with --deduplicate what they have seen."""
     parser.add_argument("--lateness", type=duration, default="10 minutes", help="how late a post may be (default 10m)")
+
+
+def realtime(parser: argparse.ArgumentParser) -> None:
+    """Add --realtime, for jobs without state that write to Kafka."""
+    text = "Spark's real-time mode: each post at once; needs a core a partition, and ends by repeating at most a minute"
+    parser.add_argument("--realtime", action="store_true", help=text)
 
 
 def weights(parser: argparse.ArgumentParser) -> None:

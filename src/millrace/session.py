@@ -21,10 +21,12 @@ from millrace.lock import beat, exclusive
 from millrace.options import Options
 from millrace.retained import keep_whole_windows
 from millrace.signals import STOP, Stop
+from millrace.sinks import kafka
 from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
 PATIENCE = 600.0  # seconds that a stream goes on trying while a server is away
+REAL_TIME = "1 minute"  # between checkpoints in real-time mode, each of which holds the stream up
 
 
 def create(options: Options) -> SparkSession:
@@ -45,10 +47,10 @@ class Flow:
 
     options: Options
     rows: DataFrame
-    writer: Writer
+    writer: Writer | kafka.Direct
 
 
-def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop = STOP) -> None:
+def start(options: Options, rows: DataFrame, writer: Writer | kafka.Direct, stop: Stop = STOP) -> None:
     """Write `rows` micro-batch by micro-batch until the end (--once), SIGTERM or Ctrl-C; the batch at hand is finished.
 
     The checkpoint is locked; a server that is away is waited for, 10 minutes without a batch at most. Raises
@@ -85,10 +87,19 @@ def _run(flow: Flow, stop: Stop) -> None:
         on_batch = _once(options, rows.sparkSession)
         listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
         stack.enter_context(listener.listening(rows.sparkSession))
-        writer = keep_whole_windows(flow.writer, options)
-        _supervise(lambda: _start_query(options, rows, stop.guard(writer)), stop, lock, listener, options.checkpoint)
+        _supervise(_beginning(flow, stop), stop, lock, listener, options.checkpoint)
         if options.emit == "final" and listener.watermark:
             log.info("windows that end after %s are held back until later events arrive", listener.watermark)
+
+
+def _beginning(flow: Flow, stop: Stop) -> Callable[[], StreamingQuery]:
+    options, writer = flow.options, flow.writer
+    if isinstance(writer, kafka.Direct):
+        direct = writer.write(flow.rows).queryName(options.name).outputMode("update")
+        direct.option("checkpointLocation", options.checkpoint).trigger(realTime=REAL_TIME)  # type: ignore[call-overload]
+        return direct.start
+    whole = keep_whole_windows(writer, options)
+    return lambda: _start_query(options, flow.rows, stop.guard(whole))
 
 
 def _start_query(options: Options, rows: DataFrame, writer: Writer) -> StreamingQuery:

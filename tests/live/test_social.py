@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from tests.social import Story, moment
-from tests.support import new_topic, now, producer, records, run_job, sqlite, window
+from tests.support import Job, new_topic, now, producer, records, run_job, sqlite, wait, window
 
 from millrace.config import Settings
 from millrace.errors import ConfigError
@@ -100,7 +100,8 @@ def test_filtered_and_hashtags_per_post(
     changes = [event for event in story.events if event["operation"] in ("create", "update")]
     right = {event["event_id"] for event in changes if event["language"] == "de" and not event["author"]["bot"]}
     published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.name)]
-    assert Counter(post["event_id"] for post in published) == Counter(right)
+    ours = [post for post in published if f"/posts/{story.seed}/" in post["id"]]
+    assert Counter(post["event_id"] for post in ours) == Counter(right)
     run_job("hashtags", *told, "--per-post", "--home", str(tmp_path))
     published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, POST_HASHTAGS.name)]
     tagged = {post["id"]: post["hashtags"] for post in story.created() if post["hashtags"]}
@@ -110,6 +111,34 @@ def test_filtered_and_hashtags_per_post(
     assert all(row["hashtag_count"] == len(row["hashtags"]) for row in published)
     with pytest.raises(ConfigError, match="no table"):
         run_job("filtered", *told, "--sink", "sqlite", "--home", str(tmp_path))
+
+
+def test_filtered_in_real_time(kafka: Settings, tmp_path: Path) -> None:
+    """Posts come out while the batch, a minute long, goes on."""
+    topic = new_topic(kafka.kafka_bootstrap, partitions=2)
+    story = Story(start=window(now()) - timedelta(minutes=5), count=300, seed=22)
+    job = Job("filtered", kafka, tmp_path, "--realtime", "--topic", topic, "--language", "de", "--from", "earliest")
+    try:
+        with producer(kafka.kafka_bootstrap) as writer:
+            for event in story.events:
+                writer.send(topic, json.dumps(event).encode(), timestamp_ms=round(moment(event).timestamp() * 1000))
+        changes = [event for event in story.events if event["operation"] in ("create", "update")]
+        right = {(event["id"], event["event_id"]) for event in changes if event["language"] == "de"}
+
+        def published() -> set[tuple[str, str]]:
+            posts = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.name)]
+            return {(post["id"], post["event_id"]) for post in posts if "/posts/22/" in post["id"]}
+
+        wait(lambda: published() >= right, "posts in real time", job, 50)  # less than a batch
+        assert published() == right
+        assert job.stop() == 0, job.text()
+    finally:
+        job.kill()
+
+
+def test_real_time_goes_with_kafka_alone(told: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--realtime"):
+        run_job("filtered", *told, "--realtime", "--home", str(tmp_path))
 
 
 def test_keys_of_topics_are_those_of_their_tables() -> None:

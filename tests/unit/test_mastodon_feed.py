@@ -79,7 +79,7 @@ class Run:
         except ConfigError as error:
             self.error = error
 
-    def until(self, condition: Callable[[], object], deadline: float = 30) -> None:
+    def until(self, condition: Callable[[], object], deadline: float = 12) -> None:
         end = time.monotonic() + deadline
         while not condition():
             assert time.monotonic() < end and self.thread.is_alive(), (self.lines[-20:], self.error)
@@ -126,7 +126,7 @@ def right(sent: Community, tag: str = "") -> set[str]:
     return {post.uri for post in posts if not post.broken and (not tag or post.has(fold(tag)))}
 
 
-def exactly(run: Run, uris: set[str], deadline: float = 30) -> None:
+def exactly(run: Run, uris: set[str], deadline: float = 12) -> None:
     """Wait until all is there, end the run, and find every post once."""
     run.until(lambda: set(run.sink.ids()) >= uris, deadline)
     run.end()

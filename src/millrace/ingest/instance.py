@@ -152,10 +152,7 @@ class Instance:
 
     def _describe(self) -> Any:
         if self._about is None:
-            try:
-                self._about = self._ask(self._client.instance_v2) or {}
-            except Unavailable:  # an older server does not tell
-                self._about = {}
+            self._about = self._ask(self._client.instance_v2) or {}  # an older server does not know it
         return self._about
 
     def _left(self) -> tuple[float, int] | None:

@@ -57,6 +57,7 @@ def _refuse_closed(timeline: Timeline) -> None:
 
 
 def _poll(timeline: Timeline, cursor: Cursor | None, *, plan: Plan) -> Items:
+    yield None  # the instance has answered
     yield from timeline.begin(cursor)
     while True:
         yield from timeline.wait(timeline.instance.pace(plan.every, len(plan.paths)))

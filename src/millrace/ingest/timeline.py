@@ -43,6 +43,7 @@ class Timeline:
         self.place = f"{instance.url}/api/v1/timelines/{path}"
         self._since, self._say, self._clock, self._sleep = since, say, clock, sleep
         self._after = ""  # the newest id that was read
+        self._first = ""  # the id at which it all began
         self._reread_after = ""
         self._reread_at = clock() + REREAD_EVERY
         self._frontier = 0
@@ -77,7 +78,7 @@ class Timeline:
             if start is None:
                 yield from self._newest()
                 return
-            self._after = id_at(start)
+            self._after = self._first = id_at(start)
             self._frontier = max(self._frontier, start)
         yield from self.forward()
 
@@ -86,7 +87,8 @@ class Timeline:
         if not page:
             self._notice()
             self._frontier = self.now - SECOND
-        self._after = id_at(self.now - SECOND) if not page else ""
+        oldest = min(_ids(page), key=order, default=id_at(self.now - SECOND))
+        self._after = self._first = oldest
         yield from self._read(page)
         yield self.mark()
 
@@ -105,18 +107,22 @@ class Timeline:
         if self._clock() < self._reread_at:
             return
         self._reread_at = self._clock() + REREAD_EVERY
-        floor = id_at(self.now - REREAD * SECOND)
-        after = max(self._reread_after, floor, key=order)
+        after = max(self._reread_after, self._first, id_at(self.now - REREAD * SECOND), key=order)
         while self.instance.has_spare():
+            self._reread_after = after
             page = yield from self._page(min_id=after)
+            ids, full = _ids(page), len(page) >= PAGE
+            last = max(ids, key=order) if ids and full else self._after
+            absent = [each for each in self.memory.between(order(after), order(last)) if each not in ids]
+            if absent and not ids:  # it is read again from here
+                self._emptied()
+                return
             yield from self._read(page)
-            ids = _ids(page)
-            last = max(ids, key=order) if ids and len(page) >= PAGE else self._after
-            yield from self._gone(ids, after, last)
-            if len(page) < PAGE or last == after:
+            yield from self._missing(absent)
+            if not full or last == after:
                 self._reread_after = ""
                 return
-            after = self._reread_after = last
+            after = last
 
     def revisit(self) -> Items:
         """Yield the counters of posts that are due to be looked at again."""
@@ -177,16 +183,13 @@ class Timeline:
         moment = time_of(id_of(document) or "") or self.now
         self._frontier = max(self._frontier, min(moment, self.now))
 
-    def _gone(self, ids: set[str], after: str, last: str) -> Iterator[Item]:
-        """Ask after the posts that were there before and are not on the page any more."""
-        absent = [each for each in self.memory.between(order(after), order(last)) if each not in ids]
-        if ids or not absent:
-            self._silent = False
-            yield from self._missing(absent)
-        elif not self._silent:
+    def _emptied(self) -> None:
+        if not self._silent:
             self._silent = True
-            self._say(f"{self.instance.name}: answers an empty list where there were posts: is its feed closed? "
-                      "Set MILLRACE_MASTODON_ACCESS_TOKEN, or wait")  # fmt: skip
+            self._say(
+                f"{self.instance.name}: answers an empty list where there were posts: is its feed closed? "
+                "Set MILLRACE_MASTODON_ACCESS_TOKEN, or wait"
+            )
 
     def _missing(self, ids: Sequence[str]) -> Iterator[Item]:
         for status_id in ids:

@@ -18,7 +18,7 @@ MENTION = f'<span class="h-card"><a href="{HOME}/@user7" class="u-url mention">@
 _KINDS = ("invisible", "ellipsis", "invisible")
 _PARTS = ("https://", "mill.example/re", "ad")  # of a link people see the middle
 LINK = f'<a href="{HOME}/read">' + "".join(
-    f'<span class="{kind}">{part}</span>' for kind, part in zip(("invisible", "ellipsis", "invisible"), _PARTS, strict=True)
+    f'<span class="{kind}">{part}</span>' for kind, part in zip(_KINDS, _PARTS, strict=True)
 ) + "</a>"  # fmt: skip
 OWN = ("edited", "deleted", "delayed", "too_many", "broken_answers", "unauthorized", "empty", "stalled")
 

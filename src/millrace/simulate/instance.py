@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import orjson
 from websockets.asyncio.server import ServerConnection
@@ -190,5 +190,5 @@ def _frame(stream: str, happening: tuple[int, str, Post]) -> str:
 def _link(name: str, page: list[dict[str, Any]]) -> str | None:
     if not page:
         return None
-    base = f"https://mill.example{TIMELINES}{name}"
+    base = f"https://mill.example{TIMELINES}{quote(name)}"
     return f'<{base}?max_id={page[-1]["id"]}>; rel="next", <{base}?min_id={page[0]["id"]}>; rel="prev"'

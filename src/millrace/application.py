@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import Table
 
 from millrace import logs
 from millrace.errors import ConfigError, MillraceError
-from millrace.kafka import parse, read
+from millrace.kafka import expressions, parse, read
 from millrace.kafka.parse import Fold
 from millrace.kafka.topics import Topic, create
 from millrace.options import SQL_SINKS, Options
@@ -35,7 +35,18 @@ def records(spark: SparkSession, options: Options) -> DataFrame:
     """Return the committed records of the options' topics as a stream, once those topics exist."""
     if not options.args.dry_run:
         read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
-    return read.stream(spark, options.bootstrap, options.topics, options.args.start, options.args.max_offsets)
+    most = None if options.realtime else options.args.max_offsets
+    return read.stream(spark, options.bootstrap, options.topics, options.args.start, most)
+
+
+def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataFrame:
+    """Return post.v1 rows of `columns`; by --deduplicate each event once, and then with a watermark."""
+    if options.realtime:
+        return expressions.posts(records, columns)
+    if not options.args.deduplicate:
+        return parse.posts(records, columns)
+    rows = parse.posts(records, dict.fromkeys((*columns, "event_time", "event_id")))
+    return rows.withWatermark("event_time", options.args.lateness).dropDuplicatesWithinWatermark(["event_id"])
 
 
 def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
@@ -46,13 +57,22 @@ def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
     return fold.rows(posts.dropDuplicatesWithinWatermark(["event_id"]))
 
 
-def writer(options: Options, table: Table, topic: Topic) -> Writer:
-    """Return the writer of the sinks that the options name; a Kafka topic is created when it is one of them."""
+def writer(options: Options, table: Table | None, topic: Topic) -> Writer | kafka.Direct:
+    """Return the writer of the sinks that the options name; a Kafka topic is created when it is one of them.
+
+    Raises ConfigError when they name a SQL store for rows that have no `table`.
+    """
+    if options.realtime:
+        if not options.args.dry_run:
+            create(options.bootstrap, [topic], options.settings.partitions)
+        return kafka.Direct(topic, topic.key.split(", "), options.bootstrap)
     return together(*(_sink(name, options, table, topic) for name in options.args.sink))
 
 
-def _sink(name: str, options: Options, table: Table, topic: Topic) -> Writer:
+def _sink(name: str, options: Options, table: Table | None, topic: Topic) -> Writer:
     if name in SQL_SINKS:
+        if table is None:
+            raise ConfigError(f"--sink {name}: what goes to {topic.name} has no table; use kafka or console")
         url = options.settings.sql_url(name)
         if not options.args.dry_run:
             tables.create(url)
@@ -60,5 +80,5 @@ def _sink(name: str, options: Options, table: Table, topic: Topic) -> Writer:
     if name == "kafka":
         if not options.args.dry_run:
             create(options.bootstrap, [topic], options.settings.partitions)
-        return kafka.publish(topic, [column.name for column in table.primary_key], options.bootstrap)
+        return kafka.publish(topic, topic.key.split(", "), options.bootstrap)
     return console.show()

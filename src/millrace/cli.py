@@ -156,7 +156,9 @@ def simulate_bluesky(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def run(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(help="hashtags, quarantine")],
+    job: Annotated[
+        str, typer.Argument(help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine")
+    ],
     cores: Annotated[
         int | None, typer.Option(min=1, help="Tasks that Spark runs at once; default: one a core and a partition")
     ] = None,

@@ -3,8 +3,9 @@
 import argparse
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ class Options:
         return self.args.emit or ("final" if set(self.args.sink) == {"kafka"} else "update")
 
     @property
+    def realtime(self) -> bool:
+        """Whether rows are handed on one by one, not in micro-batches; only some jobs can."""
+        return bool(getattr(self.args, "realtime", False))
+
+    @property
     def name(self) -> str:
         """The name of run files and logs: --name, else the job's."""
         return str(self.args.name or self.job)
@@ -68,6 +74,13 @@ class Options:
             return str(self.args.checkpoint)
         folder = f"{self.job}-{self.args.source}-{self._fingerprint()}"
         return str((self.settings.home / "checkpoints" / folder).resolve())
+
+    def part(self, name: str) -> "Options":
+        """Return the options of one of several queries in an application: a name and a checkpoint of its own."""
+        parted = argparse.Namespace(**vars(self.args))
+        parted.name = self.args.name and f"{self.args.name}-{name}"
+        parted.checkpoint = self.args.checkpoint and f"{self.args.checkpoint}-{name}"
+        return replace(self, job=f"{self.job}-{name}", args=parted)
 
     def _fingerprint(self) -> str:
         shaping = {key: value for key, value in vars(self.args).items() if key not in _STATELESS}
@@ -82,15 +95,20 @@ def parse(
     job: str,
     doc: str | None,
     argv: Sequence[str] | None = None,
-    sinks: Sequence[str] = ("sqlite",),
+    sinks: Sequence[str] | Callable[[argparse.Namespace], Sequence[str]] = ("sqlite",),
     add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
 ) -> Options:
-    """Parse a job's command line; `add` adds the job's own options. Raises ConfigError; --help and misuse exit."""
+    """Parse a job's command line; `add` adds the job's own options, `sinks` are the default, or say it by the others.
+
+    Raises ConfigError; --help and misuse exit.
+    """
     parser = argparse.ArgumentParser(job, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     add(parser)
-    _add_shared(parser, sinks)
+    _add_shared(parser, "see above" if callable(sinks) else " ".join(sinks))
     args = parser.parse_args(argv)
-    args.sink = list(dict.fromkeys(args.sink or sinks))
+    args.sink = list(dict.fromkeys(args.sink or (sinks(args) if callable(sinks) else sinks)))
+    if getattr(args, "realtime", False) and (args.sink != ["kafka"] or args.once or args.deduplicate):
+        raise ConfigError("--realtime goes with --sink kafka alone, and without --once and --deduplicate")
     logs.configure(args.log_format)
     settings = config.load(home=args.home, kafka_bootstrap=args.bootstrap)
     del args.home, args.bootstrap
@@ -99,7 +117,32 @@ def parse(
     return Options(job, settings, args)
 
 
-def _add_shared(parser: argparse.ArgumentParser, sinks: Sequence[str]) -> None:
+def windows(parser: argparse.ArgumentParser, length: str = "1 minutes") -> None:
+    """Add the options of jobs that count in windows, of `length` by default."""
+    parser.add_argument("--window", type=duration, default=length, help="length of a window (default %(default)s)")
+    parser.add_argument("--slide", type=duration, help="a window begins this often (default: the window)")
+    lateness(parser)
+
+
+def lateness(parser: argparse.ArgumentParser) -> None:
+    """Add --lateness, for jobs that remember anything: counts, or with --deduplicate what they have seen."""
+    parser.add_argument("--lateness", type=duration, default="10 minutes", help="how late a post may be (default 10m)")
+
+
+def realtime(parser: argparse.ArgumentParser) -> None:
+    """Add --realtime, for jobs without state that write to Kafka."""
+    text = "Spark's real-time mode: each post at once; needs a core a partition, and ends by repeating at most a minute"
+    parser.add_argument("--realtime", action="store_true", help=text)
+
+
+def weights(parser: argparse.ArgumentParser) -> None:
+    """Add the weights of the engagement score."""
+    for counter, default in (("replies", 3.0), ("reblogs", 2.0), ("favourites", 1.0)):
+        text = f"what one of the {counter} adds to the score (default {default:g})"
+        parser.add_argument(f"--{counter}", type=weight, default=default, metavar="WEIGHT", help=text)
+
+
+def _add_shared(parser: argparse.ArgumentParser, sinks: str) -> None:
     shared = parser.add_argument_group("shared by all jobs")
     add = shared.add_argument
     add(
@@ -135,7 +178,7 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: Sequence[str]) -> None:
         "--sink",
         action="append",
         choices=SINKS,
-        help=f"where rows go; repeatable (default {' '.join(sinks)})",
+        help=f"where rows go; repeatable (default {sinks})",
     )
     add(
         "--checkpoint",
@@ -171,3 +214,11 @@ def duration(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return f"{length:g} seconds" if length % 60 or not length else f"{length / 60:g} minutes"
+
+
+def weight(text: str) -> float:
+    """Return a weight, a number that is not infinite; for argparse."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+    return value

@@ -50,6 +50,7 @@ class Progress:
         self.watermark: str | None = None
         self.terminated = threading.Event()
         self.terminated.set()  # nothing runs yet
+        self.query: str | None = None  # its id, for Spark tells every listener of every query
 
     @contextmanager
     def listening(self, spark: SparkSession) -> Iterator[None]:
@@ -65,14 +66,19 @@ class Progress:
             self.terminated.wait(10)
             streams.removeListener(listener)
 
-    def onQueryStarted(self, _: Any) -> None:
+    def onQueryStarted(self, event: Any) -> None:
         """Say that the query runs."""
+        if event.name() != self.name:
+            return
+        self.query = str(event.id())
         self.terminated.clear()
         self._write({"state": "started"})
 
     def onQueryProgress(self, event: Any) -> None:
         """Record what the batch did."""
         progress = json.loads(event.json())["progress"]
+        if progress["name"] != self.name:
+            return
         self._add(progress)
         state = self._describe(progress)
         self._write(state)
@@ -82,14 +88,15 @@ class Progress:
             log.info("batch", extra={"fields": state})
             self.on_batch()
 
-    def onQueryIdle(self, _: Any) -> None:
+    def onQueryIdle(self, event: Any) -> None:
         """Show that the query lives although nothing arrives."""
-        if self.path.exists():
+        if str(event.id()) == self.query and self.path.exists():
             os.utime(self.path)
 
-    def onQueryTerminated(self, _: Any) -> None:
+    def onQueryTerminated(self, event: Any) -> None:
         """Note the end, so that nobody takes the listener away before Spark has told it everything."""
-        self.terminated.set()
+        if str(event.id()) == self.query:
+            self.terminated.set()
 
     class Java:
         implements = ("org.apache.spark.sql.streaming.PythonStreamingQueryListener",)

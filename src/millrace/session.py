@@ -3,8 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
@@ -19,10 +21,12 @@ from millrace.lock import beat, exclusive
 from millrace.options import Options
 from millrace.retained import keep_whole_windows
 from millrace.signals import STOP, Stop
+from millrace.sinks import kafka
 from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
 PATIENCE = 600.0  # seconds that a stream goes on trying while a server is away
+REAL_TIME = "1 minute"  # between checkpoints in real-time mode, each of which holds the stream up
 
 
 def create(options: Options) -> SparkSession:
@@ -37,12 +41,44 @@ def create(options: Options) -> SparkSession:
     return spark
 
 
-def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop = STOP) -> None:
+@dataclass(frozen=True)
+class Flow:
+    """One query of an application: what runs under which options, and who writes its rows."""
+
+    options: Options
+    rows: DataFrame
+    writer: Writer | kafka.Direct
+
+
+def start(options: Options, rows: DataFrame, writer: Writer | kafka.Direct, stop: Stop = STOP) -> None:
     """Write `rows` micro-batch by micro-batch until the end (--once), SIGTERM or Ctrl-C; the batch at hand is finished.
 
     The checkpoint is locked; a server that is away is waited for, 10 minutes without a batch at most. Raises
     MillraceError when the stream cannot go on.
     """
+    start_all([Flow(options, rows, writer)], stop)
+
+
+def start_all(flows: Sequence[Flow], stop: Stop = STOP) -> None:
+    """Do as `start` for several queries at once; when one cannot go on, the others finish their batch and stop, too."""
+    args = flows[0].options.args
+    if args.metrics_port and not args.dry_run:
+        progress.serve_metrics(args.metrics_port)
+    if len(flows) == 1 or args.dry_run:
+        for flow in flows:
+            _run(flow, stop)
+        return
+    with ThreadPoolExecutor(len(flows)) as pool:
+        running = [pool.submit(_run, flow, stop) for flow in flows]
+        ended, going = wait(running, return_when=FIRST_EXCEPTION)
+        if going:
+            stop.request()
+    for each in [*ended, *going]:
+        each.result()
+
+
+def _run(flow: Flow, stop: Stop) -> None:
+    options, rows = flow.options, flow.rows
     if options.args.dry_run:
         show(options, rows)
         return
@@ -51,12 +87,19 @@ def start(options: Options, rows: DataFrame, writer: Writer, stop: Stop = STOP) 
         on_batch = _once(options, rows.sparkSession)
         listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
         stack.enter_context(listener.listening(rows.sparkSession))
-        if options.args.metrics_port:
-            progress.serve_metrics(options.args.metrics_port)
-        writer = keep_whole_windows(writer, options)
-        _supervise(lambda: _start_query(options, rows, stop.guard(writer)), stop, lock, listener, options.checkpoint)
+        _supervise(_beginning(flow, stop), stop, lock, listener, options.checkpoint)
         if options.emit == "final" and listener.watermark:
             log.info("windows that end after %s are held back until later events arrive", listener.watermark)
+
+
+def _beginning(flow: Flow, stop: Stop) -> Callable[[], StreamingQuery]:
+    options, writer = flow.options, flow.writer
+    if isinstance(writer, kafka.Direct):
+        direct = writer.write(flow.rows).queryName(options.name).outputMode("update")
+        direct.option("checkpointLocation", options.checkpoint).trigger(realTime=REAL_TIME)  # type: ignore[call-overload]
+        return direct.start
+    whole = keep_whole_windows(writer, options)
+    return lambda: _start_query(options, flow.rows, stop.guard(whole))
 
 
 def _start_query(options: Options, rows: DataFrame, writer: Writer) -> StreamingQuery:

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.testing import assertDataFrameEqual
+from tests.social import Story
+from tests.spark.conftest import RECORDS
 
 from millrace.kafka import parse
 from millrace.queries import hashtags
@@ -69,7 +71,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize(
-    ("window", "slide"), [("1 minute", None), ("5 minutes", "1 minute"), ("10 seconds", "2500 milliseconds")]
+    ("window", "slide"), [("1 minute", None), ("5 minutes", "1 minute"), ("10 seconds", "2.5 seconds")]
 )
 @given(events=EVENTS)
 def test_folding_batches_gives_the_same_counts(spark, window, slide, events):
@@ -114,3 +116,15 @@ def test_a_stream_shown_on_the_console_goes_on(spark, tmp_path, capsys):
     query = stream.writeStream.outputMode("update").trigger(availableNow=True).foreachBatch(console.show(rows=1))
     query.option("checkpointLocation", str(tmp_path / "c")).start().awaitTermination(120)
     assert capsys.readouterr().out.count("tag") == 2  # the column's name and one row
+
+
+def test_hashtags_of_each_post(spark):
+    story = Story(seed=12)
+    frame = spark.createDataFrame(story.records(), RECORDS)
+    rows = hashtags.post_hashtags(parse.posts(frame, hashtags.PER_POST)).collect()
+    edits = [event for event in story.events if event["operation"] == "update"]
+    tagged = [post for post in story.created() if post["hashtags"]]
+    expected = Counter((event["id"], tuple(event["hashtags"]), len(event["hashtags"])) for event in [*tagged, *edits])
+    assert Counter((row.id, tuple(row.hashtags), row.hashtag_count) for row in rows) == expected
+    assert min(len(edits), len(tagged)) > 20
+    assert all(row.observed_at for row in rows) and any(row.created_at for row in rows)

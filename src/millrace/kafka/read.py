@@ -21,18 +21,16 @@ def stream(
     bootstrap: str,
     topics: Sequence[str],
     start: str = "earliest",
-    max_offsets: int = MAX_OFFSETS,
+    max_offsets: int | None = MAX_OFFSETS,
 ) -> DataFrame:
     """Return committed records as they arrive: key, value, topic, partition, offset, timestamp (event time).
 
     Records that retention removed before they were read stop the query with an error: nothing is lost silently.
+    `max_offsets` bounds a micro-batch; None where there is none (real-time mode).
     """
-    options = {
-        "startingOffsets": start,
-        "maxOffsetsPerTrigger": str(max_offsets),
-        "maxRecordsPerPartition": str(MAX_RECORDS_PER_TASK),
-        "failOnDataLoss": "true",
-    }
+    options = {"startingOffsets": start, "failOnDataLoss": "true"}
+    if max_offsets is not None:
+        options |= {"maxOffsetsPerTrigger": str(max_offsets), "maxRecordsPerPartition": str(MAX_RECORDS_PER_TASK)}
     return spark.readStream.format("kafka").options(**_common(bootstrap, topics), **options).load()
 
 

@@ -1,17 +1,14 @@
-"""Hashtags per window: how many posts carried each."""
+"""Hashtags: how many posts carried each in a window, and those of each post."""
 
-from collections import defaultdict
-from functools import partial
-
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from millrace.durations import seconds
-from millrace.kafka.parse import TEXT, TIME, Decoded, Fold
-from millrace.queries.text import window_columns
+from millrace.kafka.parse import Fold
+from millrace.kafka.posts import Post
+from millrace.queries import tally
 
-USES = pa.schema([("source", TEXT), ("event_time", TIME), ("hashtag", TEXT), ("posts", pa.int64())])
+USES = tally.schema("hashtag")
+PER_POST = ("id", "source", "event_time", "created_at", "observed_at", "operation", "hashtags")
 
 
 def hashtag_counts(
@@ -28,11 +25,7 @@ def hashtag_counts(
 
 def count_uses(uses: DataFrame, window: str = "1 minute", slide: str | None = None) -> DataFrame:
     """Count as `hashtag_counts` does, from rows of `uses` that carry their watermark: Spark refuses a second one."""
-    return (
-        uses.groupBy("source", F.window("event_time", window, slide), "hashtag")
-        .agg(F.sum("posts").alias("posts"))
-        .select("source", *window_columns(), "hashtag", "posts")
-    )
+    return tally.count(uses, "hashtag", window=window, slide=slide)
 
 
 def uses(posts: DataFrame) -> DataFrame:
@@ -46,29 +39,26 @@ def uses(posts: DataFrame) -> DataFrame:
 
 
 def fold(window: str = "1 minute", slide: str | None = None) -> Fold:
-    """Return the fold that computes `uses` batch by batch, in the coarsest step that divides window and slide."""
-    minute = all(seconds(text) % 60 == 0 for text in (window, slide or window))
-    return Fold(rows=uses, batch=partial(fold_uses, step=60_000_000 if minute else 1_000), schema=USES)
+    """Return the fold that computes `uses` batch by batch."""
+    return tally.fold(uses, _names, USES, window, slide)
 
 
-def fold_uses(decoded: Decoded, step: int) -> pa.RecordBatch:
-    """Fold one batch into a row per source, `step` (microseconds) and hashtag.
+def _names(post: Post) -> set[str]:
+    return set(post.hashtags)
 
-    `event_time` is the newest of the group, so the watermark advances as if each post were a row; a group never spans
-    two steps, so it falls into the same windows as each of its posts.
+
+def post_hashtags(posts: DataFrame) -> DataFrame:
+    """Tell the hashtags of each post that has any, and of each edited one, which may have lost its.
+
+    Input: post.v1 rows (PER_POST). Output: id, source, hashtags, hashtag_count, created_at, observed_at; one row a
+    create with hashtags and one an edit. Of rows with one id the newest by observed_at is right.
     """
-    posts: defaultdict[tuple[str, int, str], int] = defaultdict(int)
-    newest: dict[tuple[str, int, str], int] = {}
-    for time, post in decoded:
-        if post.hashtags and post.operation == "create":
-            for hashtag in set(post.hashtags):
-                key = (post.source, time // step, hashtag)
-                posts[key] += 1
-                newest[key] = max(time, newest.get(key, 0))
-    arrays = [
-        pa.array([source for source, _, _ in posts], TEXT),
-        pa.array([newest[key] for key in posts], pa.int64()).cast(TIME),
-        pa.array([hashtag for _, _, hashtag in posts], TEXT),
-        pa.array(list(posts.values()), pa.int64()),
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=USES)
+    tagged = (F.col("operation") == "create") & (F.size("hashtags") > 0)
+    return posts.filter(tagged | (F.col("operation") == "update")).select(
+        "id",
+        "source",
+        F.array_distinct("hashtags").alias("hashtags"),
+        F.size(F.array_distinct("hashtags")).cast("bigint").alias("hashtag_count"),
+        "created_at",
+        F.coalesce("observed_at", "event_time").alias("observed_at"),
+    )

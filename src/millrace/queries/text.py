@@ -1,9 +1,26 @@
-"""What analyses share: window columns."""
+"""What analyses share: window columns, the watermark, cut text."""
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+
+_DELAY = "spark.watermarkDelayMs"  # Spark's own mark on a column that carries a watermark
 
 
 def window_columns() -> tuple[Column, Column]:
     """Return window_start and window_end of a `window` column, both UTC timestamps."""
     return F.col("window.start").alias("window_start"), F.col("window.end").alias("window_end")
+
+
+def watermarked(posts: DataFrame, lateness: str) -> DataFrame:
+    """Return `posts` with a watermark on event_time, unless it carries one already: Spark refuses a second."""
+    if _DELAY in posts.schema["event_time"].metadata:
+        return posts
+    return posts.withWatermark("event_time", lateness)
+
+
+def cut(column: str, length: int) -> Column:
+    """Return the first `length` characters without spaces around them; null where nothing is left.
+
+    MySQL's binary collation ignores trailing spaces, so a key with some would merge with the one without.
+    """
+    return F.nullif(F.trim(F.substring(column, 1, length)), F.lit(""))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Index, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, Index, MetaData, String, Table
 from sqlalchemy.types import TypeEngine
 
 from millrace import names
@@ -37,15 +37,53 @@ def _key(name: str, kind: TypeEngine[Any]) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False)
 
 
-hashtag_counts = _table(
-    "hashtag_counts",
-    _key("source", key_text(16)),
-    _key("window_start", Time()),
-    _key("window_end", Time()),
-    _key("hashtag", key_text(names.HASHTAG_LENGTH)),
-    Column("posts", BigInteger, nullable=False),
+def _windows(name: str, *columns: Column[Any]) -> Table:
+    """Define a table of one row per source, window and the key columns among `columns`."""
+    table = _table(
+        name, _key("source", key_text(16)), _key("window_start", Time()), _key("window_end", Time()), *columns
+    )
+    Index(f"{name}_window_start", table.c.window_start)
+    return table
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+hashtag_counts = _windows("hashtag_counts", _key("hashtag", key_text(names.HASHTAG_LENGTH)), _count("posts"))
+language_counts = _windows("language_counts", _key("language", key_text(64)), _count("posts"))
+author_counts = _windows("author_counts", _key("author", key_text(300)), _count("posts"))
+post_counts = _windows("post_counts", _count("posts"))
+engagement_windows = _windows(
+    "engagement_windows",
+    _count("readings"),
+    Column("average_score", Double, nullable=False),
+    Column("max_score", Double, nullable=False),
 )
-Index("hashtag_counts_window_start", hashtag_counts.c.window_start)
+dashboard_windows = _windows(  # the view minute_dashboard adds the top hashtag
+    "dashboard_windows",
+    _count("posts"),
+    _count("authors"),
+    _count("bots"),
+    Column("average_score", Double, nullable=False),
+    Column("top_language", key_text(64)),
+)
+post_engagement = _table(
+    "post_engagement",
+    _key("id", key_text(700)),  # a Mastodon uri; MySQL's keys end at 768 characters
+    Column("source", String(16), nullable=False),
+    Column("author", String(300)),
+    Column("language", String(64)),
+    Column("created_at", Time()),
+    Column("event_time", Time(), nullable=False),
+    Column("replies", BigInteger),
+    Column("reblogs", BigInteger),
+    Column("favourites", BigInteger),
+    Column("engagement_score", Double),
+    Column("deleted", Boolean, nullable=False),
+    Column("observed_at", Time(), nullable=False),
+    order="observed_at",
+)
 
 
 def create(url: str) -> None:

@@ -102,7 +102,51 @@ def _windows_before(counts: Table) -> Subquery:
     ).subquery("b")
 
 
-VIEWS: dict[str, Callable[[Mapping[str, Table]], Select[Any]]] = {"trending_hashtags": trending_hashtags}
+def language_shares(tables: Mapping[str, Table]) -> Select[Any]:
+    """language_counts with `share` (0 to 1, of the posts in its source and window) and `rank` of each language."""
+    return _ranked(tables["language_counts"], "language")
+
+
+def most_active_authors(tables: Mapping[str, Table]) -> Select[Any]:
+    """author_counts with `share` (0 to 1, of the posts in its source and window) and `rank` of each author."""
+    return _ranked(tables["author_counts"], "author")
+
+
+def _ranked(counts: Table, name: str) -> Select[Any]:
+    window = [counts.c.source, counts.c.window_start, counts.c.window_end]
+    return select(
+        *window,
+        counts.c[name],
+        counts.c.posts,
+        ratio(counts.c.posts, func.sum(counts.c.posts).over(partition_by=window)).label("share"),
+        func.rank().over(partition_by=window, order_by=counts.c.posts.desc()).label("rank"),
+    )
+
+
+def minute_dashboard(tables: Mapping[str, Table]) -> Select[Any]:
+    """dashboard_windows of one minute with `top_hashtag` and `top_hashtag_posts`, which job hashtags counts.
+
+    The first by alphabet among equals; NULL while nobody counts hashtags, or in a minute without any.
+    """
+    minutes, tags = tables["dashboard_windows"].alias("d"), _numbered(tables["hashtag_counts"])
+    top = [tags.c[name] == minutes.c[name] for name in ("source", "window_start", "window_end")]
+    return (
+        select(*minutes.c, tags.c.hashtag.label("top_hashtag"), tags.c.posts.label("top_hashtag_posts"))
+        .select_from(minutes.outerjoin(tags, and_(*top, tags.c.place == 1)))
+        .where(seconds_between(minutes.c.window_start, minutes.c.window_end) == 60)
+    )
+
+
+def _numbered(counts: Table) -> Subquery:
+    """hashtag_counts with each hashtag's `place` in its source and window, every place given once."""
+    window = [counts.c.source, counts.c.window_start, counts.c.window_end]
+    order = [counts.c.posts.desc(), counts.c.hashtag]
+    return select(counts, func.row_number().over(partition_by=window, order_by=order).label("place")).subquery("t")
+
+
+VIEWS: dict[str, Callable[[Mapping[str, Table]], Select[Any]]] = {
+    view.__name__: view for view in (trending_hashtags, language_shares, most_active_authors, minute_dashboard)
+}
 
 
 def create_view(connection: Connection, name: str, query: Select[Any]) -> None:

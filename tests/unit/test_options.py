@@ -56,3 +56,39 @@ def test_durations(text, spark):
 def test_no_durations(text):
     with pytest.raises(argparse.ArgumentTypeError):
         options.duration(text)
+
+
+def test_default_sinks_may_follow_from_other_options():
+    def add(parser):
+        parser.add_argument("--per-post", action="store_true")
+
+    sinks = {"add": add, "sinks": lambda args: {False: ["sqlite"], True: ["kafka"]}[args.per_post]}
+    assert parse(**sinks).args.sink == ["sqlite"]
+    assert parse("--per-post", **sinks).args.sink == ["kafka"]
+    assert parse("--per-post", "--sink", "console", **sinks).args.sink == ["console"]
+
+
+def test_a_part_has_a_checkpoint_of_its_own():
+    whole = parse("--checkpoint", "/c", "--name", "mine")
+    assert (whole.part("windows").checkpoint, whole.part("windows").name) == ("/c-windows", "mine-windows")
+    assert (whole.checkpoint, whole.name) == ("/c", "mine")
+    assert parse().part("windows").checkpoint != parse().checkpoint
+
+
+def test_weights_shape_the_checkpoint():
+    assert parse(add=options.weights).args.reblogs == 2.0
+    assert parse("--reblogs", "5", add=options.weights).checkpoint != parse(add=options.weights).checkpoint
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "much"])
+def test_no_weights(text, capsys):
+    with pytest.raises(SystemExit):
+        parse("--replies", text, add=options.weights)
+    assert "--replies" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--sink", "console"], ["--once"], ["--deduplicate"]])
+def test_real_time_needs_kafka_alone(more):
+    assert parse("--realtime", "--sink", "kafka", add=options.realtime).realtime
+    with pytest.raises(ConfigError, match="--realtime"):
+        parse("--realtime", "--sink", "kafka", *more, add=options.realtime)

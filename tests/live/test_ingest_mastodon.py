@@ -1,4 +1,4 @@
-"""The Mastodon adapter as a process: from its double into Kafka, killed and restarted, by its other spellings, to its end."""
+"""The Mastodon adapter as a process: from its double into Kafka, through kills and faults, to its end."""
 
 import json
 from collections import Counter

@@ -116,9 +116,9 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def community(**values: object) -> Community:
-    """Posts of 50 s, in two and a half."""
+    """Posts of 25 s, in little more than one."""
     return Community(
-        **{**{"seed": 3, "rate": 20, "count": 1000, "speed": 20, "limit": 100_000, "edited": 0.0}, **values}
+        **{**{"seed": 3, "rate": 20, "count": 500, "speed": 20, "limit": 100_000, "edited": 0.0}, **values}
     )
 
 
@@ -149,7 +149,7 @@ def test_polling_finds_every_post_once_also_those_that_come_late(start) -> None:
 
 
 def test_a_burst_of_many_pages_leaves_no_hole(start) -> None:
-    sent = community(speed=0, count=1000)
+    sent = community(speed=0)
     with running(sent) as (url, _):
         exactly(start(url), right(sent))
 
@@ -160,7 +160,7 @@ def test_it_begins_with_the_newest_page(start) -> None:
         run = start(url, since=None)
         run.until(lambda: len(run.sink.ids()) >= 40)
         run.end()
-    newest = sorted(map(Posts(sent).at, range(1000)), key=lambda post: post.id)[-40:]
+    newest = sorted(map(Posts(sent).at, range(500)), key=lambda post: post.id)[-40:]
     assert set(run.sink.ids()) == {post.uri for post in newest}
 
 
@@ -171,7 +171,7 @@ def test_tags_are_timelines_of_their_own(start) -> None:
 
 
 def test_several_instances_give_one_post_per_uri(start) -> None:
-    sent = community(count=600, start=datetime.now(UTC) - timedelta(seconds=30))
+    sent = community(count=300, start=datetime.now(UTC) - timedelta(seconds=15))
     with doubles(sent, replace(sent, site=1)) as ((one, _), (two, _)):
         run = start(one, two)
         exactly(run, right(sent))
@@ -185,7 +185,7 @@ def test_several_instances_give_one_post_per_uri(start) -> None:
     ids=lambda fault: next(iter(fault)),
 )  # fmt: skip
 def test_faults_of_answers_lose_and_double_nothing(fault: dict, start) -> None:
-    sent = community(**fault, count=600)
+    sent = community(**fault, count=300)
     with running(sent) as (url, instance):
         exactly(start(url, every=0.2), right(sent), 60)
     assert instance.calls["forbidden"] == 0
@@ -194,16 +194,16 @@ def test_faults_of_answers_lose_and_double_nothing(fault: dict, start) -> None:
 
 
 def test_the_limit_is_never_exceeded(start) -> None:
-    sent = community(count=1000, rate=40, limit=12, period=1.5)
+    sent = community(count=500, rate=40, limit=12, period=1.5)
     with running(sent) as (url, instance):
         exactly(start(url), right(sent), 60)
     assert instance.calls["forbidden"] == instance.calls["429"] == 0
 
 
 def test_a_restart_goes_on_where_it_was(start) -> None:
-    sent, sink = community(count=1500), Sink()
+    sent, sink = community(), Sink()
     with running(sent) as (url, _):
-        for share in (300, 700):
+        for share in (150, 350):
             run = start(url, sink=sink)
             run.until(lambda share=share: len(sink.ids()) >= share)
             run.end()
@@ -212,7 +212,7 @@ def test_a_restart_goes_on_where_it_was(start) -> None:
     assert list(sink.committed.places) == [f"{url}/api/v1/timelines/public"]
 
 
-@pytest.mark.parametrize("fault", [{}, {"drop_every": 90}, {"silent_after": 200}, {"duplicates": 0.3}])
+@pytest.mark.parametrize("fault", [{}, {"drop_every": 90}, {"silent_after": 150}, {"duplicates": 0.3}])
 def test_streaming_catches_up_after_each_reconnect(fault: dict, start) -> None:
     sent = community(**fault)
     with running(sent) as (url, _):
@@ -222,8 +222,8 @@ def test_streaming_catches_up_after_each_reconnect(fault: dict, start) -> None:
 
 
 def test_edits_and_deletes_of_the_stream(start) -> None:
-    sent = community(edited=0.3, deleted=0.3, count=200, delayed=0.0)
-    posts = [Posts(sent).at(index) for index in range(400)]
+    sent = community(edited=0.3, deleted=0.3, count=100, delayed=0.0, speed=40)
+    posts = [Posts(sent).at(index) for index in range(100)]
     with running(sent) as (url, _):
         run = start(url, stream="public", watchdog=30)
         edits = {post.uri for post in posts if post.edited < float("inf")}
@@ -236,8 +236,8 @@ def test_edits_and_deletes_of_the_stream(start) -> None:
 
 
 def test_edits_and_deletes_are_seen_when_pages_are_read_again(start) -> None:
-    sent = community(edited=0.2, deleted=0.2, count=200, delayed=0.0)
-    posts = [Posts(sent).at(index) for index in range(200)]
+    sent = community(edited=0.2, deleted=0.2, count=100, delayed=0.0, speed=40)
+    posts = [Posts(sent).at(index) for index in range(100)]
     edits = {post.uri for post in posts if post.edited < min(post.deleted, float("inf"))}
     gone = {post.uri for post in posts if post.deleted < float("inf")}
     with running(sent) as (url, _):
@@ -259,13 +259,13 @@ def test_revisits_publish_growing_counters(start) -> None:
 
 
 def test_broken_statuses_are_dead_letters_once(start) -> None:
-    sent = community(malformed=0.1, count=400)
+    sent = community(malformed=0.1, count=200)
     with running(sent) as (url, _):
         run = start(url)
         exactly(run, right(sent))
     letters = [item for item in run.sink.items if isinstance(item, DeadLetter)]
-    broken = sum(post.broken for post in map(Posts(sent).at, range(400)))
-    assert len(letters) == broken > 10
+    broken = sum(post.broken for post in map(Posts(sent).at, range(200)))
+    assert len(letters) == broken > 5
     assert all("content" in letter.reason for letter in letters)
 
 
@@ -313,7 +313,7 @@ def test_an_instance_that_is_away_is_tried_again(start) -> None:
 
 
 def test_a_stalled_answer_does_not_hold_it_up(start) -> None:
-    sent = community(count=200, stalled=0.1)
+    sent = community(count=100, stalled=0.1)
     with running(sent) as (url, instance):
         run = start(url, timeout=0.3)
         exactly(run, right(sent))

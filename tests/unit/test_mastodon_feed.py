@@ -283,6 +283,13 @@ def test_a_bad_token_is_one_clear_end(stream: str | None, start) -> None:
     assert len(run.lines) < 8
 
 
+def test_the_token_is_shown_to_the_first_instance_alone(start) -> None:
+    with doubles(community(token="hush", count=50), community(token="hush", count=60)) as ((one, _), (two, other)):
+        run = start(one, two, token="hush")
+        run.until(lambda: len(run.sink.ids()) == 50 and any("needs an access token" in line for line in run.lines))
+    assert set(other.calls) == {"401"}
+
+
 def test_a_closed_feed_is_said_and_other_instances_go_on(start) -> None:
     with doubles(community(closed=True), community(count=100)) as ((closed, _), (open_, _)):
         run = start(closed, open_)
@@ -313,7 +320,7 @@ def test_an_instance_that_is_away_is_tried_again(start) -> None:
 
 
 def test_a_stalled_answer_does_not_hold_it_up(start) -> None:
-    sent = community(count=100, stalled=0.1)
+    sent = community(count=200, stalled=0.3)
     with running(sent) as (url, instance):
         run = start(url, timeout=0.3)
         exactly(run, right(sent))

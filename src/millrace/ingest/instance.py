@@ -143,7 +143,7 @@ class Instance:
             raise ConfigError(f"{what}: the access token is not accepted; make one under Preferences > Development"
                               " on the instance and set MILLRACE_MASTODON_ACCESS_TOKEN")  # fmt: skip
         raise ConfigError(
-            f"{what}: this needs an access token; set MILLRACE_MASTODON_ACCESS_TOKEN or ask another instance"
+            f"{what}: this needs an access token; set MILLRACE_MASTODON_ACCESS_TOKEN (for the first instance)"
         )
 
     def accept(self) -> None:

@@ -31,11 +31,15 @@ def feed(
     clock: Clock = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Feed:
-    """Return the feed of all timelines of `plan`; `say` takes a line about what its user should know."""
+    """Return the feed of all timelines of `plan`; `say` takes a line about what its user should know.
+
+    `token` is of the first instance.
+    """
     since = int((clock() - plan.since) * SECOND) if plan.since is not None else None
     timelines = {}
     for url in plan.instances:
-        instance = Instance(url, token, plan.timeout, clock)
+        known = token if url == plan.instances[0] else None  # no other host is shown it
+        instance = Instance(url, known, plan.timeout, clock)
         writer, memory = Writer(url, plan.visibilities, plan.keep_raw), Memory(plan.revisit)
         for path in plan.paths:
             made = Timeline(instance, path, writer, memory, since=since, say=say, clock=clock, sleep=sleep)

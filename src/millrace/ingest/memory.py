@@ -48,11 +48,11 @@ class Memory:
         with self._lock:
             return [each for each in self._uris if first < (len(each), each) <= last]
 
-    def is_new_letter(self, digest: str) -> bool:
-        """Return whether a broken status was not seen before: pages are read more than once."""
+    def is_new_letter(self, name: str) -> bool:
+        """Return whether a broken status was not seen before: pages are read more than once, and counters grow."""
         with self._lock:
-            known = digest in self._letters
-            self._letters[digest] = None
+            known = name in self._letters
+            self._letters[name] = None
             if len(self._letters) > KNOWN:
                 self._letters.popitem(last=False)
             return not known

@@ -117,6 +117,7 @@ class Timeline:
             if absent and not ids:  # it is read again from here
                 self._emptied()
                 return
+            self._silent = False
             yield from self._read(page)
             yield from self._missing(absent)
             if not full or last == after:
@@ -143,7 +144,7 @@ class Timeline:
             found = events(document)
         except BadRecord as error:
             letter = DeadLetter.of(orjson.dumps(document), str(error), self._frontier)
-            if self.memory.is_new_letter(letter.sha256):
+            if self.memory.is_new_letter(f"{id_of(document) or letter.sha256} {error}"):
                 yield letter
             return
         for event in found:

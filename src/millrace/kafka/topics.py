@@ -57,6 +57,8 @@ DEAD_LETTERS = Topic(
 
 TOPICS = {topic.name: topic for topic in (BLUESKY, MASTODON, *COUNTED, *MEASURED, CURSORS, GAPS, DEAD_LETTERS)}
 SOURCES = {"bluesky": BLUESKY, "mastodon": MASTODON}  # --source NAME reads this topic
+
+
 @contextmanager
 def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
     try:

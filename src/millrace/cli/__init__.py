@@ -1,0 +1,207 @@
+"""The command line: each command parses its options and makes one library call."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from millrace import config, names
+from millrace.cli import ingest, simulate
+from millrace.cli.options import Bootstrap, Home
+from millrace.errors import ConfigError, MillraceError
+from millrace.logs import escape
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Live streams through Kafka and Spark Structured Streaming into the stores that people look at.",
+)
+app.add_typer(ingest.app, name="ingest")
+app.add_typer(simulate.app, name="simulate")
+
+Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql")]
+
+
+@app.command()
+def up(servers: Servers = None, home: Home = None) -> None:
+    """Start local servers (default: kafka) on the loopback address, without Docker.
+
+    Example: millrace up kafka postgres mysql
+    """
+    from millrace import stack
+
+    stack.up(servers or [], config.load(home=home))
+
+
+@app.command()
+def down(
+    servers: Servers = None,
+    home: Home = None,
+    data: Annotated[bool, typer.Option("--data", help="Remove what they stored, too")] = False,
+) -> None:
+    """Stop the local servers (default: all) that `millrace up` started.
+
+    Example: millrace down mysql --data
+    """
+    from millrace import stack
+
+    stack.down(config.load(home=home), servers, data=data)
+
+
+@app.command()
+def status(home: Home = None) -> None:
+    """Show the local servers: pid, port, whether they answer, memory.
+
+    Example: millrace status
+    """
+    from millrace.stack.table import table
+
+    Console().print(table(config.load(home=home)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def run(
+    context: typer.Context,
+    job: Annotated[
+        str, typer.Argument(help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine")
+    ],
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Tasks that Spark runs at once; default: one a core and a partition")
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Heap of the Spark driver")] = "2g",
+) -> None:
+    """Run a job under spark-submit, with Java and the Kafka connector found for you; the job's own options follow.
+
+    Example: millrace run hashtags --window 5m --slide 1m --sink mysql
+    """
+    from millrace import launch
+
+    launch.run(job, context.args, cores, memory)
+
+
+@app.command()
+def env() -> None:
+    """Print what makes plain spark-submit work in this shell.
+
+    Example: eval "$(millrace env)"; spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py
+    """
+    from millrace import launch
+
+    typer.echo(launch.exports())
+
+
+@app.command()
+def topics(bootstrap: Bootstrap = None, home: Home = None) -> None:
+    """List the topics: partitions, records, key and schema.
+
+    Example: millrace topics
+    """
+    from millrace.kafka import browse
+
+    rows = browse.overview(config.load(home=home, kafka_bootstrap=bootstrap).kafka_bootstrap)
+    Console().print(grid(rows, "no topics yet: `millrace ingest bluesky` makes them"))
+
+
+@app.command()
+def peek(
+    topic: Annotated[str, typer.Argument(help="Name of the topic")],
+    count: Annotated[int, typer.Option("-n", min=1, help="How many records")] = 5,
+    bootstrap: Bootstrap = None,
+    home: Home = None,
+) -> None:
+    """Print the newest records of a topic as JSON lines.
+
+    Example: millrace peek bluesky-raw-posts -n 3
+    """
+    from millrace.kafka import browse
+
+    settings = config.load(home=home, kafka_bootstrap=bootstrap)
+    for record in browse.newest(settings.kafka_bootstrap, names.topic_name(topic), count):
+        typer.echo(json.dumps(browse.as_json(record), ensure_ascii=False))
+
+
+@app.command("dead-letters")
+def dead_letters(
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines with the head of each value")] = False,
+    bootstrap: Bootstrap = None,
+    home: Home = None,
+) -> None:
+    """Show the records that could not be read, where they lie and why.
+
+    Example: millrace dead-letters --json
+    """
+    from millrace.kafka import browse
+
+    letters = browse.dead_letters(config.load(home=home, kafka_bootstrap=bootstrap).kafka_bootstrap)
+    if as_json:
+        for letter in letters:
+            typer.echo(json.dumps(letter))
+    else:
+        shown = ("time", "topic", "partition", "offset", "size", "reason")
+        Console().print(grid([{key: letter.get(key) for key in shown} for letter in letters], "no dead letters"))
+
+
+@app.command()
+def doctor(home: Home = None) -> None:
+    """Check settings, servers, topics, checkpoints and versions, and say what to do; exits 1 when something is wrong.
+
+    Example: millrace doctor
+    """
+    from millrace.doctor import examine
+
+    findings = examine(home)
+    Console().print(grid([finding.row() for finding in findings], ""))
+    raise typer.Exit(int(any(not finding.good for finding in findings)))
+
+
+@app.command()
+def demo(
+    source: Annotated[str, typer.Option(help="bluesky, simulator, or auto: the one that can be reached")] = "auto",
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
+    rate: Annotated[float, typer.Option(min=1, help="Events a second of the simulator")] = 200.0,
+    picture: Annotated[Path | None, typer.Option(help="Save the last view as an SVG file")] = None,
+    home: Home = None,
+) -> None:
+    """Start everything and watch hashtags being counted: Kafka, a feed, the Spark job and a live view.
+
+    Example: millrace demo --source simulator --seconds 90
+    """
+    from millrace import demo as show
+
+    if source not in ("auto", "bluesky", "simulator"):
+        raise ConfigError(f"--source {source!r}: it is bluesky, simulator or auto")
+    raise typer.Exit(show.run(config.load(home=home), source, seconds, rate, picture))
+
+
+def grid(rows: list[dict[str, Any]], empty: str) -> Table | str:
+    """Lay rows out as a table; `empty` where there are none. Control characters are spelled out."""
+    if not rows:
+        return empty
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(escape("" if value is None else str(value))) for value in row.values()))
+    return table
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 finished, 1 failed, 2 configuration."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(error, 2)
+    except MillraceError as error:
+        _fail(error, 1)
+
+
+def _fail(error: Exception, code: int) -> None:
+    Console(stderr=True).print(f"millrace: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from millrace.errors import ConfigError
 
 PREFIX = "MILLRACE_"
 BLUESKY_HOSTS = "wss://jetstream1.us-east.bsky.network,wss://jetstream2.us-east.bsky.network,wss://jetstream1.us-west.bsky.network,wss://jetstream2.us-west.bsky.network"
+
+MASTODON_HOSTS = "https://mastodon.social"
+
+
+def _secret(name: str, description: str) -> Any:
+    """A secret of Mastodon, also under the names that its documentation and other tools use."""
+    names = (f"{PREFIX}MASTODON_{name}", f"MASTODON_{name}", name)
+    return Field(None, validation_alias=AliasChoices(*names), description=description)
 
 
 class Settings(BaseSettings):
@@ -33,6 +41,10 @@ class Settings(BaseSettings):
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port]")
     partitions: int = Field(3, ge=1, le=1000, description="Partitions of the data topics that millrace creates")
     bluesky_url: str = Field(BLUESKY_HOSTS, description="Jetstream hosts, tried in turn (ws:// or wss://)")
+    mastodon_url: str = Field(MASTODON_HOSTS, description="Mastodon instances, read at once (https://)")
+    mastodon_client_key: SecretStr | None = _secret("CLIENT_KEY", "Client key of your application on the instance")
+    mastodon_client_secret: SecretStr | None = _secret("CLIENT_SECRET", "Client secret of your application")
+    mastodon_access_token: SecretStr | None = _secret("ACCESS_TOKEN", "Access token with the scope read:statuses")
     sqlite_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default sqlite:///<home>/millrace.db")
     postgres_url: SecretStr | None = Field(None, description="postgresql+psycopg://user:password@host:5432/database")
     mysql_url: SecretStr | None = Field(None, description="mysql+mysqlconnector://user:password@host:3306/database")
@@ -51,6 +63,13 @@ class Settings(BaseSettings):
     def _hosts(cls, value: str) -> str:
         if not all(url.strip().startswith(("ws://", "wss://")) for url in value.split(",")):
             raise ValueError("expected ws:// or wss:// URLs, separated by commas")
+        return value
+
+    @field_validator("mastodon_url")
+    @classmethod
+    def _instances(cls, value: str) -> str:
+        if not all(url.strip().startswith(("http://", "https://")) for url in value.split(",")):
+            raise ValueError("expected https:// URLs, separated by commas")
         return value
 
     @property

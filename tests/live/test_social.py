@@ -113,6 +113,25 @@ def test_filtered_and_hashtags_per_post(
         run_job("filtered", *told, "--sink", "sqlite", "--home", str(tmp_path))
 
 
+def test_two_queries_stop_together(kafka: Settings, story: Story, told: list[str], tmp_path: Path) -> None:
+    """SIGTERM ends both after their batches; what they had read stands in the store."""
+    job = Job("engagement", kafka, tmp_path, "--topic", told[1], "--sink", "sqlite")
+    windows = tmp_path / "run" / "engagement-windows.json"
+
+    def read() -> int:
+        return json.loads(windows.read_text()).get("records", 0) if windows.exists() else 0
+
+    try:
+        job.has_read(story.count)
+        wait(lambda: read() >= story.count, "windows read", job)
+        assert job.stop() == 0, job.text()
+        assert "Traceback" not in job.text()
+    finally:
+        job.kill()
+    assert dict(query(tmp_path, "SELECT id, engagement_score FROM post_engagement")) == story.scores()
+    assert query(tmp_path, "SELECT sum(readings) >= 1 FROM engagement_windows") == [(1,)]
+
+
 def test_filtered_in_real_time(kafka: Settings, tmp_path: Path) -> None:
     """Posts come out while the batch, a minute long, goes on."""
     topic = new_topic(kafka.kafka_bootstrap, partitions=2)

@@ -1,16 +1,20 @@
 """What `millrace ingest` does: put a feed, a sink and the loop together."""
 
 import logging
+import math
 import threading
+from dataclasses import replace
 
 from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.ingest.bluesky import POSTS, TIMES_FROM, feed
 from millrace.ingest.counts import Counts
 from millrace.ingest.events import Cursor, Feed
+from millrace.ingest.mastodon import feed as mastodon_feed
+from millrace.ingest.plan import Plan
 from millrace.ingest.printer import Printer
 from millrace.ingest.producer import KafkaSink
-from millrace.ingest.run import Options, run, to_stderr
+from millrace.ingest.run import Options, Say, run, to_stderr
 
 
 def bluesky(
@@ -30,14 +34,43 @@ def bluesky(
     return carry(posts, settings, options, printing)
 
 
-def carry(feed: Feed, settings: Settings, options: Options, printing: bool = False) -> Counts:
+def mastodon(
+    settings: Settings,
+    options: Options,
+    plan: Plan,
+    *,
+    printing: bool = False,
+    quiet: bool = False,
+) -> Counts:
+    """Carry the posts that `plan` names into Kafka, or print them. Raises ConfigError, Unavailable and Fenced.
+
+    The watchdog of `options` is for streams; where a timeline is polled, each answer has that time.
+    """
+    plan = replace(plan, timeout=min(plan.timeout, options.watchdog))
+    if plan.stream is None:
+        options = replace(options, watchdog=math.inf)
+    if plan.since is not None:
+        options = options.begin(Cursor("", 1, 1))  # no place yet: each timeline begins at `since`
+    say = _problems if quiet else to_stderr
+    token = settings.mastodon_access_token
+    posts = mastodon_feed(plan, token.get_secret_value() if token else None, say=say)
+    return carry(posts, settings, options, printing, say)
+
+
+def carry(feed: Feed, settings: Settings, options: Options, printing: bool = False, say: Say = to_stderr) -> Counts:
     """Run the loop for `feed` until it ends; returns what it counted."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what goes wrong, the loop says in one line
     stop = threading.Event()
     if printing:
-        return run(feed, Printer(stop), options, stop=stop)
-    sink = KafkaSink(feed, settings.kafka_bootstrap, settings.partitions, stop=stop, say=to_stderr)
-    return run(feed, sink, options, stop=stop)
+        return run(feed, Printer(stop), options, stop=stop, say=say)
+    sink = KafkaSink(feed, settings.kafka_bootstrap, settings.partitions, stop=stop, say=say)
+    return run(feed, sink, options, stop=stop, say=say)
+
+
+def _problems(line: str) -> None:
+    """Leave out what is said while all goes well."""
+    if not line.startswith("done: ") and " buffered, " not in line:
+        to_stderr(line)
 
 
 def _cursor(host: str, position: int) -> Cursor:

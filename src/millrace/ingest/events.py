@@ -17,7 +17,10 @@ Clock = Callable[[], float]  # seconds since 1970
 
 @dataclass(slots=True)
 class Event:
-    """One happening for Kafka. The feed resumes at `position`, inclusively; `seen` is the time there."""
+    """One happening for Kafka. The feed resumes at `position`, inclusively; `seen` is the time there.
+
+    `place` names which of the feeds read at once it is from.
+    """
 
     topic: str
     key: bytes
@@ -26,6 +29,7 @@ class Event:
     event_id: str
     position: int
     seen: int
+    place: str = ""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ class Mark:
 
     position: int
     seen: int
+    place: str = ""
 
 
 @dataclass(slots=True)
@@ -68,7 +73,7 @@ class Cursor:
     """Where a feed stands: the last position taken from `host`, the event ids there, and who wrote it when.
 
     A position that equals its `seen` time is a time and holds on any host; any other is a sequence number of
-    that host. `seen` 0 is unknown.
+    that host. `seen` 0 is unknown. `places` has the time of each of the hosts that are read at once.
     """
 
     host: str
@@ -77,6 +82,7 @@ class Cursor:
     ids: list[str] = field(default_factory=list)
     batch: int = 0
     owner: str = ""
+    places: dict[str, int] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -87,6 +93,8 @@ class Cursor:
         """Move to `item` of `host`: times only forward, and never to one that lies in the future."""
         if item.seen <= now + AHEAD:
             self.seen = max(self.seen, item.seen)
+            if item.place:
+                self.places[item.place] = max(self.places.get(item.place, 0), item.seen)
         position = self.seen if item.position == item.seen else item.position
         if position != self.position:
             self.ids = []
@@ -114,6 +122,7 @@ class Feed:
     `connect(host, cursor)` yields None once connected and at least every second in silence, items otherwise.
     It raises Unavailable when the connection is lost. `cursor` None means live; else it resumes inclusively:
     the first item is not later than the cursor, or data is missing. Not `replayable`: there are no cursors.
+    It raises ConfigError when no further attempt can help. `at_once`: all hosts are read, each on its own.
     """
 
     name: str
@@ -122,3 +131,4 @@ class Feed:
     connect: Callable[[str, Cursor | None], Stream]
     replayable: bool = True
     by_time: bool = True  # a time is a cursor, too, and so holds on another host
+    at_once: bool = False

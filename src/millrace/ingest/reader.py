@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
-from millrace.errors import Unavailable
+from millrace.errors import ConfigError, Unavailable
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.buffer import Buffer
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item
@@ -38,7 +38,9 @@ class Reader(threading.Thread):
         backoff: Backoff | None = None,
     ) -> None:
         super().__init__(name=f"reader-{feed.name}", daemon=True)
-        self.feed, self.buffer, self.cursor = feed, buffer, replace(cursor, ids=[]) if cursor else None
+        self.feed, self.buffer = feed, buffer
+        self.cursor = replace(cursor, ids=[], places=dict(cursor.places)) if cursor else None
+        self.failure: ConfigError | None = None  # why no further attempt is made
         self.connected = threading.Event()
         self.connections = 0
         self._stop_asked, self._say, self._watchdog = stop, say, watchdog
@@ -53,6 +55,8 @@ class Reader(threading.Thread):
         turn = hosts.index(self.cursor.host) if self.cursor and self.cursor.host in hosts else 0
         while not self._stop_asked.is_set():
             failure = self._attempt(hosts[turn % len(hosts)])
+            if self.failure:
+                return
             turn += not self._delivered
             if not self._stop_asked.is_set():
                 delay = self._backoff.delay()
@@ -64,6 +68,9 @@ class Reader(threading.Thread):
         try:
             self.follow(host)
         except Unavailable as error:
+            return str(error)
+        except ConfigError as error:
+            self.failure = error
             return str(error)
         except Exception as error:  # noqa: BLE001  the supervisor: a defect must not end a stream silently
             return f"{address(host)}: {type(error).__name__}: {error}"

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
+from millrace.errors import ConfigError
 from millrace.ingest.buffer import RECENT, Buffer, Window
 from millrace.ingest.counts import Counts, serve
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Event, Feed, Gap, Mark
@@ -64,45 +65,65 @@ class Loop:
         self._host = ""
         self._began = self._told = time.monotonic()
         self._told_events = 0
+        self._said: set[str] = set()
+        self._failure: ConfigError | None = None
 
     def run(self) -> Counts:
-        """Return the counts at the end. Raises Unavailable and Fenced as the sink does."""
+        """Return the counts at the end. Raises Unavailable and Fenced as the sink does, ConfigError of the feed."""
         found = self._sink.open(self._options.cursor)
-        self._cursor = replace(found, ids=list(found.ids)) if found else Cursor("", 0, 0)
+        self._cursor = replace(found, ids=list(found.ids), places=dict(found.places)) if found else Cursor("", 0, 0)
         self._window = Window([*self._sink.recent(RECENT), *self._cursor.ids])
         self._buffer = Buffer()
-        reader = Reader(
-            self._feed, self._buffer, found, stop=self._stop, say=self._say, watchdog=self._options.watchdog
-        )
+        feeds = [self._feed]
+        if self._feed.at_once:
+            feeds = [replace(self._feed, hosts=(host,)) for host in self._feed.hosts]
+        watch: dict[str, Any] = {"stop": self._stop, "say": self._say, "watchdog": self._options.watchdog}
+        self._readers = [Reader(feed, self._buffer, found, **watch) for feed in feeds]
         if self._options.metrics_port is not None:
             serve(self._feed.name, self.counts, self._options.metrics_port)
         try:
-            self._carry(reader)
+            self._carry()
         finally:
             self._stop.set()
             self._sink.close()
+        if self._failure:
+            raise self._failure
         return self.counts
 
-    def _carry(self, reader: Reader) -> None:
+    def _carry(self) -> None:
         self._began = time.monotonic()
-        reader.start()
+        for reader in self._readers:
+            reader.start()
         ready = False
         while not self._is_over() and not self._stop.is_set():
             began = time.monotonic()
             self._write(self._buffer.take(BATCH))
-            if not ready and reader.connected.is_set():
+            if not ready and any(reader.connected.is_set() for reader in self._readers):
                 self._say("ready")
                 ready = True
-            self._tell(reader)
+            self._tell()
+            self._look_for_failures()
             if len(self._buffer) < BATCH:
                 self._stop.wait(max(0.0, INTERVAL - (time.monotonic() - began)))
-        self._flush(reader)
+        self._flush()
 
-    def _flush(self, reader: Reader) -> None:
+    def _flush(self) -> None:
         self._stop.set()
-        reader.join(timeout=10)
+        for reader in self._readers:
+            reader.join(timeout=10)
         while not self._is_full() and (entries := self._buffer.take(BATCH)):
             self._write(entries)
+
+    def _look_for_failures(self) -> None:
+        """Say which hosts are given up; raise what the last one says when none is left."""
+        failures = [reader.failure for reader in self._readers if reader.failure]
+        if len(failures) == len(self._readers):
+            self._failure = failures[-1]
+            self._stop.set()
+        for failure in failures:
+            if str(failure) not in self._said and self._failure is None:
+                self._said.add(str(failure))
+                self._say(str(failure))
 
     def _is_full(self) -> bool:
         return self._options.limit is not None and self.counts.events >= self._options.limit
@@ -145,8 +166,9 @@ class Loop:
             self._say(f"gap: {item.reason} ({item.host})")
         return item
 
-    def _tell(self, reader: Reader) -> None:
-        self.counts.buffered, self.counts.connections = len(self._buffer), reader.connections
+    def _tell(self) -> None:
+        self.counts.buffered = len(self._buffer)
+        self.counts.connections = sum(reader.connections for reader in self._readers)
         now = time.monotonic()
         if now - self._told >= PROGRESS:
             self._say(self.counts.line((self.counts.events - self._told_events) / (now - self._told)))

@@ -1,0 +1,96 @@
+"""`millrace ingest`: a command for each feed."""
+
+from typing import Annotated
+
+import typer
+
+from millrace import config
+from millrace.cli.options import Home
+
+app = typer.Typer(no_args_is_help=True, help="Carry a live feed into Kafka, exactly once where the feed can replay.")
+
+
+@app.command("bluesky")
+def bluesky(
+    *,
+    url: Annotated[str | None, typer.Option(help="Jetstream hosts, by commas; v2 by its whole path")] = None,
+    collections: Annotated[list[str] | None, typer.Option(help="What the server sends; default posts")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many events")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
+    from_cursor: Annotated[int | None, typer.Option(help="Begin here: sequence number or microseconds")] = None,
+    keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the frame itself as `raw`")] = False,
+    printing: Annotated[bool, typer.Option("--print", help="Posts as JSON lines, without Kafka")] = False,
+    watchdog: Annotated[float, typer.Option(min=1, help="Seconds of silence until it connects anew")] = 60.0,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
+    home: Home = None,
+) -> None:
+    """Carry the posts of Bluesky into the topic bluesky-raw-posts until Ctrl-C.
+
+    Example: millrace ingest bluesky --limit 1000
+    """
+    from millrace.ingest import command
+    from millrace.ingest.run import Options
+
+    command.bluesky(
+        config.load(home=home, bluesky_url=url, kafka_bootstrap=bootstrap),
+        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        collections=collections,
+        from_cursor=from_cursor,
+        keep_raw=keep_raw,
+        printing=printing,
+    )
+
+
+@app.command("mastodon")
+def mastodon(
+    *,
+    instance: Annotated[
+        list[str] | None, typer.Option("--instance", "--baseURL", help="Instances, https:// URLs, read at once")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Hashtags; default the public timeline")] = None,
+    every: Annotated[
+        str, typer.Option(help="Time between two looks at a timeline; longer where the limit asks")
+    ] = "3s",
+    stream: Annotated[str | None, typer.Option(help="public, public:local or hashtag: do not poll")] = None,
+    local: Annotated[bool, typer.Option("--local/--public", help="Only posts written there, or all")] = False,
+    since: Annotated[str | None, typer.Option(help="Begin so long ago, such as 1h; default the newest page")] = None,
+    revisit: Annotated[str | None, typer.Option(help="Look posts up again at these ages: 5m,1h,24h")] = None,
+    visibility: Annotated[list[str] | None, typer.Option(help="Posts of these alone; default public")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many events")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
+    keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the status itself as `raw`")] = False,
+    printing: Annotated[bool, typer.Option("--print", help="Posts as JSON lines, without Kafka")] = False,
+    kafka: Annotated[bool, typer.Option("--enableKafka", help="Write to Kafka, as is done without --print")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing while all goes well")] = False,
+    watchdog: Annotated[float, typer.Option(min=1, help="Seconds of silence until it connects anew")] = 60.0,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
+    home: Home = None,
+) -> None:
+    """Carry the posts of Mastodon instances into the topic Mastodon_stream until Ctrl-C.
+
+    Example: millrace ingest mastodon --tag news --every 3s --revisit 5m,1h
+    """
+    from millrace.ingest import command
+    from millrace.ingest.plan import read
+    from millrace.ingest.run import Options
+
+    settings = config.load(home=home, mastodon_url=",".join(instance or []) or None, kafka_bootstrap=bootstrap)
+    command.mastodon(
+        settings,
+        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        read(
+            instances=settings.mastodon_url.split(","),
+            tags=tag or [],
+            every=every,
+            stream=stream,
+            local=local,
+            since=since,
+            revisit=revisit,
+            visibilities=visibility,
+            keep_raw=keep_raw,
+        ),
+        printing=printing and not kafka,
+        quiet=quiet,
+    )

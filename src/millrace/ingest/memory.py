@@ -1,0 +1,72 @@
+"""What is remembered of an instance's posts: which ids were shown, and when to look at them again."""
+
+import heapq
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from millrace.ingest.events import SECOND
+
+KNOWN = 50_000  # statuses; of a delete the stream tells the id alone
+WAITING = 200_000  # revisits
+TARDY = 600 * SECOND  # a post that was due earlier than this is not looked at any more
+
+
+class Memory:
+    """The last statuses of an instance, for all readers of it; `delays` are seconds after a post's creation."""
+
+    def __init__(self, delays: Sequence[float] = ()) -> None:
+        self._delays = [int(delay * SECOND) for delay in delays]
+        self._lock = threading.Lock()
+        self._uris: OrderedDict[str, str] = OrderedDict()
+        self._waiting: list[tuple[int, str]] = []
+        self._letters: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, status_id: str, uri: str, created: int, now: int) -> None:
+        """Remember a post; times in microseconds."""
+        with self._lock:
+            if status_id in self._uris:
+                return
+            self._uris[status_id] = uri
+            if len(self._uris) > KNOWN:
+                self._uris.popitem(last=False)
+            for due in (created + delay for delay in self._delays):
+                if due > now - TARDY and len(self._waiting) < WAITING:
+                    heapq.heappush(self._waiting, (due, status_id))
+
+    def uri(self, status_id: str) -> str | None:
+        """Return the URI of a post, None when it is not known."""
+        return self._uris.get(status_id)
+
+    def forget(self, status_id: str) -> None:
+        """Remove a post that is gone."""
+        with self._lock:
+            self._uris.pop(status_id, None)
+
+    def between(self, first: tuple[int, str], last: tuple[int, str]) -> list[str]:
+        """Return the known ids whose sorting keys (length, id) lie between two keys, the last one included."""
+        with self._lock:
+            return [each for each in self._uris if first < (len(each), each) <= last]
+
+    def is_new_letter(self, name: str) -> bool:
+        """Return whether a broken status was not seen before: pages are read more than once, and counters grow."""
+        with self._lock:
+            known = name in self._letters
+            self._letters[name] = None
+            if len(self._letters) > KNOWN:
+                self._letters.popitem(last=False)
+            return not known
+
+    def take(self, now: int, count: int) -> list[tuple[int, str]]:
+        """Remove and return (due time, id) of the posts to look at now, at most `count`."""
+        with self._lock:
+            taken: list[tuple[int, str]] = []
+            while self._waiting and self._waiting[0][0] <= now and len(taken) < count:
+                taken.append(heapq.heappop(self._waiting))
+            return taken
+
+    def put_back(self, taken: Sequence[tuple[int, str]]) -> None:
+        """Return what was taken but could not be looked at."""
+        with self._lock:
+            for each in taken:
+                heapq.heappush(self._waiting, each)

@@ -1,0 +1,99 @@
+"""How the doubles are served: on the loopback address, until a signal or from a thread of a test."""
+
+import asyncio
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol
+
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as listen
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from millrace.errors import MillraceError, Unavailable
+
+HOST = "127.0.0.1"
+SUBPROTOCOL = Subprotocol("xrpc.v1.json")
+Ready = Callable[[str, asyncio.Event], None]
+
+_LOG = logging.getLogger("millrace.simulate")
+# Clients that leave in the middle of a handshake are daily business here.
+_LOG.addFilter(lambda record: record.getMessage() != "opening handshake failed")
+_LOG.setLevel(logging.ERROR)
+
+
+class Double(Protocol):
+    """What a provider's double does with a request, and with a connection that it let pass."""
+
+    def refuse(
+        self, connection: ServerConnection, request: Request
+    ) -> Response | Awaitable[Response | None] | None: ...
+    async def handle(self, socket: ServerConnection) -> None: ...
+
+
+def _subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+async def _run(double: Double, host: str, port: int, scheme: str, ready: Ready) -> None:
+    stop = asyncio.Event()
+    try:
+        server = await listen(
+            double.handle,
+            host,
+            port,
+            process_request=double.refuse,
+            select_subprotocol=_subprotocol,
+            compression=None,
+            ping_interval=None,  # a client that stands still is slow, not gone
+            close_timeout=1,
+            logger=_LOG,
+        )
+    except OSError as error:
+        raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+    async with server:
+        ready(f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}", stop)
+        await stop.wait()
+
+
+def _announce(url: str, stop: asyncio.Event) -> None:
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    sys.stderr.write(f"ready {url}\n")
+    sys.stderr.flush()
+
+
+def serve(double: Double, port: int, scheme: str, host: str = HOST) -> None:
+    """Serve `double` until SIGTERM or SIGINT; prints `ready SCHEME://HOST:PORT` to stderr. Raises Unavailable."""
+    asyncio.run(_run(double, host, port, scheme, _announce))
+
+
+@contextmanager
+def running(double: Double, port: int, scheme: str) -> Iterator[str]:
+    """Serve `double` from a thread of this process, yield `SCHEME://HOST:PORT`, stop the server at the end."""
+    started: Future[tuple[str, Callable[[], object]]] = Future()
+
+    def ready(url: str, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        started.set_result((url, partial(loop.call_soon_threadsafe, stop.set)))
+
+    def work() -> None:
+        try:
+            asyncio.run(_run(double, HOST, port, scheme, ready))
+        except (OSError, MillraceError) as error:
+            started.set_exception(error)
+
+    thread = threading.Thread(target=work, name="simulate", daemon=True)
+    thread.start()
+    url, stop = started.result()
+    try:
+        yield url
+    finally:
+        stop()
+        thread.join()

@@ -16,6 +16,8 @@ from tests.support import Child, sqlite, stored
 
 from millrace import config, stack
 from millrace.cli import app
+from millrace.simulate import mastodon as community
+from millrace.simulate.community import Community
 
 
 def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -110,6 +112,23 @@ def test_simulate_bluesky(mill: Mill, tmp_path: Path) -> None:
     finally:
         simulator.kill()
     assert mill.summary["events"] == 9000
+
+
+def test_ingest_mastodon(millrace: Callable[..., str]) -> None:
+    with community.running(Community(speed=0, count=50, rate=5)) as (url, _):
+        lines = millrace("ingest", "mastodon", "--instance", url, "--limit", "5", "--print").splitlines()
+    assert [json.loads(line)["source"] for line in lines] == ["mastodon"] * 5
+
+
+def test_simulate_mastodon(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    simulator = Child(tmp_path, "simulate", "mastodon", "--port", "0", "--count", "10", "--truth", str(truth))
+    try:
+        simulator.says("ready http://127.0.0.1:")
+        assert truth.read_text()
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
 
 
 def test_doctor(mill: Mill, millrace: Callable[..., str]) -> None:

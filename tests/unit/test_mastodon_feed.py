@@ -180,14 +180,14 @@ def test_several_instances_give_one_post_per_uri(start) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [{"too_many": 0.05}, {"broken_answers": 0.1}, {"unauthorized": 0.05}, {"empty": 0.3},
+    [{"too_many": 0.1}, {"broken_answers": 0.1}, {"unauthorized": 0.05}, {"empty": 0.3},
      {"duplicates": 0.4, "reorder": True}],
     ids=lambda fault: next(iter(fault)),
 )  # fmt: skip
 def test_faults_of_answers_lose_and_double_nothing(fault: dict, start) -> None:
     sent = community(**fault, count=300)
     with running(sent) as (url, instance):
-        exactly(start(url, every=0.2), right(sent), 60)
+        exactly(start(url, every=0.2), right(sent), 120)
     assert instance.calls["forbidden"] == 0
     wanted = {"too_many": "429", "broken_answers": "500", "unauthorized": "401", "empty": "emptied"}
     assert all(instance.calls[wanted[name]] for name in fault if name in wanted)

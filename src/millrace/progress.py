@@ -36,8 +36,8 @@ _METRICS = {key: Gauge(f"millrace_{key}", text, ["job"]) for key, text in _GAUGE
 class Progress:
     """Turns each micro-batch's progress into `run/<name>.json`, a log line and metrics.
 
-    Spark's JVM calls it by itself: pyspark's own listener builds its events of some two hundred calls into the JVM,
-    which cost more than a small batch; this one takes the same as JSON in one.
+    Spark's JVM calls it by itself: pyspark's own listener builds its events of many calls into the JVM; this one
+    takes the same as JSON in one.
     """
 
     def __init__(self, name: str, home: Path, emit: str, on_batch: Callable[[], None] = lambda: None) -> None:

@@ -10,5 +10,5 @@ import millrace.queries.hashtags  # noqa: F401
 
 if __name__ == "__main__":
     gc.collect()
-    gc.freeze()  # Spark collects garbage after each task: 15 ms of looking at what is imported
+    gc.freeze()  # Spark collects garbage after each task, and would look at all that is imported
     manager()

@@ -40,6 +40,7 @@ from millrace.sinks.columns import Money, Time, key_text
 from millrace.sinks.kafka import publish
 from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer, together
+from millrace.sinks.views import VIEWS
 
 MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -366,8 +367,9 @@ def _empty_hashtag_counts(store: Any) -> None:
 @upserting
 def test_tables_created_by_several_at_once(store: Any) -> None:
     with store.engine.begin() as connection:
-        connection.execute(text("DROP VIEW IF EXISTS trending_hashtags"))
-        connection.execute(text("DROP TABLE IF EXISTS hashtag_counts"))
+        for view in VIEWS:
+            connection.execute(text(f"DROP VIEW IF EXISTS {view}"))
+        tables.metadata.drop_all(connection)
     failures: list[MillraceError] = []
 
     def create() -> None:
@@ -383,7 +385,8 @@ def test_tables_created_by_several_at_once(store: Any) -> None:
         thread.join(60)
     assert failures == []
     with store.engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM trending_hashtags")).scalar() == 0
+        for view in VIEWS:
+            assert connection.execute(text(f"SELECT count(*) FROM {view}")).scalar() == 0
     assert [index["name"] for index in inspect(store.engine).get_indexes("hashtag_counts")] == [
         "hashtag_counts_window_start"
     ]

@@ -271,6 +271,13 @@ def pid_of(server: str, settings: Settings) -> int:
     return next(line.pid for line in stack.status(settings) if line.name == server and line.pid)
 
 
+def fill(filler: Path) -> None:
+    """Take what space is left on the disk of `filler`."""
+    with filler.open("wb", buffering=0) as out, suppress(OSError):
+        while out.write(b"x" * 4096):
+            pass
+
+
 @contextmanager
 def serving(messages: list[bytes]) -> Iterator[str]:
     """Serve text messages to every client that connects, then stay silent."""

@@ -1,11 +1,9 @@
 """Servers and disks that go away for a while: nothing is committed meanwhile, and all of it comes after."""
 
-import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from tests.faults.test_recovery import RUNNING, feeding
 from tests.proxy import Proxy
-from tests.support import Job, Posts, clear, new_topic, now, pid_of, send, sqlite, stored, wait, window
+from tests.support import Job, Posts, clear, fill, new_topic, now, pid_of, send, sqlite, stored, wait, window
 
 from millrace.config import Settings
 
@@ -116,37 +114,22 @@ def test_a_flood(kafka: Settings, posts: Posts, tmp_path: Path, begin: Callable[
     assert job.stop() == 0, job.text()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "millrace-test", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.faults
 def test_a_full_disk_under_the_checkpoint(
-    kafka: Settings, posts: Posts, small_disk: Path, tmp_path: Path, begin: Callable[..., Any]
+    kafka: Settings, posts: Posts, small_disk: Callable[[str], Path], tmp_path: Path, begin: Callable[..., Any]
 ) -> None:
     """The job stops loudly and names the place; with space again, the same command goes on where it was."""
-    topic = new_topic(kafka.kafka_bootstrap)
-    command = (*RUNNING, "--topic", topic, "--checkpoint", str(small_disk / "checkpoint"))
-    filler = small_disk / "filler"
+    topic, disk = new_topic(kafka.kafka_bootstrap), small_disk("4m")
+    command = (*RUNNING, "--topic", topic, "--checkpoint", str(disk / "checkpoint"))
     job = begin(Job, "hashtags", kafka, tmp_path, *command)
     send(kafka.kafka_bootstrap, topic, posts.take(300))
     job.has_read(300)
-    with filler.open("wb", buffering=0) as out, suppress(OSError):
-        while out.write(b"x" * 4096):
-            pass
+    fill(disk / "filler")
     while job.process.poll() is None:
         send(kafka.kafka_bootstrap, topic, posts.take(100))
     assert job.process.returncode == 1, job.text()
-    assert str(small_disk) in job.text().splitlines()[-1], job.text()
-    filler.unlink()
+    assert str(disk) in job.text().splitlines()[-1], job.text()
+    (disk / "filler").unlink()
     again = begin(Job, "hashtags", kafka, tmp_path, *command)
     wait(lambda: stored(sqlite(tmp_path)) == posts.right, "right table", again, 120)
     assert again.stop() == 0, again.text()

@@ -5,17 +5,19 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.support import (
     Child,
     Counts,
     Job,
     Posts,
+    fill,
     new_topic,
     now,
     pid_of,
@@ -88,15 +90,44 @@ def wait_for_random_moment(draw: random.Random) -> None:
 
 
 def test_the_broker_is_killed_under_adapter_and_job(tmp_path: Path, begin: Callable[..., Any]) -> None:
-    outage(tmp_path, begin, seconds=0)
+    outage(tmp_path, begin, killed)
 
 
 @pytest.mark.faults
 def test_the_broker_is_away_for_five_minutes(tmp_path: Path, begin: Callable[..., Any]) -> None:
-    outage(tmp_path, begin, seconds=300)
+    outage(tmp_path, begin, killed, seconds=300)
 
 
-def outage(home: Path, begin: Callable[..., Any], seconds: float) -> None:
+@pytest.mark.faults
+def test_a_full_disk_under_the_broker(
+    tmp_path: Path, small_disk: Callable[[str], Path], begin: Callable[..., Any]
+) -> None:
+    """The broker stops when it cannot write; once there is space, it and all others go on by themselves."""
+    disk = small_disk("64m")
+    (tmp_path / "data").symlink_to(disk)
+    outage(tmp_path, begin, lambda settings: full(disk, settings))
+
+
+@contextmanager
+def killed(settings: Settings) -> Iterator[None]:
+    """The broker is gone."""
+    os.kill(pid_of("kafka", settings), signal.SIGKILL)
+    yield
+
+
+@contextmanager
+def full(disk: Path, settings: Settings) -> Iterator[None]:
+    """The broker has ended because its disk is full, which it no longer is afterwards."""
+    broker = psutil.Process(pid_of("kafka", settings))
+    fill(disk / "filler")
+    broker.wait(60)
+    yield
+    (disk / "filler").unlink()
+
+
+def outage(
+    home: Path, begin: Callable[..., Any], fault: Callable[[Settings], AbstractContextManager[None]], seconds: float = 0
+) -> None:
     stack.up(["kafka"], config.load(home=home))
     settings = config.load(home=home)
     scenario = Scenario(count=8000, rate=160, speed=1, start=now(), duplicates=0.1, malformed=0.01, tagged=0.6)
@@ -112,9 +143,9 @@ def outage(home: Path, begin: Callable[..., Any], seconds: float) -> None:
             adapter = begin(Child, home, "ingest", "bluesky", "--url", url, "--from-cursor", "1", "--home", str(home))
             job = begin(Job, "hashtags", settings, home, "--trigger", "0s")
             job.has_read(300)
-            os.kill(pid_of("kafka", settings), signal.SIGKILL)
-            adapter.says("next attempt in")
-            stay_away(seconds, adapter, job)
+            with fault(settings):
+                adapter.says("next attempt in")
+                stay_away(seconds, adapter, job)
             stack.up(["kafka"], settings)
             wait(lambda: stored(sqlite(home)) == right, "right table", job, 180)
             wait(lambda: job.state()["kafka_lag"] == 0, "lag 0", job, 120)

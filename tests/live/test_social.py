@@ -133,7 +133,7 @@ def test_two_queries_stop_together(kafka: Settings, story: Story, told: list[str
 
 
 def test_filtered_in_real_time(kafka: Settings, tmp_path: Path) -> None:
-    """Posts come out while the batch, a minute long, goes on."""
+    """Posts come out while the first batch, a minute long, goes on."""
     topic = new_topic(kafka.kafka_bootstrap, partitions=2)
     story = Story(start=window(now()) - timedelta(minutes=5), count=300, seed=22)
     job = Job("filtered", kafka, tmp_path, "--realtime", "--topic", topic, "--language", "de", "--from", "earliest")
@@ -148,7 +148,8 @@ def test_filtered_in_real_time(kafka: Settings, tmp_path: Path) -> None:
             posts = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.name)]
             return {(post["id"], post["event_id"]) for post in posts if "/posts/22/" in post["id"]}
 
-        wait(lambda: published() >= right, "posts in real time", job, 50)  # less than a batch
+        wait(lambda: published() >= right, "posts in real time", job, 180)
+        assert job.state()["state"] == "started"  # no batch has ended
         assert published() == right
         assert job.stop() == 0, job.text()
     finally:

@@ -106,12 +106,11 @@ def _each(family: list[psutil.Process], look: Callable[[psutil.Process], Any]) -
 class Job(Child):
     """`millrace run NAME` as its users start it; `state()` is what it last told in <home>/run/<name>.json."""
 
-    def __init__(self, name: str, settings: Settings, home: Path, *arguments: str) -> None:
+    def __init__(self, name: str, settings: Settings, home: Path, *arguments: str, **env: str) -> None:
         self.run_file = home / "run" / f"{name}.json"
         self.run_file.unlink(missing_ok=True)
-        super().__init__(
-            home, "run", name, "--cores", "2", *arguments, **environment(settings), MILLRACE_HOME=str(home)
-        )
+        known = environment(settings) | {"MILLRACE_HOME": str(home)} | env
+        super().__init__(home, "run", name, "--cores", "2", *arguments, **known)
 
     def state(self) -> dict[str, Any]:
         return json.loads(self.run_file.read_text()) if self.run_file.exists() else {}

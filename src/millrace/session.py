@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import StreamingQueryException
@@ -36,9 +37,17 @@ def create(options: Options) -> SparkSession:
     if spark.conf.get("spark.sql.shuffle.partitions") == "200":  # Spark's default: 2-4 times slower on few cores
         spark.conf.set("spark.sql.shuffle.partitions", str(spark.sparkContext.defaultParallelism))
     STOP.listen(spark)
+    _write_no_checksum_files(spark)
     if spark.sparkContext.uiWebUrl:
         log.info("Spark UI at %s", spark.sparkContext.uiWebUrl)
     return spark
+
+
+def _write_no_checksum_files(spark: SparkSession) -> None:
+    """Halve the files of a checkpoint on a local disk: Spark has checksums of its own in what it writes there."""
+    jvm: Any = spark._jvm
+    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()
+    jvm.org.apache.hadoop.fs.FileSystem.getLocal(hadoop).setWriteChecksum(False)
 
 
 @dataclass(frozen=True)

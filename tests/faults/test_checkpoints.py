@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from tests.faults.test_recovery import RUNNING, feeding
 from tests.support import (
+    Job,
     Posts,
     clear,
     new_topic,
@@ -19,12 +23,14 @@ from tests.support import (
     sqlite,
     stored,
     truncate,
+    wait,
     window,
 )  # fmt: skip
 
 from millrace.config import Settings
 from millrace.errors import MillraceError
 
+UPLOADED_SOON = {"JAVA_TOOL_OPTIONS": "-Dspark.sql.streaming.stateStore.maintenanceInterval=200ms"}
 SQL = ("sqlite", "mysql", "postgres")
 
 
@@ -158,3 +164,31 @@ def test_a_damaged_checkpoint_is_named(bench: Bench, part: str) -> None:
     with pytest.raises(MillraceError) as failure:
         bench.run()
     assert str(bench.checkpoint) in str(failure.value) and "remove" in str(failure.value)
+
+
+def test_state_comes_back_from_its_snapshots(kafka: Settings, tmp_path: Path, begin: Callable[..., Any]) -> None:
+    """A restart needs no changes from before the last snapshot, which Spark removes after a while."""
+    topic, posts = new_topic(kafka.kafka_bootstrap, partitions=2), Posts(window(now()) - timedelta(minutes=8))
+    with feeding(kafka, topic, posts) as stop:
+        job = begin(Job, "hashtags", kafka, tmp_path, *RUNNING, "--topic", topic, **UPLOADED_SOON)
+        wait(lambda: all(snapshots(part) for part in (stored_state(tmp_path))), "snapshots", job)
+        job.kill()
+        for part in stored_state(tmp_path):
+            for changes in part.glob("*.changelog"):
+                if int(changes.stem) <= max(snapshots(part)):
+                    changes.unlink()
+        again = begin(Job, "hashtags", kafka, tmp_path, *RUNNING, "--topic", topic)
+        again.has_read(200)
+        stop()
+    wait(lambda: stored(sqlite(tmp_path)) == posts.right, "right table", again)
+    assert again.stop() == 0, again.text()
+
+
+def stored_state(home: Path) -> list[Path]:
+    """Return the folders of the state of both partitions, none as long as there is no state."""
+    return sorted(home.glob("checkpoints/*/state/0/[01]")) or [home]
+
+
+def snapshots(part: Path) -> list[int]:
+    """Return the versions of a partition's state that were uploaded whole."""
+    return [int(path.stem) for path in part.glob("*.zip")]

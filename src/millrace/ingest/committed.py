@@ -12,7 +12,7 @@ from millrace.ingest.values import read_cursor
 from millrace.kafka.topics import CURSORS
 
 TAIL = 1000  # records of the cursors' topic that are looked at first
-DEADLINE = 90.0  # seconds; longer than any transaction may stay open
+DEADLINE = 60.0  # seconds; longer than any transaction may stay open
 
 
 def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | None:
@@ -72,9 +72,10 @@ def _read(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int) 
     consumer.assign([place])
     consumer.seek(place, start)
     deadline = time.monotonic() + DEADLINE
-    while consumer.position(place) < end:
+    while (position := consumer.position(place)) < end:
         if time.monotonic() > deadline:
-            raise Unavailable(f"Kafka: {place.topic} has had an open transaction for {DEADLINE:g} s")
+            open_since = f"partition {place.partition} ends at {end}, but is not readable from {position} on"
+            raise Unavailable(f"Kafka: {place.topic} has had an open transaction for {DEADLINE:g} s: {open_since}")
         for record in consumer.poll(timeout_ms=500).get(place, ()):
             if record.offset < end:
                 yield record

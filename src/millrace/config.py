@@ -7,6 +7,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -72,6 +73,18 @@ class Settings(BaseSettings):
     def _instances(cls, value: str) -> str:
         if not all(url.strip().startswith(("http://", "https://")) for url in value.split(",")):
             raise ValueError("expected https:// URLs, separated by commas")
+        return value
+
+    @field_validator("elasticsearch_url")
+    @classmethod
+    def _node(cls, value: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(value.get_secret_value())
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text may quote the password
+            known = False
+        if not known:
+            raise ValueError("expected http://HOST:9200 or https://USER:PASSWORD@HOST:9200") from None
         return value
 
     @property

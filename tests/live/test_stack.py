@@ -183,7 +183,7 @@ def test_elasticsearch_is_the_release_and_finds_what_it_is_given(
     [node] = client.nodes.info(filter_path="nodes.*.version,nodes.*.jvm.version")["nodes"].values()
     assert node["version"] == "9.5.3" and int(node["jvm"]["version"].split(".")[0]) >= 21
     mappings = {"dynamic": "strict", "properties": {"word": {"type": "keyword"}}}
-    client.indices.create(index="stack", mappings=mappings)
+    client.indices.create(index="stack", mappings=mappings, settings={"number_of_replicas": 0})
     client.index(index="stack", document={"word": TEXT})
     assert documents(running, word=TEXT) == [TEXT]
     with pytest.raises(BadRequestError, match="strict_dynamic_mapping"):

@@ -77,7 +77,9 @@ class Settings(BaseSettings):
 
     @field_validator("elasticsearch_url")
     @classmethod
-    def _node(cls, value: SecretStr) -> SecretStr:
+    def _node(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
         try:
             parts = urlsplit(value.get_secret_value())
             known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

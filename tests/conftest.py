@@ -57,6 +57,12 @@ def mysql(home: Path) -> Settings:
     return _started("mysql", home)
 
 
+@pytest.fixture(scope="session")
+def elasticsearch(home: Path) -> Settings:
+    """Settings whose `elasticsearch_url` is a node without indices."""
+    return _started("elasticsearch", home)
+
+
 def _started(name: str, home: Path) -> Settings:
     stack.up([name], config.load(home=home))
     return config.load(home=home)
@@ -89,6 +95,7 @@ def proxy() -> Iterator[Callable[[str, int], Proxy]]:
 ALLOWED_SKIPS = {
     "tests/live/test_ingest_bluesky.py::test_everything_once*": "the v2 wire has sequence cursors alone",
     "tests/live/test_ingest_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
+    "tests/live/test_recorded_mastodon.py::*": "the recorded statuses are no part of the project",
     "tests/unit/test_mastodon_feed.py::test_recorded_statuses*": "the recorded statuses are no part of the project",
     "tests/faults/test_*.py::test_a_full_disk*": "only root may mount a small disk",
 }

@@ -7,6 +7,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -49,6 +50,8 @@ class Settings(BaseSettings):
     postgres_url: SecretStr | None = Field(None, description="postgresql+psycopg://user:password@host:5432/database")
     mysql_url: SecretStr | None = Field(None, description="mysql+mysqlconnector://user:password@host:3306/database")
 
+    elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
+
     @field_validator("kafka_bootstrap")
     @classmethod
     def _brokers(cls, value: str) -> str:
@@ -72,6 +75,20 @@ class Settings(BaseSettings):
             raise ValueError("expected https:// URLs, separated by commas")
         return value
 
+    @field_validator("elasticsearch_url")
+    @classmethod
+    def _node(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value.get_secret_value())
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text may quote the password
+            known = False
+        if not known:
+            raise ValueError("expected http://HOST:9200 or https://USER:PASSWORD@HOST:9200") from None
+        return value
+
     @property
     def sqlite(self) -> str:
         """The SQLite URL, by default a file in the home folder."""
@@ -81,6 +98,10 @@ class Settings(BaseSettings):
 
     def sql_url(self, sink: str) -> str:
         """Return the SQLAlchemy URL of sink `sqlite`, `postgres` or `mysql`, else raise ConfigError."""
+        return self.store_url(sink)
+
+    def store_url(self, sink: str) -> str:
+        """Return the URL of a store: those of `sql_url`, or `elasticsearch`; raises ConfigError where none is set."""
         if sink == "sqlite":
             return self.sqlite
         secret: SecretStr | None = getattr(self, f"{sink}_url")

@@ -179,6 +179,27 @@ def test_demo(other_home: Path) -> None:
     assert counts == sorted(counts, reverse=True)
 
 
+def test_demo_of_mastodon(other_home: Path) -> None:
+    """Languages, hashtags and engagement of simulated posts, by one application of three analyses."""
+    options = ["--pipeline", "mastodon", "--source", "simulator", "--rate", "40", "--seconds", "60"]
+    picture = other_home / "demo.svg"
+    demo = ended(other_home, "demo", *options, "--picture", str(picture))
+    found = dict(line.rsplit(maxsplit=1) for line in demo.out.read_text().splitlines())
+    languages = [int(found[name]) for name in found if name.startswith("language ")]
+    assert len(languages) >= 3 and languages == sorted(languages, reverse=True)
+    assert any(name.startswith("#") for name in found)
+    assert int(found["readings of counters"]) > sum(languages)  # posts that were looked at again
+    assert "engagement" in picture.read_text()
+    assert "counted on simulated Mastodon" in demo.text()
+
+
+def test_demo_refuses_what_there_is_not(other_home: Path) -> None:
+    for options in (["--pipeline", "nonsense"], ["--pipeline", "mastodon", "--source", "nonsense"]):
+        demo = Child(other_home, "demo", *options, "--home", str(other_home))
+        assert demo.ends(60) == 2
+        assert "nonsense" in demo.text()
+
+
 def test_status(other_home: Path) -> None:
     ended(other_home, "up", "kafka")
     shown = ended(other_home, "status").out.read_text()

@@ -29,7 +29,7 @@ SINK = ("--sink", "elasticsearch", *RUNNING)
 
 @pytest.fixture
 def story() -> Story:
-    return Story(start=window(now()) - timedelta(minutes=9), count=4000, gap=0.1, seed=51)
+    return Story(start=window(now()) - timedelta(minutes=9), count=2000, gap=0.2, seed=51)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_elasticsearch_is_away(
     topic = new_topic(kafka.kafka_bootstrap)
     with telling(kafka, topic, story) as finish:
         job = begin(Job, "engagement", elasticsearch, tmp_path, *SINK, "--topic", topic)
-        job.has_read(500)
+        job.has_read(300)
         with outage(elasticsearch):
             threading.Event().wait(1)  # what was under way may still be noted
             before, size = committed(tmp_path), job.memory()
@@ -168,7 +168,7 @@ def test_a_job_ends_in_time_while_elasticsearch_is_away(
     topic = new_topic(kafka.kafka_bootstrap)
     with telling(kafka, topic, story) as finish:
         job = begin(Job, "engagement", elasticsearch, tmp_path, *SINK, "--topic", topic)
-        job.has_read(500)
+        job.has_read(300)
         with killed(elasticsearch):
             job.says("trying again in")
             job.stop(deadline=30)

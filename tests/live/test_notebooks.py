@@ -1,6 +1,7 @@
 """Every notebook from top to bottom, in a kernel of its own, on a topic and a table that were really filled."""
 
 import re
+import sqlite3
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +15,13 @@ from pyspark.sql import SparkSession
 from tests.support import MINUTE, now, run_job, sqlite, stored, window
 
 from millrace import config
+from millrace.analyses import ANALYSES
 from millrace.config import Settings
 from millrace.ingest import command
+from millrace.ingest.plan import Plan
 from millrace.ingest.run import Options
-from millrace.simulate import bluesky, truth
+from millrace.simulate import bluesky, mastodon, truth
+from millrace.simulate.community import Community
 from millrace.simulate.scenario import Scenario
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -41,7 +45,18 @@ def filled(kafka: Settings, spark: SparkSession, sent: Scenario, tmp_path_factor
         settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap, bluesky_url=url)
         command.bluesky(settings, Options(limit=3_000, seconds=60), from_cursor=1)
     run_job("hashtags", "--once", "--home", str(home), "--bootstrap", kafka.kafka_bootstrap)
+    fill_with_mastodon(config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap))
     return home
+
+
+def fill_with_mastodon(settings: Settings) -> None:
+    """Add some minutes of Mastodon, each post looked at again, in every table."""
+    with mastodon.running(Community(seed=4_202, rate=5, count=1_200, speed=0, tagged=0.6, limit=100_000)) as (url, _):
+        plan = Plan((url,), every=0.1, since=3600.0, revisit=(1.0,))
+        command.mastodon(settings, Options(limit=2_400, seconds=60), plan)
+    chosen = [word for name in ANALYSES if name != "filtered" for word in ("--analysis", name)]
+    place = ["--home", str(settings.home), "--bootstrap", settings.kafka_bootstrap]
+    run_job("mastodon", *chosen, "--sink", "sqlite", "--once", *place)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +119,34 @@ def test_hashtags_replay_equals_live(executed: dict[str, NotebookNode]) -> None:
     assert found[2] == "True"
 
 
+def test_mastodon_is_plotted(executed: dict[str, NotebookNode]) -> None:
+    pictures = [output for output in outputs(executed["02-mastodon"]) if "image/png" in output.get("data", {})]
+    assert len(pictures) == 3
+    assert all(len(picture.data["image/png"]) > 5_000 for picture in pictures)
+
+
+def test_mastodon_shows_every_table_and_the_topic(executed: dict[str, NotebookNode], filled: Path) -> None:
+    text = shown(executed["02-mastodon"])
+    with sqlite3.connect(sqlite(filled).removeprefix("sqlite:///")) as connection:
+        [(author, posts)] = connection.execute(
+            "SELECT author, SUM(posts) AS n FROM author_counts WHERE source = 'mastodon' "
+            "GROUP BY author ORDER BY n DESC, author LIMIT 1"
+        )
+        [(score,)] = connection.execute("SELECT MAX(engagement_score) FROM post_engagement WHERE source = 'mastodon'")
+    connection.close()
+    assert re.search(rf"^{re.escape(author)} +{posts}$", text, re.MULTILINE)
+    assert score > 100 and re.search(rf" {score:.1f}$", text, re.MULTILINE)
+    assert "top_hashtag" in text and "metrics" in text
+    found = re.search(r"(\d+) counts compared; replay equals live: (\w+)", text)
+    assert found and int(found[1]) > 20 and found[2] == "True"
+
+
+@each
+def test_they_say_what_fills_the_table(path: Path, kafka: Settings, tmp_path: Path) -> None:
+    with pytest.raises(CellExecutionError, match="make demo"):
+        execute(path, tmp_path, kafka.kafka_bootstrap)
+
+
 def test_the_table_that_they_show_is_the_truth(filled: Path, sent: Scenario) -> None:
     """The third minute was cut off by --limit."""
     start = datetime.fromtimestamp(sent.start_us / 1e6, UTC)
@@ -117,8 +160,3 @@ def test_the_table_that_they_show_is_the_truth(filled: Path, sent: Scenario) -> 
     assert {key: found[key] for key in found if key[0] in minutes} == {
         key: right[key] for key in right if key[0] in minutes
     }
-
-
-def test_hashtags_say_what_fills_the_table(kafka: Settings, tmp_path: Path) -> None:
-    with pytest.raises(CellExecutionError, match="make demo"):
-        execute(FOLDER / "01-hashtags.ipynb", tmp_path, kafka.kafka_bootstrap)

@@ -45,24 +45,28 @@ def filled(kafka: Settings, spark: SparkSession, sent: Scenario, tmp_path_factor
         settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap, bluesky_url=url)
         command.bluesky(settings, Options(limit=3_000, seconds=60), from_cursor=1)
     run_job("hashtags", "--once", "--home", str(home), "--bootstrap", kafka.kafka_bootstrap)
-    fill_with_mastodon(config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap))
     return home
 
 
-def fill_with_mastodon(settings: Settings) -> None:
-    """Add some minutes of Mastodon, each post looked at again, in every table."""
+@pytest.fixture(scope="module")
+def reacted(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with some minutes of Mastodon, each post looked at again, in the tables of every analysis."""
+    home = tmp_path_factory.mktemp("reacted")
+    settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap)
     with mastodon.running(Community(seed=4_202, rate=5, count=1_200, speed=0, tagged=0.6, limit=100_000)) as (url, _):
         plan = Plan((url,), every=0.1, since=3600.0, revisit=(1.0,))
         command.mastodon(settings, Options(limit=2_400, seconds=60), plan)
     chosen = [word for name in ANALYSES if name != "filtered" for word in ("--analysis", name)]
-    place = ["--home", str(settings.home), "--bootstrap", settings.kafka_bootstrap]
+    place = ["--home", str(home), "--bootstrap", settings.kafka_bootstrap]
     run_job("mastodon", *chosen, "--sink", "sqlite", "--once", *place)
+    return home
 
 
 @pytest.fixture(scope="module")
-def executed(kafka: Settings, filled: Path) -> dict[str, NotebookNode]:
+def executed(kafka: Settings, filled: Path, reacted: Path) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
-    return {path.stem: execute(path, filled, kafka.kafka_bootstrap) for path in NOTEBOOKS}
+    homes = {"01-hashtags": filled, "02-mastodon": reacted}
+    return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 
 def execute(path: Path, home: Path, bootstrap: str) -> NotebookNode:
@@ -125,9 +129,9 @@ def test_mastodon_is_plotted(executed: dict[str, NotebookNode]) -> None:
     assert all(len(picture.data["image/png"]) > 5_000 for picture in pictures)
 
 
-def test_mastodon_shows_every_table_and_the_topic(executed: dict[str, NotebookNode], filled: Path) -> None:
+def test_mastodon_shows_every_table_and_the_topic(executed: dict[str, NotebookNode], reacted: Path) -> None:
     text = shown(executed["02-mastodon"])
-    with sqlite3.connect(sqlite(filled).removeprefix("sqlite:///")) as connection:
+    with sqlite3.connect(sqlite(reacted).removeprefix("sqlite:///")) as connection:
         [(author, posts)] = connection.execute(
             "SELECT author, SUM(posts) AS n FROM author_counts WHERE source = 'mastodon' "
             "GROUP BY author ORDER BY n DESC, author LIMIT 1"

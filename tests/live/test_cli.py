@@ -81,9 +81,8 @@ def test_run_several_analyses(mill: Mill, millrace: Callable[..., str], tmp_path
     assert stored(sqlite(tmp_path)) == mill.in_time + mill.late
     [posts] = counted(tmp_path)
     assert posts == mill.summary["creates"]
-    submitted = spark_submit(
-        mill.settings, "mastodon", *chosen, "--name", "plain", *place, "--checkpoint", str(tmp_path / "c")
-    )
+    names = ["--name", "plain", "--checkpoint", str(tmp_path / "c")]
+    submitted = spark_submit(mill.settings, "mastodon", *chosen, "--lateness", "2h", *place, *names)
     assert submitted.ends(240) == 0, submitted.text()
     assert counted(tmp_path) == [posts]
     assert {path.stem for path in (tmp_path / "run").glob("*.json")} == {"hashtags", "counts", "plain-hashtags",

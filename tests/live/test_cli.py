@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer
-from tests.live.conftest import Mill
+from tests.live.conftest import Mill, spark_submit
 from tests.support import Child, sqlite, stored
 
 from millrace import config, stack
@@ -70,6 +71,30 @@ def test_run(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
     assert state["records"] == mill.summary["posts"]
     assert stored(sqlite(tmp_path)) == mill.in_time + mill.late
     millrace("run", "nonsense", expected=2)
+
+
+def test_run_several_analyses(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
+    """In one application, by the command and by plain spark-submit; to the console where nothing else is said."""
+    place = ["--source", "bluesky", "--home", str(tmp_path)]
+    chosen = ["--analysis", "hashtags", "--analysis", "counts", "--window", "1m", "--sink", "sqlite"]
+    millrace("run", "mastodon", *chosen, "--once", *place)
+    assert stored(sqlite(tmp_path)) == mill.in_time + mill.late
+    [posts] = counted(tmp_path)
+    assert posts == mill.summary["creates"]
+    names = ["--name", "plain", "--checkpoint", str(tmp_path / "c")]
+    submitted = spark_submit(mill.settings, "mastodon", *chosen, "--lateness", "2h", *place, *names)
+    assert submitted.ends(240) == 0, submitted.text()
+    assert counted(tmp_path) == [posts]
+    assert {path.stem for path in (tmp_path / "run").glob("*.json")} == {"hashtags", "counts", "plain-hashtags",
+                                                                         "plain-counts"}  # fmt: skip
+    shown = millrace("run", "mastodon", "--mode", "sql", "--analysis", "users", "--once", *place)
+    assert "author" in shown and "did:plc:" in shown
+    millrace("run", "mastodon", "--mode", "sql", "--analysis", "full", expected=2)
+
+
+def counted(home: Path) -> list[int]:
+    with sqlite3.connect(sqlite(home).removeprefix("sqlite:///")) as connection:
+        return [posts for (posts,) in connection.execute("SELECT SUM(posts) FROM post_counts")]
 
 
 def test_topics(mill: Mill, millrace: Callable[..., str]) -> None:

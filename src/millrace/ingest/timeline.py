@@ -140,7 +140,7 @@ class Timeline:
             for moment, status_id in due:
                 if status_id in found:
                     yield from self.items(found[status_id], partial(self._looked_up, due=moment))
-            yield from self._missing([status_id for _, status_id in due if status_id not in found])
+            yield from self._gone([status_id for _, status_id in due if status_id not in found])
 
     def items(self, document: Any, events: Callable[[Any], Sequence[Event]]) -> Iterator[Item]:
         """Yield what `events` makes of a status, a dead letter where it is broken."""
@@ -203,6 +203,18 @@ class Timeline:
         return [each for each in self.memory.between(order(after), last) if each not in ids]
 
     def _missing(self, ids: Sequence[str]) -> Iterator[Item]:
+        """Yield which of `ids` are gone; most may stand on another page, so they are looked up in bulk first."""
+        for start in range(0, len(ids), BULK):
+            some = ids[start : start + BULK]
+            if not self.instance.has_spare():
+                return
+            try:
+                there = {id_of(each) for each in self.instance.statuses(some)}
+            except Unavailable:
+                return
+            yield from self._gone([each for each in some if each not in there])
+
+    def _gone(self, ids: Sequence[str]) -> Iterator[Item]:
         for status_id in ids:
             if self.memory.uri(status_id) and self.instance.has_spare():
                 try:

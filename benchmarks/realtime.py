@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import orjson
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from rich.progress import Progress
 
 from benchmarks import fill, latency, mill
@@ -53,7 +53,7 @@ def probe(settings: Settings, way: str, options: tuple[str, ...], seconds: int) 
         mill.process(command, log),
         latency.producer(settings.kafka_bootstrap, topic, 0.0) as start,
     ):
-        if not next(passed(reader, time.time() + FIRST), None):
+        if next(passed(reader, time.time() + FIRST), None) is None:
             raise MillraceError(f"no post passed within {FIRST} s: see {log}")
         begin = time.time() + latency.WARM_UP
         made = latency.due(start, begin, begin + seconds)
@@ -64,9 +64,7 @@ def probe(settings: Settings, way: str, options: tuple[str, ...], seconds: int) 
 def consumer(bootstrap: str) -> Consumer:
     """Return a consumer of what comes into the topic from now on."""
     made = Consumer({"bootstrap.servers": bootstrap, "group.id": NAME, "fetch.wait.max.ms": 5})
-    places = [TopicPartition(FILTERED.name, number) for number in range(PARTITIONS)]
-    made.assign([TopicPartition(place.topic, place.partition, made.get_watermark_offsets(place)[1])
-                 for place in places])  # fmt: skip
+    made.assign([TopicPartition(FILTERED.name, number, OFFSET_END) for number in range(PARTITIONS)])
     return made
 
 

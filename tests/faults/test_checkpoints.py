@@ -171,7 +171,7 @@ def test_state_comes_back_from_its_snapshots(kafka: Settings, tmp_path: Path, be
     topic, posts = new_topic(kafka.kafka_bootstrap, partitions=2), Posts(window(now()) - timedelta(minutes=8))
     with feeding(kafka, topic, posts) as stop:
         job = begin(Job, "hashtags", kafka, tmp_path, *RUNNING, "--topic", topic, **UPLOADED_SOON)
-        wait(lambda: all(snapshots(part) for part in (stored_state(tmp_path))), "snapshots", job)
+        wait(lambda: all(map(snapshots, stored_state(tmp_path))), "snapshots", job, 180)
         job.kill()
         for part in stored_state(tmp_path):
             for changes in part.glob("*.changelog"):
@@ -180,7 +180,7 @@ def test_state_comes_back_from_its_snapshots(kafka: Settings, tmp_path: Path, be
         again = begin(Job, "hashtags", kafka, tmp_path, *RUNNING, "--topic", topic)
         again.has_read(200)
         stop()
-    wait(lambda: stored(sqlite(tmp_path)) == posts.right, "right table", again)
+    wait(lambda: stored(sqlite(tmp_path)) == posts.right, "right table", again, 180)
     assert again.stop() == 0, again.text()
 
 

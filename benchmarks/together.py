@@ -79,6 +79,7 @@ def run(commands: Commands, place: Path, settings: Settings) -> Taken:
             most = max(most, sum(memory(child) for child in children.values()))
             progress.update(progress.task_ids[0], completed=ended)
             time.sleep(LOOK)
+        progress.update(progress.task_ids[0], completed=len(children))
         for name, child in children.items():
             if child.returncode:
                 raise MillraceError(f"{name} ended with exit code {child.returncode}: {tail(logs[name])}")

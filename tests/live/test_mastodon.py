@@ -75,8 +75,8 @@ def told(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
         settings, began = config.load(home=home), now()
         sent = Community(seed=404, rate=40, count=600, speed=2, start=began - AGO, limit=100_000, tagged=0.5,
                          edited=0.15, deleted=0.15, settled=120.0, **FAULTS)  # fmt: skip
-        lines = list(mastodon.truth(sent, 600))
         with mastodon.running(sent) as (url, instance):
+            lines = list(mastodon.truth(sent, 600))
             plan = Plan((url,), stream="public", since=3600.0, revisit=(REVISIT.total_seconds(),))
             command.mastodon(settings, Options(limit=happenings(lines), seconds=240, watchdog=20), plan)
         assert instance.calls["forbidden"] == 0

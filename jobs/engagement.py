@@ -22,7 +22,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def main() -> None:
-    options = parse("engagement", __doc__, sinks=["kafka", "sqlite"], add=arguments)
+    options = parse("engagement", __doc__, sinks=["kafka", "sqlite", "elasticsearch"], add=arguments)
     args, each = options.args, options.part("windows")
     worth = engagement.Weights(args.replies, args.reblogs, args.favourites)
     records = application.records(session.create(options), options)

@@ -1,6 +1,6 @@
 """Hashtags per window: how many posts carried each, into a table that is right while it changes.
 
-With --per-post those of each post instead, by default to the topic mastodon-hashtags.
+With --per-post those of each post instead, by default to topic and index mastodon-hashtags.
 
 spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py --window 5m --slide 1m --sink mysql
 millrace run hashtags --sink sqlite --sink kafka --trigger 5s; millrace run hashtags --per-post
@@ -16,7 +16,7 @@ from millrace.options import Options, parse, windows
 from millrace.queries import hashtags
 from millrace.sinks import tables
 
-SINKS = {False: ["sqlite"], True: ["kafka"]}
+SINKS = {False: ["sqlite"], True: ["kafka", "elasticsearch"]}
 
 
 def arguments(parser: ArgumentParser) -> None:

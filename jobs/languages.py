@@ -12,7 +12,7 @@ from millrace.sinks import tables
 
 
 def main() -> None:
-    options = parse("languages", __doc__, add=windows)
+    options = parse("languages", __doc__, sinks=["sqlite", "elasticsearch"], add=windows)
     args = options.args
     records = application.records(session.create(options), options)
     tallies = application.folded(records, languages.fold(args.window, args.slide), options)

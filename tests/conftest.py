@@ -57,6 +57,12 @@ def mysql(home: Path) -> Settings:
     return _started("mysql", home)
 
 
+@pytest.fixture(scope="session")
+def elasticsearch(home: Path) -> Settings:
+    """Settings whose `elasticsearch_url` is a node without indices."""
+    return _started("elasticsearch", home)
+
+
 def _started(name: str, home: Path) -> Settings:
     stack.up([name], config.load(home=home))
     return config.load(home=home)

@@ -123,7 +123,11 @@ class Job(Child):
 
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as variables, for children whose home is another."""
-    secrets = {"MILLRACE_POSTGRES_URL": settings.postgres_url, "MILLRACE_MYSQL_URL": settings.mysql_url}
+    secrets = {
+        "MILLRACE_POSTGRES_URL": settings.postgres_url,
+        "MILLRACE_MYSQL_URL": settings.mysql_url,
+        "MILLRACE_ELASTICSEARCH_URL": settings.elasticsearch_url,
+    }
     known = {key: value.get_secret_value() for key, value in secrets.items() if value}
     return {"MILLRACE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, **known}
 

@@ -9,9 +9,9 @@ from sqlalchemy import Table
 
 from millrace import logs
 from millrace.errors import ConfigError, MillraceError
-from millrace.kafka import expressions, parse, read
+from millrace.kafka import expressions, letters, parse, read
 from millrace.kafka.parse import Fold
-from millrace.kafka.topics import Topic, create
+from millrace.kafka.topics import DEAD_LETTERS, Topic, create
 from millrace.options import SQL_SINKS, Options
 from millrace.signals import STOP
 from millrace.sinks import console, kafka, sql, tables
@@ -60,7 +60,7 @@ def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
 def writer(options: Options, table: Table | None, topic: Topic) -> Writer | kafka.Direct:
     """Return the writer of the sinks that the options name; a Kafka topic is created when it is one of them.
 
-    Raises ConfigError when they name a SQL store for rows that have no `table`.
+    Raises ConfigError when they name a SQL store for rows without `table`, or Elasticsearch for rows without index.
     """
     if options.realtime:
         if not options.args.dry_run:
@@ -77,8 +77,23 @@ def _sink(name: str, options: Options, table: Table | None, topic: Topic) -> Wri
         if not options.args.dry_run:
             tables.create(url)
         return sql.upsert(url, table, patience=Patience(sleep=STOP.pause))
+    if name == "elasticsearch":
+        return _elasticsearch(options, topic)
     if name == "kafka":
         if not options.args.dry_run:
             create(options.bootstrap, [topic], options.settings.partitions)
         return kafka.publish(topic, topic.key.split(", "), options.bootstrap)
     return console.show()
+
+
+def _elasticsearch(options: Options, topic: Topic) -> Writer:
+    from millrace.sinks import elasticsearch, indices  # noqa: PLC0415 - it takes seconds, and few jobs need it
+
+    if topic.name not in indices.INDICES:
+        raise ConfigError(f"--sink elasticsearch: what goes to {topic.name} has no index; use another sink")
+    target, url = indices.INDICES[topic.name], options.settings.store_url("elasticsearch")
+    if not options.args.dry_run:
+        indices.create(url, target)
+        create(options.bootstrap, [DEAD_LETTERS], options.settings.partitions)
+    refused = kafka.publish(DEAD_LETTERS, letters.KEY_OF_ROWS, options.bootstrap)
+    return elasticsearch.index(url, target, refused=refused)

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     postgres_url: SecretStr | None = Field(None, description="postgresql+psycopg://user:password@host:5432/database")
     mysql_url: SecretStr | None = Field(None, description="mysql+mysqlconnector://user:password@host:3306/database")
 
+    elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
+
     @field_validator("kafka_bootstrap")
     @classmethod
     def _brokers(cls, value: str) -> str:
@@ -81,6 +83,10 @@ class Settings(BaseSettings):
 
     def sql_url(self, sink: str) -> str:
         """Return the SQLAlchemy URL of sink `sqlite`, `postgres` or `mysql`, else raise ConfigError."""
+        return self.store_url(sink)
+
+    def store_url(self, sink: str) -> str:
+        """Return the URL of a store: those of `sql_url`, or `elasticsearch`; raises ConfigError where none is set."""
         if sink == "sqlite":
             return self.sqlite
         secret: SecretStr | None = getattr(self, f"{sink}_url")

@@ -48,7 +48,7 @@ def examine(home: Path | None = None) -> list[Finding]:
             *_versions(),
             Finding("settings", False, str(error), "correct them in the environment or in .env"),
         ]
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [_kafka, _stores, _checkpoints, _feeds]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [_kafka, _stores, _elasticsearch, _checkpoints, _feeds]
     return [*_versions(), *(finding for check in checks for finding in check(settings))]
 
 
@@ -111,6 +111,21 @@ def _stores(settings: Settings) -> Iterator[Finding]:
                 f"{shown}: {type(error).__name__}",
                 f"`millrace up {name}`, or correct MILLRACE_{name.upper()}_URL",
             )
+
+
+def _elasticsearch(settings: Settings) -> Iterator[Finding]:
+    if settings.elasticsearch_url is None:
+        return
+    from millrace.sinks import cluster  # noqa: PLC0415 - the client takes seconds
+
+    url = settings.store_url("elasticsearch")
+    try:
+        with cluster.errors(url, "health"):
+            state = cluster.connect(url).cluster.health(timeout="5s")["status"]
+        yield Finding("elasticsearch", state != "red", f"{cluster.place(url)}: {state}")
+    except MillraceError as error:
+        advice = "`millrace up elasticsearch`, or correct MILLRACE_ELASTICSEARCH_URL"
+        yield Finding("elasticsearch", False, str(error), advice)
 
 
 def _checkpoints(settings: Settings) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +19,10 @@ from millrace.errors import ConfigError
 from millrace.kafka.topics import SOURCES
 from millrace.names import topic_name
 
-SINKS = ("sqlite", "postgres", "mysql", "kafka", "console")
 SQL_SINKS = ("sqlite", "postgres", "mysql")
+STORES = (*SQL_SINKS, "elasticsearch")  # what has a URL
+SINKS = (*STORES, "kafka", "console")
+log = logging.getLogger(__name__)
 # What differs between two runs that may share a checkpoint: everything else shapes the state or where it goes.
 _STATELESS = {
     "trigger",
@@ -85,7 +88,7 @@ class Options:
     def _fingerprint(self) -> str:
         shaping = {key: value for key, value in vars(self.args).items() if key not in _STATELESS}
         targets = [
-            make_url(self.settings.sql_url(sink)).set(password=None) for sink in self.args.sink if sink in SQL_SINKS
+            make_url(self.settings.store_url(sink)).set(password=None) for sink in self.args.sink if sink in STORES
         ]
         text = json.dumps([shaping, self.topics, self.emit, sorted(map(str, targets))], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -106,14 +109,17 @@ def parse(
     add(parser)
     _add_shared(parser, "see above" if callable(sinks) else " ".join(sinks))
     args = parser.parse_args(argv)
-    args.sink = list(dict.fromkeys(args.sink or (sinks(args) if callable(sinks) else sinks)))
+    chosen = args.sink
+    args.sink = list(dict.fromkeys(chosen or (sinks(args) if callable(sinks) else sinks)))
     if getattr(args, "realtime", False) and (args.sink != ["kafka"] or args.once or args.deduplicate):
         raise ConfigError("--realtime goes with --sink kafka alone, and without --once and --deduplicate")
     logs.configure(args.log_format)
     settings = config.load(home=args.home, kafka_bootstrap=args.bootstrap)
     del args.home, args.bootstrap
-    for sink in set(args.sink) & set(SQL_SINKS):
-        settings.sql_url(sink)
+    if not chosen:
+        args.sink = _at_hand(args.sink, settings)
+    for sink in set(args.sink) & set(STORES):
+        settings.store_url(sink)
     return Options(job, settings, args)
 
 
@@ -140,6 +146,14 @@ def weights(parser: argparse.ArgumentParser) -> None:
     for counter, default in (("replies", 3.0), ("reblogs", 2.0), ("favourites", 1.0)):
         text = f"what one of the {counter} adds to the score (default {default:g})"
         parser.add_argument(f"--{counter}", type=weight, default=default, metavar="WEIGHT", help=text)
+
+
+def _at_hand(sinks: list[str], settings: Settings) -> list[str]:
+    """Return default `sinks` without Elasticsearch where none is set: there is no embedded one."""
+    if "elasticsearch" not in sinks or settings.elasticsearch_url:
+        return sinks
+    log.info("MILLRACE_ELASTICSEARCH_URL is not set: nothing goes to Elasticsearch (`millrace up elasticsearch`)")
+    return [sink for sink in sinks if sink != "elasticsearch"]
 
 
 def _add_shared(parser: argparse.ArgumentParser, sinks: str) -> None:

@@ -1,4 +1,4 @@
-"""The three local servers end to end, through the commands that people type."""
+"""The local servers end to end, through the commands that people type."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import sqlalchemy
+from elasticsearch import BadRequestError
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -21,9 +22,10 @@ from sqlalchemy.pool import NullPool
 from millrace import config, stack
 from millrace.config import Settings
 from millrace.kafka.topics import TOPICS
+from millrace.sinks import cluster
 from millrace.stack import accounts, process
 
-NAMES = ["kafka", "postgres", "mysql"]
+NAMES = ["kafka", "postgres", "mysql", "elasticsearch"]
 TEXT = "café ☕ 😀 ' \\ %s"
 
 
@@ -39,7 +41,7 @@ def own_home() -> Iterator[Path]:
 
 @pytest.fixture
 def running(own_home: Path) -> Settings:
-    """All three servers run; whichever does not is started."""
+    """All servers run; whichever does not is started."""
     stack.up(NAMES, config.load(home=own_home))
     return config.load(home=own_home)
 
@@ -88,7 +90,7 @@ def pids(home: Path) -> dict[str, int]:
     return {row.name: row.pid for row in stack.status(config.load(home=home)) if row.pid}
 
 
-def test_up_starts_all_three_and_says_where(own_home: Path) -> None:
+def test_up_starts_all_and_says_where(own_home: Path) -> None:
     done = millrace("up", *NAMES, home=own_home)
     assert done.returncode == 0, done.stderr
     rows = stack.status(config.load(home=own_home))
@@ -101,13 +103,14 @@ def test_up_starts_all_three_and_says_where(own_home: Path) -> None:
         "MILLRACE_KAFKA_BOOTSTRAP",
         "MILLRACE_POSTGRES_URL",
         "MILLRACE_MYSQL_URL",
+        "MILLRACE_ELASTICSEARCH_URL",
     }
 
 
 def test_up_again_finds_what_runs(running: Settings, own_home: Path) -> None:
     before, env = pids(own_home), (own_home / "servers.env").read_text()
     done = millrace("up", *NAMES, home=own_home)
-    assert done.returncode == 0 and done.stderr.count("runs already on") == 3
+    assert done.returncode == 0 and done.stderr.count("runs already on") == len(NAMES)
     assert pids(own_home) == before and (own_home / "servers.env").read_text() == env
 
 
@@ -165,6 +168,29 @@ def test_mysql_takes_every_character_and_keeps_utc(running: Settings) -> None:
     assert query(url, words) == [("cafe",), ("café",), ("😀",), ("😁",)]
 
 
+def documents(settings: Settings, **wanted: str) -> list[str]:
+    """Return the documents of index `stack` whose field equals what is wanted."""
+    client = cluster.connect(settings.store_url("elasticsearch"))
+    client.indices.refresh(index="stack")
+    return [hit["_source"]["word"] for hit in client.search(index="stack", query={"term": wanted})["hits"]["hits"]]
+
+
+def test_elasticsearch_is_the_release_and_finds_what_it_is_given(running: Settings, own_home: Path) -> None:
+    client = cluster.connect(running.store_url("elasticsearch"))
+    assert client.cluster.health()["status"] == "green"
+    [node] = client.nodes.info(filter_path="nodes.*.version,nodes.*.jvm.version")["nodes"].values()
+    assert node["version"] == "9.5.3" and int(node["jvm"]["version"].split(".")[0]) >= 21
+    mappings = {"dynamic": "strict", "properties": {"word": {"type": "keyword"}}}
+    client.indices.create(index="stack", mappings=mappings)
+    client.index(index="stack", document={"word": TEXT})
+    assert documents(running, word=TEXT) == [TEXT]
+    with pytest.raises(BadRequestError, match="strict_dynamic_mapping"):
+        client.index(index="stack", document={"other": 1})
+    report = millrace("doctor", home=own_home).stdout
+    [line] = [line for line in report.splitlines() if "elasticsearch" in line]
+    assert "green" in report and "ok" in line
+
+
 @pytest.mark.parametrize("name", ["postgres", "mysql"])
 def test_a_wrong_password_is_refused(running: Settings, name: str) -> None:
     wrong = sqlalchemy.make_url(running.sql_url(name)).set(password="wrong")
@@ -176,6 +202,8 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
     produce(running.kafka_bootstrap, b"before the crash")
     for name in ("postgres", "mysql"):
         query(running.sql_url(name), "CREATE TABLE kept (word VARCHAR(10))", "INSERT INTO kept VALUES ('kept')")
+    url = running.store_url("elasticsearch")
+    cluster.connect(url).index(index="stack", id="kept", document={"word": "kept"})
     before = pids(own_home)
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
@@ -191,6 +219,7 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
     assert b"before the crash" in values(again.kafka_bootstrap)
     for name in ("postgres", "mysql"):
         assert query(again.sql_url(name), "SELECT * FROM kept") == [("kept",)]
+    assert documents(again, word="kept") == ["kept"]
 
 
 def test_down_of_one_leaves_the_others_and_its_data(running: Settings, own_home: Path) -> None:

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 import yaml
 
+from millrace.stack import lock
 from millrace.stack.server import Server
 from millrace.stack.servers import SERVERS
 
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-each_service = pytest.mark.parametrize("service", COMPOSE["services"].values(), ids=COMPOSE["services"])
+LASTING = {name: service for name, service in COMPOSE["services"].items() if "profiles" not in service}
+each_service = pytest.mark.parametrize("service", LASTING.values(), ids=LASTING)
 
 
 def test_has_the_servers_of_millrace_up() -> None:
-    assert set(COMPOSE["services"]) >= set(SERVERS)
+    assert set(LASTING) >= set(SERVERS)
 
 
 @each_service
@@ -26,15 +28,15 @@ def test_ports_are_on_the_loopback_address(service: dict[str, Any]) -> None:
         assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+:-\d+\}:\d+", port)
 
 
-@each_service
-def test_images_are_pinned_to_a_release(service: dict[str, Any]) -> None:
-    assert re.fullmatch(r"[a-z/]+:\d+\.\d+(\.\d+)?", service["image"])
+def test_images_are_pinned_to_a_release() -> None:
+    for service in COMPOSE["services"].values():
+        assert re.fullmatch(r"[a-z./]+:\d+\.\d+(\.\d+)?", service["image"])
 
 
 @each_service
 def test_a_query_tells_health(service: dict[str, Any]) -> None:
     check = service["healthcheck"]
-    assert re.search(r"SELECT 1|--list", " ".join(check["test"]))
+    assert re.search(r"SELECT 1|--list|_cluster/health\?|/api/status", " ".join(check["test"]))
     assert {"interval", "timeout", "retries"} <= set(check)
 
 
@@ -59,6 +61,22 @@ def test_kafka_says_to_both_sides_where_it_is_and_takes_no_future_dates() -> Non
 
 def test_postgres_decodes_logically() -> None:
     assert "wal_level=logical" in COMPOSE["services"]["postgres"]["command"]
+
+
+def test_elasticsearch_and_kibana_are_of_the_release_of_millrace_up() -> None:
+    services = COMPOSE["services"]
+    versions = {services[name]["image"].rpartition(":")[2] for name in ("elasticsearch", "kibana", "dashboards")}
+    assert versions == {lock.ELASTICSEARCH}
+
+
+def test_dashboards_are_imported_once_kibana_is_there_and_by_a_service_that_ends() -> None:
+    service = COMPOSE["services"]["dashboards"]
+    assert service["depends_on"] == {"kibana": {"condition": "service_healthy"}}
+    assert service["profiles"] and "restart" not in service and "ports" not in service
+    [mount] = service["volumes"]
+    folder, inside, mode = mount.split(":")
+    assert mode == "ro" and list((DOCKER / folder).glob("*.ndjson"))
+    assert service["entrypoint"][1] == f"{inside}/import.sh" and (DOCKER / folder / "import.sh").exists()
 
 
 def test_every_variable_is_in_the_example() -> None:

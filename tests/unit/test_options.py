@@ -44,6 +44,21 @@ def test_a_sink_without_address_is_refused_before_spark_starts():
         parse("--sink", "mysql")
 
 
+def test_elasticsearch_is_a_default_where_it_is_set(monkeypatch, capsys):
+    usual = ["kafka", "elasticsearch"]
+    assert parse(sinks=usual).args.sink == ["kafka"]
+    assert capsys.readouterr().err.count("MILLRACE_ELASTICSEARCH_URL is not set") == 1
+    with pytest.raises(ConfigError, match="MILLRACE_ELASTICSEARCH_URL"):
+        parse("--sink", "elasticsearch")
+    monkeypatch.setenv("MILLRACE_ELASTICSEARCH_URL", "http://u:one@h:9200")
+    first = parse(sinks=usual)
+    assert first.args.sink == usual and first.emit == "update"
+    monkeypatch.setenv("MILLRACE_ELASTICSEARCH_URL", "http://u:two@h:9200")
+    assert parse(sinks=usual).checkpoint == first.checkpoint
+    monkeypatch.setenv("MILLRACE_ELASTICSEARCH_URL", "http://u:two@other:9200")
+    assert parse(sinks=usual).checkpoint != first.checkpoint
+
+
 @pytest.mark.parametrize(
     ("text", "spark"),
     [("5s", "5 seconds"), ("1m", "1 minutes"), ("0s", "0 seconds"), ("90s", "90 seconds"), ("1h", "60 minutes")],

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -11,8 +12,10 @@ from millrace.errors import BadRecord
 from millrace.kafka.posts import decode
 
 HEAD = 4096  # bytes of a bad value that its letter keeps
+LONGEST_REASON = 500  # characters
 COLUMNS = "topic STRING, partition INT, offset BIGINT, reason STRING, value_base64 STRING, size BIGINT, sha256 STRING"
 KEY = ["topic", "partition", "offset"]
+KEY_OF_ROWS = [*KEY, "sha256"]  # of what lies in no partition: a row that a store refused
 
 
 def dead_letters(records: DataFrame) -> DataFrame:
@@ -21,23 +24,31 @@ def dead_letters(records: DataFrame) -> DataFrame:
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            letters = [letter for row in batch.to_pylist() if (letter := _letter(row))]
-            yield pa.RecordBatch.from_pylist(letters, schema=_SCHEMA)
+            yield table([letter for row in batch.to_pylist() if (letter := _letter(row))])
 
     return records.select("topic", "partition", "offset", "value", "timestamp").mapInArrow(run, COLUMNS)
 
 
-def _letter(row: dict[str, object]) -> dict[str, object] | None:
-    value = row["value"]
-    assert value is None or isinstance(value, bytes)
+def letter(
+    value: bytes, reason: str, topic: str, partition: int | None = None, offset: int | None = None
+) -> dict[str, Any]:
+    """Return the letter of `value`: the head of it, its size and checksum; without partition what no topic holds."""
+    place = {"topic": topic, "partition": partition, "offset": offset, "reason": reason[:LONGEST_REASON]}
+    head = {"value_base64": base64.b64encode(value[:HEAD]).decode(), "size": len(value)}
+    return place | head | {"sha256": hashlib.sha256(value).hexdigest()}
+
+
+def table(letters: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Return letters as Arrow rows of COLUMNS."""
+    return pa.RecordBatch.from_pylist(letters, schema=_SCHEMA)
+
+
+def _letter(row: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        decode(value)
+        decode(row["value"])
         return None
     except BadRecord as error:
-        body = value or b""
-        place = {name: row[name] for name in ("topic", "partition", "offset")}
-        head = {"value_base64": base64.b64encode(body[:HEAD]).decode(), "size": len(body)}
-        return place | {"reason": str(error)} | head | {"sha256": hashlib.sha256(body).hexdigest()}
+        return letter(row["value"] or b"", str(error), row["topic"], row["partition"], row["offset"])
 
 
 _SCHEMA = pa.schema(

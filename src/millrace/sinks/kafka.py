@@ -11,15 +11,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from millrace import names
-from millrace.errors import ConfigError, Unavailable
+from millrace.errors import Unavailable
 from millrace.kafka.topics import Topic
+from millrace.sinks import documents, tasks
 from millrace.sinks.together import Writer
-
-JSON = {  # times are ISO 8601 UTC with microseconds, whatever the session's time zone
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timeZone": "UTC",
-    "ignoreNullFields": "false",
-}
 
 
 def publish(topic: Topic | str, key: list[str], bootstrap: str, options: Mapping[str, str] | None = None) -> Writer:
@@ -36,14 +31,14 @@ def publish(topic: Topic | str, key: list[str], bootstrap: str, options: Mapping
     schema = topic.schema if isinstance(topic, Topic) else None
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        if missing := sorted(set(key) - set(batch.columns)):
-            raise ConfigError(f"topic {name} is keyed by {missing}, which the rows lack")
-        records = batch.select(_key(key), F.to_json(F.struct("*"), JSON).alias("value"), _headers(schema))
+        documents.require_key(key, batch.columns, f"topic {name}")
+        records = batch.select(_key(key), documents.document().alias("value"), _headers(schema))
         target = {"kafka.bootstrap.servers": bootstrap, "topic": name, "includeHeaders": "true"}
         try:
             records.write.format("kafka").options(**target, **(options or {})).save()
         except (PySparkException, Py4JJavaError) as error:
-            raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {_reason(error)}") from None
+            unavailable = Unavailable(f"Kafka at {bootstrap}, topic {name}: {_reason(error)}")
+            raise tasks.cause(error) or unavailable from None
 
     return write
 
@@ -64,15 +59,14 @@ class Direct:
     def write(self, rows: DataFrame) -> DataStreamWriter:
         """Return the stream's writer, without trigger and checkpoint."""
         header = F.struct(F.lit("schema").alias("key"), F.encode(F.lit(self.topic.schema), "utf-8").alias("value"))
-        value = F.to_json(F.struct("*"), JSON).alias("value")
+        value = documents.document().alias("value")
         records = rows.select(_key(self.key), value, F.array(header).alias("headers"))
         target = {"kafka.bootstrap.servers": self.bootstrap, "topic": self.topic.name, "includeHeaders": "true"}
         return records.writeStream.format("kafka").options(**target)
 
 
 def _key(columns: list[str]) -> Column:
-    text = F.col(columns[0]).cast("string") if len(columns) == 1 else F.to_json(F.struct(*columns), JSON)
-    return text.alias("key")
+    return documents.key(columns).alias("key")
 
 
 def _headers(schema: str | None) -> Column:

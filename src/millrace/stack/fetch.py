@@ -57,7 +57,7 @@ def cache() -> Path:
 
 
 def bundle(name: str) -> list[Artifact]:
-    """Return the pinned artifacts of a bundle: kafka, spark-kafka, postgres, mysql or libaio."""
+    """Return the pinned artifacts of a bundle: kafka, spark-kafka, postgres, mysql, libaio or elasticsearch."""
     lock = json.loads(files("millrace.stack").joinpath("artifacts.json").read_text())
     return [Artifact(**row) for row in lock[name]]
 

@@ -15,6 +15,7 @@ from millrace.stack.progress import say
 
 LOCK = Path(__file__).with_name("artifacts.json")
 KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central
+ELASTICSEARCH = "9.5.3"
 SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
 WITH_DEPENDENCIES = {
     "kafka": [
@@ -22,7 +23,11 @@ WITH_DEPENDENCIES = {
         f"org.apache.kafka:connect-runtime:{KAFKA}",
         f"org.apache.kafka:connect-json:{KAFKA}",
         "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",  # without it the broker writes no log
-    ]
+    ],
+    "elasticsearch": [
+        f"org.elasticsearch:elasticsearch:{ELASTICSEARCH}",
+        f"org.elasticsearch.plugin:transport-netty4:{ELASTICSEARCH}",
+    ],
 }
 ALONE = {
     "spark-kafka": [  # the other dependencies are in pyspark already

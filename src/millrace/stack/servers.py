@@ -16,6 +16,7 @@ from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import topics
 from millrace.stack import env_file, process
+from millrace.stack.elasticsearch import ELASTICSEARCH
 from millrace.stack.fetch import only_one
 from millrace.stack.kafka import KAFKA
 from millrace.stack.mysql import MYSQL
@@ -24,7 +25,7 @@ from millrace.stack.process import Running
 from millrace.stack.progress import say
 from millrace.stack.server import LOOPBACK, Server, free_port
 
-SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL)}
+SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH)}
 
 
 @dataclass(frozen=True)

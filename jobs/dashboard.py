@@ -6,28 +6,11 @@ spark-submit --properties-file spark-conf/local.conf jobs/dashboard.py
 millrace run dashboard --sink console
 """
 
-from argparse import ArgumentParser
-
-from millrace import application, session
-from millrace.kafka.topics import DASHBOARD
-from millrace.options import parse, weights, windows
-from millrace.queries import dashboard
-from millrace.queries.engagement import Weights
-from millrace.sinks import tables
-
-
-def arguments(parser: ArgumentParser) -> None:
-    weights(parser)
-    windows(parser)
+from millrace import analyses, application
 
 
 def main() -> None:
-    options = parse("dashboard", __doc__, sinks=["kafka", "sqlite"], add=arguments)
-    args = options.args
-    posts = application.posts(application.records(session.create(options), options), options, dashboard.COLUMNS)
-    worth = Weights(args.replies, args.reblogs, args.favourites)
-    minutes = dashboard.dashboard(posts, worth, args.window, args.slide, args.lateness)
-    session.start(options, minutes, application.writer(options, tables.dashboard_windows, DASHBOARD))
+    analyses.run(analyses.DASHBOARD, __doc__)
 
 
 if __name__ == "__main__":

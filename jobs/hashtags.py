@@ -6,39 +6,11 @@ spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py --window 5
 millrace run hashtags --sink sqlite --sink kafka --trigger 5s; millrace run hashtags --per-post
 """
 
-from argparse import ArgumentParser
-
-from pyspark.sql import SparkSession
-
-from millrace import application, session
-from millrace.kafka.topics import HASHTAG_COUNTS, POST_HASHTAGS
-from millrace.options import Options, parse, windows
-from millrace.queries import hashtags
-from millrace.sinks import tables
-
-SINKS = {False: ["sqlite"], True: ["kafka", "elasticsearch"]}
-
-
-def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--per-post", action="store_true", help="the hashtags of each post, uncounted")
-    windows(parser)
-
-
-def count(spark: SparkSession, options: Options) -> None:
-    args = options.args
-    uses = application.folded(application.records(spark, options), hashtags.fold(args.window, args.slide), options)
-    counts = hashtags.count_uses(uses, args.window, args.slide)
-    session.start(options, counts, application.writer(options, tables.hashtag_counts, HASHTAG_COUNTS))
-
-
-def list_each(spark: SparkSession, options: Options) -> None:
-    posts = application.posts(application.records(spark, options), options, hashtags.PER_POST)
-    session.start(options, hashtags.post_hashtags(posts), application.writer(options, None, POST_HASHTAGS))
+from millrace import analyses, application
 
 
 def main() -> None:
-    options = parse("hashtags", __doc__, sinks=lambda args: SINKS[args.per_post], add=arguments)
-    {False: count, True: list_each}[options.args.per_post](session.create(options), options)
+    analyses.run(analyses.HASHTAGS, __doc__)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from millrace.kafka import browse
 from millrace.kafka.topics import SOURCES
 from millrace.stack import java
 
+_FEEDERS = {"tweets": "`millrace up` creates it; your own program fills it with post.v1 records"}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -78,13 +80,14 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
         yield Finding("kafka", False, str(error), "`millrace up`, or set MILLRACE_KAFKA_BOOTSTRAP")
         return
     yield Finding("kafka", True, f"{settings.kafka_bootstrap}, {len(found)} topics")
+    fed = {source: topic.name for source, topic in SOURCES.items() if topic.name in found}
     for source, topic in SOURCES.items():
-        there = topic.name in found
+        there = source in fed
         yield Finding(
             f"topic {topic.name}",
-            there,
-            f"{found.get(topic.name, 0)} records",
-            "" if there else f"`millrace ingest {source}`",
+            there or bool(fed),  # nobody needs all sources
+            f"{found[topic.name]} records" if there else "not there",
+            "" if there else _FEEDERS.get(source, f"`millrace ingest {source}`"),
         )
     letters = found.get("dead-letters", 0)
     yield Finding("dead letters", True, str(letters), "`millrace dead-letters` shows them" if letters else "")

@@ -79,11 +79,15 @@ class Options:
         return str((self.settings.home / "checkpoints" / folder).resolve())
 
     def part(self, name: str) -> "Options":
-        """Return the options of one of several queries in an application: a name and a checkpoint of its own."""
+        """Return the options of one of several queries in an analysis: a name and a checkpoint of its own."""
+        return replace(self.under(name), job=f"{self.job}-{name}")
+
+    def under(self, name: str) -> "Options":
+        """Return the same options where --name and --checkpoint are given for several: `name` tells them apart."""
         parted = argparse.Namespace(**vars(self.args))
         parted.name = self.args.name and f"{self.args.name}-{name}"
         parted.checkpoint = self.args.checkpoint and f"{self.args.checkpoint}-{name}"
-        return replace(self, job=f"{self.job}-{name}", args=parted)
+        return replace(self, args=parted)
 
     def _fingerprint(self) -> str:
         shaping = {key: value for key, value in vars(self.args).items() if key not in _STATELESS}
@@ -98,17 +102,19 @@ def parse(
     job: str,
     doc: str | None,
     argv: Sequence[str] | None = None,
+    *,
     sinks: Sequence[str] | Callable[[argparse.Namespace], Sequence[str]] = ("sqlite",),
     add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
+    source: str = "bluesky",
+    lenient: bool = False,
 ) -> Options:
     """Parse a job's command line; `add` adds the job's own options, `sinks` are the default, or say it by the others.
 
+    `source` is the default of --source. A `lenient` parser leaves options alone that are for others.
     Raises ConfigError; --help and misuse exit.
     """
-    parser = argparse.ArgumentParser(job, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add(parser)
-    _add_shared(parser, "see above" if callable(sinks) else " ".join(sinks))
-    args = parser.parse_args(argv)
+    parsing = parser(job, doc, "see above" if callable(sinks) else " ".join(sinks), add, source)
+    args = parsing.parse_known_args(argv)[0] if lenient else parsing.parse_args(argv)
     chosen = args.sink
     args.sink = list(dict.fromkeys(chosen or (sinks(args) if callable(sinks) else sinks)))
     if getattr(args, "realtime", False) and (args.sink != ["kafka"] or args.once or args.deduplicate):
@@ -121,6 +127,20 @@ def parse(
     for sink in set(args.sink) & set(STORES):
         settings.store_url(sink)
     return Options(job, settings, args)
+
+
+def parser(
+    job: str, doc: str | None, sinks: str, add: Callable[[argparse.ArgumentParser], Any], source: str, **more: Any
+) -> argparse.ArgumentParser:
+    """Return the parser of a job: its own options and the shared ones; `sinks` names the default sinks for the help.
+
+    `more` goes to argparse.
+    """
+    form = argparse.RawDescriptionHelpFormatter
+    made = argparse.ArgumentParser(job, description=doc, formatter_class=form, allow_abbrev=False, **more)
+    add(made)
+    _add_shared(made, sinks, source)
+    return made
 
 
 def windows(parser: argparse.ArgumentParser, length: str = "1 minutes") -> None:
@@ -156,13 +176,13 @@ def _at_hand(sinks: list[str], settings: Settings) -> list[str]:
     return [sink for sink in sinks if sink != "elasticsearch"]
 
 
-def _add_shared(parser: argparse.ArgumentParser, sinks: str) -> None:
+def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> None:
     shared = parser.add_argument_group("shared by all jobs")
     add = shared.add_argument
     add(
         "--source",
         choices=sorted(SOURCES),
-        default="bluesky",
+        default=source,
         help="whose topic to read (default %(default)s)",
     )
     add("--topic", action="append", type=topic, metavar="NAME", help="read this topic instead; repeatable")

@@ -70,7 +70,10 @@ def status(home: Home = None) -> None:
 def run(
     context: typer.Context,
     job: Annotated[
-        str, typer.Argument(help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine")
+        str,
+        typer.Argument(
+            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine; mastodon: several"
+        ),
     ],
     cores: Annotated[
         int | None, typer.Option(min=1, help="Tasks that Spark runs at once; default: one a core and a partition")

@@ -38,6 +38,7 @@ class Topic:
 
 BLUESKY = Topic("bluesky-raw-posts", key="id", schema="post.v1")
 MASTODON = Topic("Mastodon_stream", key="id", schema="post.v1")
+TWEETS = Topic("tweets", key="id", schema="post.v1")
 HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, window_end, hashtag", schema="hashtag_counts")
 LANGUAGE_COUNTS = Topic("language-counts", key="source, window_start, window_end, language", schema="language_counts")
 AUTHOR_COUNTS = Topic("author-counts", key="source, window_start, window_end, author", schema="author_counts")
@@ -55,8 +56,8 @@ DEAD_LETTERS = Topic(
     "dead-letters", key="topic-partition-offset", schema="dead-letter.v1", config=KEEP_LATEST, partitions=1
 )
 
-TOPICS = {topic.name: topic for topic in (BLUESKY, MASTODON, *COUNTED, *MEASURED, CURSORS, GAPS, DEAD_LETTERS)}
-SOURCES = {"bluesky": BLUESKY, "mastodon": MASTODON}  # --source NAME reads this topic
+TOPICS = {topic.name: topic for topic in (BLUESKY, MASTODON, TWEETS, *COUNTED, *MEASURED, CURSORS, GAPS, DEAD_LETTERS)}
+SOURCES = {"bluesky": BLUESKY, "mastodon": MASTODON, "tweets": TWEETS}  # --source NAME reads this topic
 
 
 @contextmanager

@@ -63,6 +63,12 @@ def elasticsearch(home: Path) -> Settings:
     return _started("elasticsearch", home)
 
 
+@pytest.fixture(scope="session")
+def hdfs(home: Path) -> Settings:
+    """Settings whose `archive_url` is an empty HDFS."""
+    return _started("hdfs", home)
+
+
 def _started(name: str, home: Path) -> Settings:
     stack.up([name], config.load(home=home))
     return config.load(home=home)

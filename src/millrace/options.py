@@ -106,14 +106,17 @@ def parse(
     sinks: Sequence[str] | Callable[[argparse.Namespace], Sequence[str]] = ("sqlite",),
     add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
     source: str = "bluesky",
+    trigger: str = "1 seconds",
     lenient: bool = False,
 ) -> Options:
     """Parse a job's command line; `add` adds the job's own options, `sinks` are the default, or say it by the others.
 
-    `source` is the default of --source. A `lenient` parser leaves options alone that are for others.
+    `source` and `trigger` are the defaults of those options. A `lenient` parser leaves options alone that are
+    for others.
     Raises ConfigError; --help and misuse exit.
     """
     parsing = parser(job, doc, "see above" if callable(sinks) else " ".join(sinks), add, source)
+    parsing.set_defaults(trigger=trigger)
     args = parsing.parse_known_args(argv)[0] if lenient else parsing.parse_args(argv)
     chosen = args.sink
     args.sink = list(dict.fromkeys(chosen or (sinks(args) if callable(sinks) else sinks)))

@@ -25,7 +25,7 @@ from millrace.kafka.topics import TOPICS
 from millrace.sinks import cluster
 from millrace.stack import accounts, process
 
-NAMES = ["kafka", "postgres", "mysql", "elasticsearch"]
+NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs"]
 TEXT = "café ☕ 😀 ' \\ %s"
 
 
@@ -104,6 +104,8 @@ def test_up_starts_all_and_says_where(own_home: Path) -> None:
         "MILLRACE_POSTGRES_URL",
         "MILLRACE_MYSQL_URL",
         "MILLRACE_ELASTICSEARCH_URL",
+        "MILLRACE_ARCHIVE_URL",
+        "MILLRACE_WEBHDFS_URL",
     }
 
 

@@ -26,7 +26,7 @@ app = typer.Typer(
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(simulate.app, name="simulate")
 
-Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch")]
+Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs")]
 
 
 @app.command()

@@ -16,6 +16,7 @@ from millrace.stack.progress import say
 LOCK = Path(__file__).with_name("artifacts.json")
 KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central
 ELASTICSEARCH = "9.5.3"
+HADOOP = "3.5.0"
 SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
 WITH_DEPENDENCIES = {
     "kafka": [
@@ -28,6 +29,7 @@ WITH_DEPENDENCIES = {
         f"org.elasticsearch:elasticsearch:{ELASTICSEARCH}",
         f"org.elasticsearch.plugin:transport-netty4:{ELASTICSEARCH}",
     ],
+    "hdfs": [f"org.apache.hadoop:hadoop-{part}:{HADOOP}" for part in ("common", "hdfs", "hdfs-client")],
 }
 ALONE = {
     "spark-kafka": [  # the other dependencies are in pyspark already

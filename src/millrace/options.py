@@ -122,6 +122,8 @@ def parse(
     args.sink = list(dict.fromkeys(chosen or (sinks(args) if callable(sinks) else sinks)))
     if getattr(args, "realtime", False) and (args.sink != ["kafka"] or args.once or args.deduplicate):
         raise ConfigError("--realtime goes with --sink kafka alone, and without --once and --deduplicate")
+    if getattr(args, "realtime", False) and args.from_archive:
+        raise ConfigError("--from-archive reads what is there: it does not go with --realtime")
     logs.configure(args.log_format)
     settings = config.load(home=args.home, kafka_bootstrap=args.bootstrap)
     del args.home, args.bootstrap
@@ -197,6 +199,7 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
         default="earliest",
         help="where a first run begins",
     )
+    add("--from-archive", action="store_true", help="read the archived records instead, all of them in one batch")
     trigger = shared.add_mutually_exclusive_group()
     trigger.add_argument(
         "--trigger",

@@ -142,18 +142,18 @@ class Log:
 
     def fold(self) -> int:
         """Write one file that says what all entries say, and remove them; returns how many."""
-        names = self._names()
-        state, old = self.load(), [name for name in names if name.startswith(f"{BASE}-")]
-        entries = [name for name in names if name not in old]
-        if not entries:
+        state = self.load()
+        old = [name for name in self._names() if name.startswith(f"{BASE}-")]
+        if not state.known:
             return 0
-        for entry in self._entries(entries):
-            state.folded[entry.generation] = max(entry.number, state.folded.get(entry.generation, -1))
-        number = 1 + max((int(name.rpartition("-")[2]) for name in old), default=0)
-        self.files.create(f"{self.folder}/{BASE}-{number:08}.json", _encode_base(state))
-        for name in [*entries, *old]:  # the base says it now: a crash here leaves what nobody reads
+        for known in state.known:
+            generation, _, number = known.rpartition("-")
+            state.folded[generation] = max(int(number), state.folded.get(generation, -1))
+        newest = 1 + max((int(name.rpartition("-")[2]) for name in old), default=0)
+        self.files.create(f"{self.folder}/{BASE}-{newest:08}.json", _encode_base(state))
+        for name in [*sorted(state.known), *old]:  # the base says it now: a crash here leaves what nobody reads
             self.files.remove(f"{self.folder}/{name}.json")
-        return len(entries)
+        return len(state.known)
 
     def _names(self) -> list[str]:
         names = [each.path.rpartition("/")[2] for each in self.files.list(self.folder)]

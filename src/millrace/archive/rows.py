@@ -18,7 +18,6 @@ SCHEMAS = {
     "parquet": f"{PLACE}, {HEADERS}, key BINARY, value BINARY",
 }
 FORMATS = {"jsonl": "json", "parquet": "parquet"}  # as Spark calls them
-SUFFIXES = {"jsonl": ".json.gz", "parquet": ".parquet"}
 COMPRESSION = {"jsonl": {"compression": "gzip", **JSON, "ignoreNullFields": "true"}, "parquet": {"compression": "zstd"}}
 PARTITIONS = ["source", "date", "hour", "batch_id"]
 KAFKA = ["key", "value", "topic", "partition", "offset", "timestamp", "headers"]

@@ -3,18 +3,16 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from millrace import config, names
-from millrace.cli import ingest, simulate
+from millrace.cli import archive, ingest, simulate
 from millrace.cli.options import Bootstrap, Home
+from millrace.cli.tables import grid
 from millrace.errors import ConfigError, MillraceError
-from millrace.logs import escape
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +23,8 @@ app = typer.Typer(
 )
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(archive.app, name="archive")
+app.command()(archive.replay)
 
 Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs")]
 
@@ -72,7 +72,7 @@ def run(
     job: Annotated[
         str,
         typer.Argument(
-            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine; mastodon: several"
+            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine, archive; mastodon: several"
         ),
     ],
     cores: Annotated[
@@ -181,18 +181,6 @@ def demo(
     if source not in ("auto", "bluesky", "simulator"):
         raise ConfigError(f"--source {source!r}: it is bluesky, simulator or auto")
     raise typer.Exit(show.run(config.load(home=home), source, seconds, rate, picture))
-
-
-def grid(rows: list[dict[str, Any]], empty: str) -> Table | str:
-    """Lay rows out as a table; `empty` where there are none. Control characters are spelled out."""
-    if not rows:
-        return empty
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(escape("" if value is None else str(value))) for value in row.values()))
-    return table
 
 
 def main() -> None:

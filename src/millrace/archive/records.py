@@ -50,7 +50,7 @@ class _Header(msgspec.Struct):
     value: str | None = None
 
 
-class _Line(msgspec.Struct, omit_defaults=True):
+class _Line(msgspec.Struct):
     topic: str
     partition: int
     offset: int
@@ -124,11 +124,14 @@ def _jsonl(records: Iterable[Record]) -> bytes:
     return out.getvalue()
 
 
-def _line(record: Record) -> _Line:
-    headers = [_Header(key, None if value is None else b64encode(value).decode()) for key, value in record.headers]
-    texts: dict[str, Any] = _text("key", record.key) | _text("value", record.value)
-    when = moment(record.timestamp)
-    return _Line(record.topic, record.partition, record.offset, when, headers or None, **texts)
+def _line(record: Record) -> dict[str, Any]:
+    headers = [
+        {"key": key, "value": None if value is None else b64encode(value).decode()} for key, value in record.headers
+    ]
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    when = {"timestamp": f"{moment(record.timestamp):%Y-%m-%dT%H:%M:%S.%fZ}"}  # as Spark writes it
+    more = {"headers": headers} if headers else {}
+    return place | when | more | _text("key", record.key) | _text("value", record.value)
 
 
 def _text(name: str, value: bytes | None) -> dict[str, str]:

@@ -72,7 +72,8 @@ def run(
     job: Annotated[
         str,
         typer.Argument(
-            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine, archive; mastodon: several"
+            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine, archive;"
+            " mastodon: several"
         ),
     ],
     cores: Annotated[

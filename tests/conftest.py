@@ -3,9 +3,11 @@
 MILLRACE_TEST_HOME=DIR keeps the home and its servers running from one test run to the next.
 """
 
+import importlib.util
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,6 +16,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from millrace import config, explore, stack
+from millrace.archive import files
+from millrace.archive.files import Files
 from millrace.config import Settings
 from tests.proxy import Proxy
 
@@ -69,6 +73,20 @@ def hdfs(home: Path) -> Settings:
     return _started("hdfs", home)
 
 
+@pytest.fixture(params=["file", "hdfs"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
+    """An empty archive of its own, on a folder and on HDFS."""
+    if request.param == "file":
+        yield files.at((tmp_path / "archive").as_uri())
+        return
+    if "single_file" in request.node.name and not importlib.util.find_spec("pydoop"):
+        pytest.skip("pydoop is not built")
+    settings = request.getfixturevalue("hdfs")
+    made = files.at(f"{settings.archive}/test-{uuid.uuid4().hex[:8]}", settings.webhdfs_url)
+    yield made
+    made.remove("")
+
+
 def _started(name: str, home: Path) -> Settings:
     stack.up([name], config.load(home=home))
     return config.load(home=home)
@@ -102,6 +120,7 @@ ALLOWED_SKIPS = {
     "tests/live/test_ingest_bluesky.py::test_everything_once*": "the v2 wire has sequence cursors alone",
     "tests/live/test_ingest_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
     "tests/unit/test_mastodon_feed.py::test_recorded_statuses*": "the recorded statuses are no part of the project",
+    "tests/*/test_*.py::*single_file*hdfs*": "pydoop is built by `make pydoop` alone",
     "tests/faults/test_*.py::test_a_full_disk*": "only root may mount a small disk",
 }
 

@@ -19,16 +19,23 @@ from millrace.errors import ConfigError
 from millrace.kafka import browse, read
 from millrace.options import Options
 from millrace.signals import STOP
-from millrace.sinks import hdfs
+from millrace.sinks import hdfs, single_file
 from millrace.sinks.hdfs import Offsets
+from millrace.sinks.single_file import Journal
+from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
+SINGLE = "kafka_demo/tweets_data.json"
 TRIGGER = "60 seconds"  # each batch is a file or more
+Starts = Mapping[str, Mapping[str, int]]  # the first offset to read, by topic and partition
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the job's own options."""
-    parser.add_argument("--format", choices=("jsonl", "parquet"), default="jsonl", help="default %(default)s, gzipped")
+    layout = parser.add_mutually_exclusive_group()
+    layout.add_argument("--format", choices=("jsonl", "parquet"), default="jsonl", help="default %(default)s, gzipped")
+    text = f"append to one file of JSON lines instead, through pydoop on HDFS (default {SINGLE}, in the archive)"
+    layout.add_argument("--single-file", nargs="?", const=SINGLE, metavar="PATH", help=text)
 
 
 def run(options: Options) -> None:
@@ -37,37 +44,55 @@ def run(options: Options) -> None:
     options.args.archive = archive.url  # another archive is another checkpoint
     spark = session.create(options)
     with ExitStack() as stack:
-        if not options.args.dry_run:
+        if options.args.dry_run:
+            held, starts = [], {}
+        else:
             read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
-        held = [] if options.args.dry_run else [_hold(stack, archive, topic) for topic in options.topics]
-        starts = {} if options.args.dry_run or STOP.requested else beginning(archive, options.bootstrap, options.topics)
+            held = [stack.enter_context(lease.hold(archive, f"{place}/_writer")) for place in places(options, archive)]
+            starts = {} if STOP.requested else beginning(options, archive)
         start = json.dumps(starts) if starts else "earliest"
         records = read.stream(spark, options.bootstrap, options.topics, start, options.args.max_offsets, headers=True)
-        took = partial(taken, checkpoint=options.checkpoint, starts=starts, web=options.settings.webhdfs_url)
-        session.start(options, records, hdfs.append(archive, options.args.format, took, lambda: _check(held)))
+        session.start(options, records, _writer(options, archive, starts, held))
 
 
-def _hold(stack: ExitStack, archive: Files, topic: str) -> lease.Lease:
-    return stack.enter_context(lease.hold(archive, f"{Log(archive, topic).root}/_writer"))
+def places(options: Options, archive: Files) -> list[str]:
+    """Return the folders that have one writer each."""
+    if options.args.single_file:
+        return [Journal(archive, options.args.single_file).folder]
+    return [Log(archive, topic).root for topic in options.topics]
 
 
-def _check(held: Sequence[lease.Lease]) -> None:
-    for each in held:
-        each.check()
+def _writer(options: Options, archive: Files, starts: Starts, held: Sequence[lease.Lease]) -> Writer:
+    def check() -> None:
+        for each in held:
+            each.check()
+
+    took = partial(taken, checkpoint=options.checkpoint, starts=starts, web=options.settings.webhdfs_url)
+    if options.args.single_file:
+        return single_file.append(archive, options.args.single_file, took, check)
+    return hdfs.append(archive, options.args.format, took, check)
 
 
-def beginning(archive: Files, bootstrap: str, topics: Sequence[str]) -> dict[str, dict[str, int]]:
+def beginning(options: Options, archive: Files) -> dict[str, dict[str, int]]:
     """Return the offset of each partition that an archive without checkpoint goes on with, by topic.
 
     That is after the highest archived one, else the earliest. Raises ConfigError when a topic ends before: it is
     another topic of that name.
     """
-    with browse.consumer(bootstrap) as reader:
-        return {topic: _beginning(reader, archive, topic) for topic in topics}
+    with browse.consumer(options.bootstrap) as reader:
+        return {
+            topic: _beginning(reader, topic, _archived(options, archive, topic), archive) for topic in options.topics
+        }
 
 
-def _beginning(reader: KafkaConsumer, archive: Files, topic: str) -> dict[str, int]:
-    archived = Log(archive, topic).load().next()
+def _archived(options: Options, archive: Files, topic: str) -> dict[int, int]:
+    if options.args.single_file:
+        found = Journal(archive, options.args.single_file).load().offsets.get(topic, {})
+        return {int(partition): end for partition, end in found.items()}
+    return Log(archive, topic).load().next()
+
+
+def _beginning(reader: KafkaConsumer, topic: str, archived: Mapping[int, int], archive: Files) -> dict[str, int]:
     partitions = [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
     earliest, ends = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
     for place in partitions:
@@ -83,9 +108,7 @@ def _beginning(reader: KafkaConsumer, archive: Files, topic: str) -> dict[str, i
     return {str(each.partition): max(earliest[each], archived.get(each.partition, 0)) for each in partitions}
 
 
-def taken(
-    batch: DataFrame, number: int, *, checkpoint: str, starts: Mapping[str, Mapping[str, int]], web: str | None
-) -> dict[str, Offsets]:
+def taken(batch: DataFrame, number: int, *, checkpoint: str, starts: Starts, web: str | None) -> dict[str, Offsets]:
     """Return which offsets batch `number` took of each topic, as its checkpoint has it: also where no record was.
 
     Between records lie markers of transactions, and aborted ones; so rows alone do not tell whether any is missing.

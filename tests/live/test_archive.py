@@ -4,64 +4,21 @@ import json
 import os
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
+from tests.archived import BODIES, NOON, TOPIC, frame, record
 
-from millrace.archive import census, compact, files, lease, records, replay, rows
+from millrace.archive import census, compact, files, lease, replay, rows
 from millrace.archive.files import Exists, Files
 from millrace.archive.log import Log
 from millrace.archive.records import Record
 from millrace.errors import MillraceError
 from millrace.sinks import hdfs as sink
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=1)
-TOPIC = "cafe-posts"
-BODIES = [
-    b"plain", b"", None, b"\xff\xfe\x00bad",
-    "naïve \"quoted\" \\ \n\r\t \u2028 😀 \u0000 end".encode(), b"\xed\xa0\x80",
-    b'{"a": 1}', b"null", b"x" * 200_000, "مرحبا".encode(), b"\xc0\x80",
-]  # fmt: skip
-
-
-@pytest.fixture(params=["file", "hdfs"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
-    """An empty archive of its own."""
-    if request.param == "file":
-        yield files.at((tmp_path / "archive").as_uri())
-        return
-    settings = request.getfixturevalue("hdfs")
-    made = files.at(f"{settings.archive}/test-{uuid.uuid4().hex[:8]}", settings.webhdfs_url)
-    yield made
-    made.remove("")
-
-
-def record(offset: int, body: bytes | None = b"x", seconds: float = 0, partition: int = 0) -> Record:
-    at = round((NOON + timedelta(seconds=seconds)).timestamp() * 1000) + offset
-    headers = (("h", body), ("schema", b"post.v1")) if offset % 2 else ()
-    return Record(at, partition, offset, TOPIC, body, body, headers)
-
-
-def frame(spark: SparkSession, found: list[Record]) -> DataFrame:
-    """Return records as Kafka's source would give them."""
-    plain = [
-        (each.key, each.value, each.topic, each.partition, each.offset, records.moment(each.timestamp),
-         [*each.headers] or None)
-        for each in found
-    ]  # fmt: skip
-    return spark.createDataFrame(plain, KAFKA)
-
-
-KAFKA = (
-    "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP,"
-    " headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
-)
 
 
 def archived(archive: Files) -> list[Record]:

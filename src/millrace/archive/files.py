@@ -190,6 +190,8 @@ class Web:
             except HdfsError:
                 if self.client.status(target, strict=False):
                     raise Exists(f"{target} is there already") from None
+                if not self.client.status(source, strict=False):
+                    raise FileNotFoundError(f"{source} is not there") from None
                 raise
 
     def remove(self, path: str) -> None:

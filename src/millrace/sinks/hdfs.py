@@ -65,14 +65,19 @@ def append(
     archive = _Archive(files, form, check)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        generation = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId") or "batch"
         try:
-            _write(archive, batch, generation.partition("-")[0], batch_id, read(batch, batch_id))
+            _write(archive, batch, generation_of(batch), batch_id, read(batch, batch_id))
         except BaseException:
             archive.known.clear()
             raise
 
     return write
+
+
+def generation_of(batch: DataFrame) -> str:
+    """Return what all batches of one checkpoint's life share, and of no other."""
+    query = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
+    return query.partition("-")[0] if query else "batch"
 
 
 def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, taken: Mapping[str, Offsets]) -> None:
@@ -88,7 +93,7 @@ def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, ta
             chosen = records.filter(F.col("source").isin(fresh)).withColumn("batch_id", F.lit(f"{generation}-{number}"))
             _save(chosen, archive.files.url, archive.form, 1 + wanted // ROWS_PER_TASK)
     except (PySparkException, Py4JJavaError) as error:
-        raise _explained(error, archive.files.url) from None
+        raise explained(error, archive.files.url) from None
     finally:
         records.unpersist()
     archive.check()
@@ -131,10 +136,10 @@ def _parts(counts: list[Row], form: str, batch: str) -> list[Part]:
     return [Part(hour, batch, form, total) for hour, total in sorted(totals.items())]
 
 
-def _explained(error: Exception, url: str) -> MillraceError:
+def explained(error: Exception, place: str) -> MillraceError:
+    """Return what an error of the file system means: full, away for now, or neither."""
     text = str(error)
-    if any(word in text for word in _FULL):
-        full = next(word for word in _FULL if word in text)
-        return MillraceError(f"the archive {url} is full ({full}): make room; {reason(error)}")
+    if full := next((word for word in _FULL if word in text), None):
+        return MillraceError(f"{place} is full ({full}): make room; {reason(error)}")
     kind = Unavailable if any(word in text for word in _AWAY) else MillraceError
-    return kind(f"the archive {url}: {reason(error)}")
+    return kind(f"{place}: {reason(error)}")

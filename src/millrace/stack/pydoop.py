@@ -4,11 +4,13 @@ It needs Python 3.11, a C++ compiler and libtirpc-dev. Its Java part calls a met
 built against 3.3.6; it runs with pyspark's own client of 3.5.0.
 """
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyspark
 
@@ -18,14 +20,8 @@ from millrace.stack.fetch import cache, fetch
 from millrace.stack.progress import say
 
 TIRPC = Path("/usr/include/tirpc")
-CLIENT = (
-    "hadoop-client-*.jar",
-    "slf4j-api*.jar",
-    "jcl-over-slf4j*.jar",
-    "log4j*.jar",
-    "commons-logging*.jar",
-    "avro-1*.jar",
-)
+CLIENT = ("hadoop-client-*.jar", "slf4j-api*.jar", "jcl-over-slf4j*.jar", "log4j*.jar", "commons-logging*.jar")
+COMPILED = ("avro-1*.jar", "commons-cli-*.jar", "guava-*.jar")  # what its Java part mentions
 PROGRAM = """#!/bin/sh
 [ "$1" = classpath ] && echo "$PYDOOP_CLASSPATH"
 """
@@ -48,32 +44,38 @@ def environment() -> dict[str, str]:
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(PROGRAM)
         program.chmod(0o755)
-    jars = Path(pyspark.__file__).parent / "jars"
-    found = [str(jar) for pattern in CLIENT for jar in sorted(jars.glob(pattern))]
     return {
         "JAVA_HOME": str(java.binary().parent.parent),
         "HADOOP_HOME": str(program.parent.parent),
         "HADOOP_CONF_DIR": str(program.parent),
-        "PYDOOP_CLASSPATH": os.pathsep.join(found),
+        "LIBHDFS_OPTS": "-Xrs -Xmx128m -Dlog4j2.level=ERROR",  # its Java leaves signals to Python
+        "PYDOOP_CLASSPATH": os.pathsep.join(_jars(CLIENT)),
         "PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
+
+
+def client() -> Any:
+    """Return the module pydoop.hdfs, ready for use; raises ConfigError where pydoop is not built."""
+    os.environ.update(environment())
+    try:
+        return importlib.import_module("pydoop.hdfs")
+    except ImportError:
+        raise ConfigError("pydoop is not built: `make pydoop` builds it, on Python 3.11 only") from None
 
 
 def _building() -> dict[str, str]:
     client = environment()
     old = [str(jar) for jar in fetch("pydoop")]
     return client | {
-        "JAVA_HOME": str(_jdk()),
-        "PYDOOP_CLASSPATH": os.pathsep.join([*old, client["PYDOOP_CLASSPATH"]]),
+        "PYDOOP_CLASSPATH": os.pathsep.join([*old, *_jars(CLIENT + COMPILED)]),
         "CPLUS_INCLUDE_PATH": str(TIRPC),
         "LDFLAGS": "-Wl,--no-as-needed -ltirpc",
     }
 
 
-def _jdk() -> Path:
-    """Return a JDK with a compiler and headers."""
-    compiler = shutil.which("javac")
-    return Path(compiler).resolve().parent.parent if compiler else java.binary().parent.parent
+def _jars(patterns: tuple[str, ...]) -> list[str]:
+    folder = Path(pyspark.__file__).parent / "jars"
+    return [str(jar) for pattern in patterns for jar in sorted(folder.glob(pattern))]
 
 
 def _require() -> None:

@@ -40,7 +40,8 @@ def filled(kafka: Settings, spark: SparkSession, sent: Scenario, tmp_path_factor
     with bluesky.running(sent) as url:
         settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap, bluesky_url=url)
         command.bluesky(settings, Options(limit=3_000, seconds=60), from_cursor=1)
-    run_job("hashtags", "--once", "--home", str(home), "--bootstrap", kafka.kafka_bootstrap)
+    for job in ("hashtags", "archive"):
+        run_job(job, "--once", "--home", str(home), "--bootstrap", kafka.kafka_bootstrap)
     return home
 
 
@@ -102,6 +103,13 @@ def test_hashtags_replay_equals_live(executed: dict[str, NotebookNode]) -> None:
     assert found
     assert int(found[1]) > 100
     assert found[2] == "True"
+
+
+def test_the_archive_is_whole_and_equals_the_topic(executed: dict[str, NotebookNode], filled: Path) -> None:
+    notebook = executed["03-archive"]
+    found = re.search(r"(\d+) counts compared; archive equals topic: (\w+)", shown(notebook))
+    assert found and int(found[1]) > 100 and found[2] == "True"
+    assert "('0 faults', [])" in shown(notebook)
 
 
 def test_the_table_that_they_show_is_the_truth(filled: Path, sent: Scenario) -> None:

@@ -19,6 +19,7 @@ from millrace.errors import MillraceError, Unavailable
 
 TIMEOUT = (10, 120)  # seconds to connect, and without a byte
 WEB_PORT = 9870
+FULL = ("QuotaExceeded", "No space left", "Disk quota exceeded")
 _GONE = (
     "StandbyException",
     "RetriableException",
@@ -207,6 +208,8 @@ class Web:
             raise Unavailable(f"{place}: {type(error).__name__}; is MILLRACE_WEBHDFS_URL right, and HDFS up?") from None
         except HdfsError as error:
             text = next(iter(str(error).splitlines()), "")
+            if any(word in str(error) for word in FULL):
+                raise MillraceError(f"{place} is full: make room; {text}") from None
             if "does not exist" in text or "not found" in text:
                 raise FileNotFoundError(f"{place}: {text}") from None
             raise (Unavailable if any(word in str(error) for word in _GONE) else MillraceError)(

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from millrace.archive import rows
-from millrace.archive.files import Files
+from millrace.archive.files import FULL, Files
 from millrace.archive.log import Entry, Log, Part, State
 from millrace.errors import MillraceError, Unavailable
 from millrace.failures import reason
@@ -19,7 +19,6 @@ ROWS_PER_TASK = 100_000  # so that small batches are few files
 _AWAY = ("Connection refused", "ConnectException", "could only be written to", "SafeMode", "SocketTimeout", "NoRoute",
          "RetriableException", "EOFException", "StandbyException", "All datanodes", "Unable to close file",
          "Connection reset", "AlreadyBeingCreated", "ClosedChannel", "BlockMissing")  # fmt: skip
-_FULL = ("QuotaExceeded", "No space left", "Disk quota exceeded")
 
 Offsets = Mapping[int, tuple[int, int]]  # partition: first, one beyond the last
 Read = Callable[[DataFrame, int], Mapping[str, Offsets]]  # what a batch read of each topic, where that is known
@@ -139,7 +138,7 @@ def _parts(counts: list[Row], form: str, batch: str) -> list[Part]:
 def explained(error: Exception, place: str) -> MillraceError:
     """Return what an error of the file system means: full, away for now, or neither."""
     text = str(error)
-    if full := next((word for word in _FULL if word in text), None):
+    if full := next((word for word in FULL if word in text), None):
         return MillraceError(f"{place} is full ({full}): make room; {reason(error)}")
     kind = Unavailable if any(word in text for word in _AWAY) else MillraceError
     return kind(f"{place}: {reason(error)}")

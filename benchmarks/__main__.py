@@ -12,13 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import hashtags, ingest, latency, machine, parser, sinks, start
+from benchmarks import archive, hashtags, ingest, latency, machine, parser, sinks, start
 from benchmarks.report import Figure, table
 
 Benchmark = Callable[[Namespace], Iterable[Figure]]
 BENCHMARKS: dict[str, Benchmark] = {
     "parser": lambda args: parser.measure(),
     "sinks": lambda args: sinks.measure(),
+    "archive": lambda args: archive.measure(12_000 if args.quick else 240_000),
     "ingest": lambda args: ingest.measure(50_000 if args.quick else 300_000),
     "start": lambda args: start.measure(1 if args.quick else 3),
     "latency": lambda args: latency.measure(20 if args.quick else 60),

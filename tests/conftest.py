@@ -119,6 +119,7 @@ def proxy() -> Iterator[Callable[[str, int], Proxy]]:
 ALLOWED_SKIPS = {
     "tests/live/test_ingest_bluesky.py::test_everything_once*": "the v2 wire has sequence cursors alone",
     "tests/live/test_ingest_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
+    "tests/live/test_recorded_mastodon.py::*": "the recorded statuses are no part of the project",
     "tests/unit/test_mastodon_feed.py::test_recorded_statuses*": "the recorded statuses are no part of the project",
     "tests/*/test_*.py::*single_file*hdfs*": "pydoop is built by `make pydoop` alone",
     "tests/faults/test_*.py::test_a_full_disk*": "only root may mount a small disk",

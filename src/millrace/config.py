@@ -7,6 +7,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -96,6 +97,20 @@ class Settings(BaseSettings):
         """The URL of the archive, by default a folder in the home folder."""
         given = (self.archive_url or str(self.home / "archive")).removeprefix("file://")
         return given if "://" in given else Path(given).resolve().as_uri()
+
+    @field_validator("elasticsearch_url")
+    @classmethod
+    def _node(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value.get_secret_value())
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text may quote the password
+            known = False
+        if not known:
+            raise ValueError("expected http://HOST:9200 or https://USER:PASSWORD@HOST:9200") from None
+        return value
 
     @property
     def sqlite(self) -> str:

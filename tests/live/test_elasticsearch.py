@@ -70,6 +70,19 @@ def test_a_refused_document_becomes_a_letter_and_the_others_are_indexed(
         assert set(json.loads(value)) == set(store.index.properties)
 
 
+def test_without_another_place_what_is_refused_is_logged(
+    spark: SparkSession, store: ElasticsearchStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink.log.addHandler(caplog.handler)
+    try:
+        sink.index(store.url, store.index)(spoiled(spark), 0)
+    finally:
+        sink.log.removeHandler(caplog.handler)
+    [line] = [record.getMessage() for record in caplog.records if record.name == sink.log.name][:1]
+    assert "4 documents put aside; the first: Elasticsearch refused" in line
+    assert count(store) == 2
+
+
 def test_letters_reach_their_topic(spark: SparkSession, kafka: Settings, elasticsearch: Settings) -> None:
     store = ElasticsearchStore(elasticsearch.store_url("elasticsearch"))
     to_kafka = publish(DEAD_LETTERS, letters.KEY_OF_ROWS, kafka.kafka_bootstrap)
@@ -112,15 +125,12 @@ def test_counts_of_a_window_never_shrink(spark: SparkSession, elasticsearch: Set
     store.close()
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.faults)])
-def test_a_server_that_goes_and_comes_back(
-    *, seconds: int, spark: SparkSession, store: ElasticsearchStore, proxy: Any
-) -> None:
+def test_a_server_that_is_away_for_half_a_minute(spark: SparkSession, store: ElasticsearchStore, proxy: Any) -> None:
     url, link = through(store.url, proxy)
     write = sink.index(url, store.index)
     write(batch(spark, row("a", 1)), 0)
     link.cut()
-    threading.Timer(seconds, link.restore).start()
+    threading.Timer(30, link.restore).start()
     write(batch(spark, row("a", 2, 1), row("b", 2, 1)), 1)
     assert {name: found["n"] for name, found in store.rows().items()} == {"a": 2, "b": 2}
 

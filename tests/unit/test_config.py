@@ -41,6 +41,20 @@ def test_passwords_are_masked(monkeypatch):
     assert settings.sql_url("mysql").endswith("hunter2@h/d")
 
 
+@pytest.mark.parametrize("url", ["h:9200", "mysql://u:hunter2@h/d", "http://u@:9200", "http://u:@h:hunter2"])
+def test_an_address_of_elasticsearch_that_is_none(monkeypatch, url):
+    monkeypatch.setenv("MILLRACE_ELASTICSEARCH_URL", url)
+    with pytest.raises(ConfigError, match="MILLRACE_ELASTICSEARCH_URL: expected http://HOST:9200") as caught:
+        config.load()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_of_elasticsearch(monkeypatch):
+    monkeypatch.setenv("MILLRACE_ELASTICSEARCH_URL", "https://u:hunter2@h:9243/path")
+    assert config.load().store_url("elasticsearch") == "https://u:hunter2@h:9243/path"
+    assert "hunter2" not in repr(config.load())
+
+
 def test_a_store_without_url_says_what_to_do():
     with pytest.raises(ConfigError, match=r"MILLRACE_POSTGRES_URL is not set.*millrace up postgres"):
         config.load().sql_url("postgres")

@@ -12,7 +12,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import archive, documents, hashtags, ingest, latency, machine, parser, sinks, start
+from benchmarks import (
+    archive,
+    documents,
+    hashtags,
+    ingest,
+    latency,
+    machine,
+    parser,
+    realtime,
+    sinks,
+    start,
+    together,
+)
 from benchmarks.report import Figure, table
 
 Benchmark = Callable[[Namespace], Iterable[Figure]]
@@ -24,6 +36,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "ingest": lambda args: ingest.measure(50_000 if args.quick else 300_000),
     "start": lambda args: start.measure(1 if args.quick else 3),
     "latency": lambda args: latency.measure(20 if args.quick else 60),
+    "realtime": lambda args: realtime.measure(20 if args.quick else 60),
+    "together": lambda args: together.measure(args.posts or (50_000 if args.quick else 1_000_000)),
     "hashtags": lambda args: hashtags.measure(args.posts or (100_000 if args.quick else 2_000_000), args.partitions),
 }
 
@@ -49,7 +63,7 @@ def main() -> None:
 def _arguments() -> Namespace:
     options = ArgumentParser("benchmarks", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
-    options.add_argument("--posts", type=int, metavar="N", help="posts of the hashtag benchmark (default 2,000,000)")
+    options.add_argument("--posts", type=int, metavar="N", help="posts of hashtags (2,000,000), together (1,000,000)")
     options.add_argument("--partitions", type=int, default=3, metavar="N", help="of its topic (default %(default)s)")
     options.add_argument("--quick", action="store_true", help="small: shows that all works, figures mean little")
     options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")

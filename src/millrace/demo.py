@@ -1,25 +1,27 @@
-"""`make demo`: a broker, a feed, the hashtag job and a live view, started together and stopped together."""
+"""`make demo`: a broker, a feed, a job and a live view, started together and stopped together."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
-import websocket
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from millrace import stack
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.logs import escape
-from millrace.screen import Store, render, save
+from millrace.pipelines import BLUESKY, Pipeline
+from millrace.screen import Store, save
 
 out = Console()
 say = Console(stderr=True, highlight=False)
@@ -29,29 +31,34 @@ CATCH_UP = 20.0  # seconds at the end for the job to read what the feed still se
 
 def run(
     settings: Settings,
+    pipeline: Pipeline = BLUESKY,
+    *,
     source: str = "auto",
     seconds: float | None = None,
-    rate: float = 200,
+    rate: float | None = None,
     picture: Path | None = None,
 ) -> int:
-    """Show live hashtag counts until Ctrl-C or for `seconds`; returns 0, or 1 if nothing was counted.
+    """Show what `pipeline` counts until Ctrl-C or for `seconds`; returns 0, or 1 if nothing was counted.
 
-    `source`: bluesky (the live service), simulator, or auto (the live service, else the simulator at `rate` events/s).
+    `source`: simulator, live or the pipeline's name (the service itself), or auto (the service, else the simulator).
+    `rate` is in events a second of the simulator.
     `picture`: an SVG file for the last view.
     """
-    began = datetime.now(UTC)
+    began, view = datetime.now(UTC), pipeline.view
     with ExitStack() as running:
         running.enter_context(_servers(settings))
-        url, feed = _feed(source, settings, rate, running)
-        ingest = running.enter_context(_process(settings, "ingest", "ingest", "bluesky", "--url", url))
-        job = running.enter_context(_process(settings, "hashtags", "run", "hashtags", "--trigger", "1s"))
-        store = Store(Path(settings.sqlite.removeprefix("sqlite:///")), settings.home / "run" / "hashtags.json")
+        options, feed = _feed(pipeline, source, settings, rate or pipeline.rate, running)
+        ingest = running.enter_context(_process(settings, "ingest", "ingest", pipeline.name, *options))
+        job = running.enter_context(_process(settings, pipeline.job[0], "run", *pipeline.job))
+        run_file = settings.home / "run" / f"{pipeline.run_file}.json"
+        store = Store(Path(settings.sqlite.removeprefix("sqlite:///")), run_file)
         since = began.strftime("%Y-%m-%dT%H:%M:00.000Z")
-        _watch(store, since, feed, seconds, [ingest, job])
+        render = partial(view.render, store, since, feed)
+        _watch(render, partial(view.counted, store, since), seconds, [ingest, job])
         _catch_up(store, ingest)
     if picture:
-        save(picture, render(store, since, feed, "nothing was counted"))
-    return _report(store, since, feed)
+        save(picture, render("nothing was counted"))
+    return _report(view, store, since, feed)
 
 
 @contextmanager
@@ -66,43 +73,23 @@ def _servers(settings: Settings) -> Iterator[None]:
             stack.down(settings, ["kafka"])
 
 
-def _feed(source: str, settings: Settings, rate: float, running: ExitStack) -> tuple[str, str]:
+def _feed(
+    pipeline: Pipeline, source: str, settings: Settings, rate: float, running: ExitStack
+) -> tuple[list[str], str]:
+    """Return the adapter's options and what feeds it; the simulator is started where it does."""
     if source != "simulator":
-        if reason := _unreachable(settings.bluesky_url.split(",")):
-            if source == "bluesky":
-                raise MillraceError(f"Bluesky's Jetstream cannot be reached: {reason}")
-            say.print(f"Bluesky's Jetstream cannot be reached ({reason}): the built-in simulator feeds the demo")
+        if reason := pipeline.unreachable(settings):
+            if source != "auto":
+                raise MillraceError(f"{pipeline.service} cannot be reached: {reason}")
+            say.print(f"{pipeline.service} cannot be reached ({reason}): the built-in simulator feeds the demo")
         else:
-            return settings.bluesky_url, "Bluesky"
-    log = settings.home / "logs" / "simulator.log"
+            urls = [word for url in pipeline.urls(settings) for word in (pipeline.option, url)]
+            return [*urls, *pipeline.live], pipeline.service
     seed = str(int(time.time()))  # another run's posts would be dropped as repeated
-    options = (
-        "--port",
-        "0",
-        "--rate",
-        str(rate),
-        "--seed",
-        seed,
-        "--duplicates",
-        "0.02",
-        "--malformed",
-        "0.005",
-    )
-    running.enter_context(_process(settings, "simulator", "simulate", "bluesky", *options))
-    return _wait_for_url(log), "simulated Bluesky"
-
-
-def _unreachable(hosts: list[str]) -> str:
-    """Return why none of the hosts answers, "" if one does."""
-    reason = "no host"
-    for host in hosts[:2]:
-        url = host.strip().rstrip("/")
-        try:
-            websocket.create_connection(url if url.count("/") > 2 else url + "/subscribe", timeout=4).close()
-            return ""
-        except (OSError, websocket.WebSocketException) as error:
-            reason = type(error).__name__ if not str(error) else str(error).splitlines()[0]
-    return reason
+    options = ("--port", "0", "--rate", str(rate), "--seed", seed, *pipeline.simulator)
+    running.enter_context(_process(settings, "simulator", "simulate", pipeline.name, *options))
+    url = _wait_for_url(settings.home / "logs" / "simulator.log")
+    return [pipeline.option, url, *pipeline.simulated], f"simulated {pipeline.service}"
 
 
 def _wait_for_url(log: Path) -> str:
@@ -143,7 +130,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(
-    store: Store, since: str, feed: str, seconds: float | None, processes: list[subprocess.Popen[bytes]]
+    render: Callable[[str], Group],
+    counted: Callable[[], bool],
+    seconds: float | None,
+    processes: list[subprocess.Popen[bytes]],
 ) -> None:
     """Refresh the view until the time is up, Ctrl-C, or a process dies (MillraceError)."""
     end = time.monotonic() + (seconds if seconds is not None else float("inf"))
@@ -155,9 +145,9 @@ def _watch(
             while time.monotonic() < end:
                 _check(processes)
                 if live:
-                    live.update(render(store, since, feed, waiting), refresh=True)
-                elif first and store.windows(since, 1):
-                    say.print(f"first hashtags counted {datetime.now(UTC):%H:%M:%S} UTC")
+                    live.update(render(waiting), refresh=True)
+                elif first and counted():
+                    say.print(f"first counts {datetime.now(UTC):%H:%M:%S} UTC")
                     first = False
                 time.sleep(0.5)
     except KeyboardInterrupt:
@@ -182,15 +172,15 @@ def _catch_up(store: Store, ingest: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _report(store: Store, since: str, feed: str) -> int:
-    top = store.top(since, 20)
-    if not top:
+def _report(view: ModuleType, store: Store, since: str, feed: str) -> int:
+    found = list(view.lines(store, since))
+    if not found:
         say.print(f"nothing was counted: see {store.run_file.parent.parent / 'logs'}", style="red")
         return 1
     progress = store.progress()
-    say.print(f"top hashtags on {feed} since {since[11:16]} UTC ({progress.get('records', 0):,} posts read):")
-    width = max(cell_len(hashtag) for hashtag, *_ in top)
-    for hashtag, posts, *_ in top:
-        padding = " " * (width - cell_len(hashtag))  # of cells: some scripts take two a character
-        out.print(f"#{escape(hashtag)}{padding}  {posts}", markup=False, highlight=False, soft_wrap=True)
+    say.print(f"counted on {feed} since {since[11:16]} UTC ({progress.get('records', 0):,} posts read):")
+    width = max(cell_len(name) for name, _ in found)
+    for name, number in found:
+        padding = " " * (width - cell_len(name))  # of cells: some scripts take two a character
+        out.print(f"{escape(name)}{padding}  {number}", markup=False, highlight=False, soft_wrap=True)
     return 0

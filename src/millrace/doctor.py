@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from millrace import config
+from millrace import config, reach
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.kafka import browse
@@ -166,3 +167,20 @@ def _feeds(settings: Settings) -> Iterator[Finding]:
         yield Finding("bluesky", True, host)
     except OSError as error:
         yield Finding("bluesky", True, f"{host} cannot be reached: {error}", "`make demo` then uses the simulator")
+    yield from _mastodon(settings)
+
+
+def _mastodon(settings: Settings) -> Iterator[Finding]:
+    secrets = {name: getattr(settings, f"mastodon_{name}") for name in ("access_token", "client_key", "client_secret")}
+    found = ", ".join(f"{name} {'present' if secret else 'absent'}" for name, secret in secrets.items())
+    advice = "public timelines alone, no streams; docs/mastodon.md says where a token comes from"
+    yield Finding("mastodon token", True, found, "" if secrets["access_token"] else advice)
+    for place, url in enumerate(settings.mastodon_url.split(",")):
+        token = None if place else settings.mastodon_access_token  # it is for the first instance
+        shown = urlsplit(url.strip()).netloc.rpartition("@")[2]
+        reason = reach.instance(url, token)
+        wrong = bool(reason) and (token is not None or settings.mastodon_url != config.MASTODON_HOSTS)
+        advice = "make a token as docs/mastodon.md says, or correct MILLRACE_MASTODON_URL" if wrong else ""
+        if reason and not wrong:
+            advice = "the demo then uses the simulator; MILLRACE_MASTODON_URL names another instance"
+        yield Finding(f"mastodon {shown}", not wrong, f"cannot be read: {reason}" if reason else "readable", advice)

@@ -184,21 +184,10 @@ def _at_hand(sinks: list[str], settings: Settings) -> list[str]:
 def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> None:
     shared = parser.add_argument_group("shared by all jobs")
     add = shared.add_argument
-    add(
-        "--source",
-        choices=sorted(SOURCES),
-        default=source,
-        help="whose topic to read (default %(default)s)",
-    )
+    add("--source", choices=sorted(SOURCES), default=source, help="whose topic to read (default %(default)s)")
     add("--topic", action="append", type=topic, metavar="NAME", help="read this topic instead; repeatable")
     add("--bootstrap", metavar="HOST:PORT", help="Kafka brokers (default MILLRACE_KAFKA_BOOTSTRAP)")
-    add(
-        "--from",
-        dest="start",
-        choices=("earliest", "latest"),
-        default="earliest",
-        help="where a first run begins",
-    )
+    add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help="where a first run begins")
     add("--from-archive", action="store_true", help="read the archived records instead, all of them in one batch")
     trigger = shared.add_mutually_exclusive_group()
     trigger.add_argument(
@@ -209,22 +198,14 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
         help="a micro-batch this often; 0s: at once",
     )
     trigger.add_argument("--once", action="store_true", help="process what is there, then end")
-    add(
-        "--emit",
-        choices=("update", "final"),
-        help="rows as they change, or once when their window has closed",
-    )
+    add("--emit", choices=("update", "final"), help="rows as they change, or once when their window has closed")
     add(
         "--sink",
         action="append",
         choices=SINKS,
         help=f"where rows go; repeatable (default {sinks})",
     )
-    add(
-        "--checkpoint",
-        metavar="PATH",
-        help="where the stream remembers its place (default <home>/checkpoints/...)",
-    )
+    add("--checkpoint", metavar="PATH", help="where the stream remembers its place (default <home>/checkpoints/...)")
     add("--deduplicate", action="store_true", help="drop repeated event ids (for topics that others write)")
     add(
         "--max-offsets",

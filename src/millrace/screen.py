@@ -3,6 +3,7 @@
 import io
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def render(store: Store, since: str, feed: str, waiting: str, rows: int = 15) ->
     windows = store.windows(since, 3)
     body = _hashtags(store, windows, rows) if windows else Text(waiting, style="dim")
     title = f"millrace: hashtags on {feed}" + (f", {windows[-1][11:16]} to {windows[0][11:16]} UTC" if windows else "")
-    return Group(Panel(body, title=title, border_style="cyan"), _health(store.progress()))
+    return Group(Panel(body, title=title, border_style="cyan"), health(store.progress()))
 
 
 def _hashtags(store: Store, windows: list[str], rows: int) -> Table:
@@ -89,9 +90,20 @@ def _hashtags(store: Store, windows: list[str], rows: int) -> Table:
     return table
 
 
-def bar(share: float) -> str:
-    """Return a bar for a share of 0 to 1, to an eighth of a character."""
-    eighths = max(1, round(share * BAR * 8))
+def counted(store: Store, since: str) -> bool:
+    """Return whether anything was counted."""
+    return bool(store.windows(since, 1))
+
+
+def lines(store: Store, since: str) -> Iterator[tuple[str, str]]:
+    """Yield the final table: what, and its number."""
+    for hashtag, posts, *_ in store.top(since, 20):
+        yield f"#{hashtag}", str(posts)
+
+
+def bar(share: float, length: int = BAR) -> str:
+    """Return a bar for a share of 0 to 1, to an eighth of a character, of `length` at most."""
+    eighths = max(1, round(share * length * 8))
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
@@ -100,7 +112,8 @@ def _change(difference: int) -> Text:
     return Text(f"{'▲' if difference > 0 else '▼' if difference < 0 else '='} {abs(difference)}", style)
 
 
-def _health(progress: dict[str, Any]) -> Text:
+def health(progress: dict[str, Any]) -> Text:
+    """Return how the job fares, in a line."""
     if "batch_id" not in progress:
         return Text(" Spark is starting", style="dim")
     rate = progress.get("input_rows_per_second") or 0.0

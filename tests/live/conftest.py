@@ -62,17 +62,17 @@ def _milled(settings: Settings) -> Iterator[Mill]:
         ingest = Child(home, "ingest", "bluesky", "--url", url, "--from-cursor", "1",
                        "--limit", str(summary["posts"]), "--home", str(home))  # fmt: skip
         assert ingest.ends() == 0, ingest.text()
-        job = spark_submit(settings)
+        job = spark_submit(settings, "hashtags", "--sink", "sqlite", "--sink", "mysql", "--sink", "postgres")
         assert job.ends(240) == 0, job.text()
         yield Mill(settings, start, summary, in_time, late, url, ingest, job)
     finally:
         simulator.kill()
 
 
-def spark_submit(settings: Settings) -> Child:
-    """Run the job as the README says, in a shell that knows no Java."""
+def spark_submit(settings: Settings, name: str, *arguments: str) -> Child:
+    """Run a job as the README says, in a shell that knows no Java."""
     program = Path(sys.executable).with_name("millrace")
-    job = [str(launch.jobs()["hashtags"]), "--sink", "sqlite", "--sink", "mysql", "--sink", "postgres", "--once"]
+    job = [str(launch.jobs()[name]), *arguments, "--once"]
     line = f'eval "$({program} env)"; exec spark-submit --properties-file {launch.conf("local.conf")} '
     script = line + shlex.join([*job, "--max-offsets", "2000"])
     env = support.environment(settings) | {"MILLRACE_HOME": str(settings.home), "PATH": "/usr/bin:/bin"}

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer
-from tests.live.conftest import Mill
+from tests.live.conftest import Mill, spark_submit
 from tests.support import Child, sqlite, stored
 
 from millrace import config, stack
@@ -70,6 +71,30 @@ def test_run(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
     assert state["records"] == mill.summary["posts"]
     assert stored(sqlite(tmp_path)) == mill.in_time + mill.late
     millrace("run", "nonsense", expected=2)
+
+
+def test_run_several_analyses(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
+    """In one application, by the command and by plain spark-submit; to the console where nothing else is said."""
+    place = ["--source", "bluesky", "--home", str(tmp_path)]
+    chosen = ["--analysis", "hashtags", "--analysis", "counts", "--window", "1m", "--sink", "sqlite"]
+    millrace("run", "mastodon", *chosen, "--once", *place)
+    assert stored(sqlite(tmp_path)) == mill.in_time + mill.late
+    [posts] = counted(tmp_path)
+    assert posts == mill.summary["creates"]
+    names = ["--name", "plain", "--checkpoint", str(tmp_path / "c")]
+    submitted = spark_submit(mill.settings, "mastodon", *chosen, "--lateness", "2h", *place, *names)
+    assert submitted.ends(240) == 0, submitted.text()
+    assert counted(tmp_path) == [posts]
+    assert {path.stem for path in (tmp_path / "run").glob("*.json")} == {"hashtags", "counts", "plain-hashtags",
+                                                                         "plain-counts"}  # fmt: skip
+    shown = millrace("run", "mastodon", "--mode", "sql", "--analysis", "users", "--once", *place)
+    assert "author" in shown and "did:plc:" in shown
+    millrace("run", "mastodon", "--mode", "sql", "--analysis", "full", expected=2)
+
+
+def counted(home: Path) -> list[int]:
+    with sqlite3.connect(sqlite(home).removeprefix("sqlite:///")) as connection:
+        return [posts for (posts,) in connection.execute("SELECT SUM(posts) FROM post_counts")]
 
 
 def test_topics(mill: Mill, millrace: Callable[..., str]) -> None:
@@ -227,6 +252,27 @@ def test_demo(other_home: Path) -> None:
     assert all(tag.startswith("#") and int(posts) > 0 for tag, posts in lines)
     counts = [int(posts) for _, posts in lines]
     assert counts == sorted(counts, reverse=True)
+
+
+def test_demo_of_mastodon(other_home: Path) -> None:
+    """Languages, hashtags and engagement of simulated posts, by one application of three analyses."""
+    options = ["--pipeline", "mastodon", "--source", "simulator", "--rate", "40", "--seconds", "60"]
+    picture = other_home / "demo.svg"
+    demo = ended(other_home, "demo", *options, "--picture", str(picture))
+    found = dict(line.rsplit(maxsplit=1) for line in demo.out.read_text().splitlines())
+    languages = [int(found[name]) for name in found if name.startswith("language ")]
+    assert len(languages) >= 3 and languages == sorted(languages, reverse=True)
+    assert any(name.startswith("#") for name in found)
+    assert int(found["readings of counters"]) > sum(languages)  # posts that were looked at again
+    assert "engagement" in picture.read_text()
+    assert "counted on simulated Mastodon" in demo.text()
+
+
+def test_demo_refuses_what_there_is_not(other_home: Path) -> None:
+    for options in (["--pipeline", "nonsense"], ["--pipeline", "mastodon", "--source", "nonsense"]):
+        demo = Child(other_home, "demo", *options, "--home", str(other_home))
+        assert demo.ends(60) == 2
+        assert "nonsense" in demo.text()
 
 
 def test_status(other_home: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -78,6 +78,22 @@ def test_records_carry_the_contract_and_the_other_spellings_work(kafka: Settings
         assert (headers["schema"], headers["event_id"].decode()) == (b"post.v1", post["event_id"])
         assert record.timestamp == datetime.fromisoformat(post["event_time"]).timestamp() * 1000
     assert seen == 60
+
+
+def test_a_restart_goes_on_with_revisits_that_are_pending(kafka: Settings, adapter) -> None:
+    """Posts of half an hour ago, one every 20 s: the first are due soon, and no page shows them to the second run."""
+    start = datetime.now(UTC) - timedelta(minutes=30)
+    sent = Community(seed=85, speed=0, count=60, rate=0.05, start=start, edited=0.0)
+    due = ["--revisit", "1825s"]
+    with running(sent) as (url, _):
+        assert adapter(url, "--since", "1h", "--limit", "60", *due).ends(60) == 0
+        assert not found(kafka, uris(sent), "metrics")
+        child = adapter(url, *due)
+        child.says("are remembered")
+        wait(lambda: len(found(kafka, uris(sent), "metrics")) >= 2, "revisits", child, 120)
+        assert child.stop() == 0, child.text()
+    oldest = [Posts(sent).at(index).uri for index in range(len(found(kafka, uris(sent), "metrics")))]
+    assert found(kafka, uris(sent), "metrics") == Counter(oldest)
 
 
 def test_a_bad_token_ends_with_one_clear_line(adapter) -> None:

@@ -1,6 +1,7 @@
 """Every notebook from top to bottom, in a kernel of its own, on a topic and a table that were really filled."""
 
 import re
+import sqlite3
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +15,13 @@ from pyspark.sql import SparkSession
 from tests.support import MINUTE, now, run_job, sqlite, stored, window
 
 from millrace import config
+from millrace.analyses import ANALYSES
 from millrace.config import Settings
 from millrace.ingest import command
+from millrace.ingest.plan import Plan
 from millrace.ingest.run import Options
-from millrace.simulate import bluesky, truth
+from millrace.simulate import bluesky, mastodon, truth
+from millrace.simulate.community import Community
 from millrace.simulate.scenario import Scenario
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -46,9 +50,24 @@ def filled(kafka: Settings, spark: SparkSession, sent: Scenario, tmp_path_factor
 
 
 @pytest.fixture(scope="module")
-def executed(kafka: Settings, filled: Path) -> dict[str, NotebookNode]:
+def reacted(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with some minutes of Mastodon, each post looked at again, in the tables of every analysis."""
+    home = tmp_path_factory.mktemp("reacted")
+    settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap)
+    with mastodon.running(Community(seed=4_202, rate=5, count=1_200, speed=0, tagged=0.6, limit=100_000)) as (url, _):
+        plan = Plan((url,), every=0.1, since=3600.0, revisit=(1.0,))
+        command.mastodon(settings, Options(limit=2_400, seconds=60), plan)
+    chosen = [word for name in ANALYSES if name != "filtered" for word in ("--analysis", name)]
+    place = ["--home", str(home), "--bootstrap", settings.kafka_bootstrap]
+    run_job("mastodon", *chosen, "--sink", "sqlite", "--once", *place)
+    return home
+
+
+@pytest.fixture(scope="module")
+def executed(kafka: Settings, filled: Path, reacted: Path) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
-    return {path.stem: execute(path, filled, kafka.kafka_bootstrap) for path in NOTEBOOKS}
+    homes = {"01-hashtags": filled, "02-mastodon": reacted}
+    return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 
 def execute(path: Path, home: Path, bootstrap: str) -> NotebookNode:
@@ -112,6 +131,34 @@ def test_the_archive_is_whole_and_equals_the_topic(executed: dict[str, NotebookN
     assert "('0 faults', [])" in shown(notebook)
 
 
+def test_mastodon_is_plotted(executed: dict[str, NotebookNode]) -> None:
+    pictures = [output for output in outputs(executed["02-mastodon"]) if "image/png" in output.get("data", {})]
+    assert len(pictures) == 3
+    assert all(len(picture.data["image/png"]) > 5_000 for picture in pictures)
+
+
+def test_mastodon_shows_every_table_and_the_topic(executed: dict[str, NotebookNode], reacted: Path) -> None:
+    text = shown(executed["02-mastodon"])
+    with sqlite3.connect(sqlite(reacted).removeprefix("sqlite:///")) as connection:
+        [(author, posts)] = connection.execute(
+            "SELECT author, SUM(posts) AS n FROM author_counts WHERE source = 'mastodon' "
+            "GROUP BY author ORDER BY n DESC, author LIMIT 1"
+        )
+        [(score,)] = connection.execute("SELECT MAX(engagement_score) FROM post_engagement WHERE source = 'mastodon'")
+    connection.close()
+    assert re.search(rf"^{re.escape(author)} +{posts}$", text, re.MULTILINE)
+    assert score > 100 and re.search(rf" {score:.1f}$", text, re.MULTILINE)
+    assert "top_hashtag" in text and "metrics" in text
+    found = re.search(r"(\d+) counts compared; replay equals live: (\w+)", text)
+    assert found and int(found[1]) > 20 and found[2] == "True"
+
+
+@each
+def test_they_say_what_fills_the_table(path: Path, kafka: Settings, tmp_path: Path) -> None:
+    with pytest.raises(CellExecutionError, match="make demo"):
+        execute(path, tmp_path, kafka.kafka_bootstrap)
+
+
 def test_the_table_that_they_show_is_the_truth(filled: Path, sent: Scenario) -> None:
     """The third minute was cut off by --limit."""
     start = datetime.fromtimestamp(sent.start_us / 1e6, UTC)
@@ -125,8 +172,3 @@ def test_the_table_that_they_show_is_the_truth(filled: Path, sent: Scenario) -> 
     assert {key: found[key] for key in found if key[0] in minutes} == {
         key: right[key] for key in right if key[0] in minutes
     }
-
-
-def test_hashtags_say_what_fills_the_table(kafka: Settings, tmp_path: Path) -> None:
-    with pytest.raises(CellExecutionError, match="make demo"):
-        execute(FOLDER / "01-hashtags.ipynb", tmp_path, kafka.kafka_bootstrap)

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from benchmarks import realtime, together
 from benchmarks.fill import Pattern, tagged
 from benchmarks.ingest import rate
 from benchmarks.latency import due
@@ -74,3 +75,29 @@ def test_probes_are_due_at_their_rate_within_the_measured_time() -> None:
     found = due(start=100.0, begin=110.0, end=112.0)
     assert list(found) == [f"probe{number}" for number in range(10_000, 12_000, 100)]
     assert found["probe10100"] == pytest.approx(110.1)
+
+
+def test_seven_applications_do_what_one_does() -> None:
+    options = ["--topic", "t", "--checkpoint", "/c"]
+    [alone] = together.one(options).values()
+    several = together.seven(options)
+    assert [alone[place + 1] for place, word in enumerate(alone) if word == "--analysis"] == list(several)
+    assert all(Path(command[command.index("--topic") - 1]).stem == name for name, command in several.items())
+    assert {command[command.index("--checkpoint") + 1] for command in several.values()} == {
+        f"/c-{name}" for name in several
+    }
+
+
+def test_one_application_is_compared_with_seven() -> None:
+    taken = {"one application": together.Taken(10.0, 2**30), "seven applications": together.Taken(40.0, 2**32)}
+    found = {figure.what: figure.value for figure in together.describe(taken, 1000)}
+    assert (found["memory, one / seven"], found["posts/s, one / seven"]) == (0.25, 4.0)
+    assert (found["one application: posts"], found["one application: memory at most"]) == (100.0, 1024.0)
+
+
+def test_goals_are_those_of_real_time() -> None:
+    made = {f"probe{number}": float(number) for number in range(100)}
+    seen = {name: moment + 0.1 for name, moment in made.items()}
+    [median, worst] = realtime.describe("real time", made, seen)
+    assert (round(median.value), median.met, worst.goal) == (100, True, "<= 138")
+    assert [figure.met for figure in realtime.describe("micro-batches", made, seen)] == [None, None]

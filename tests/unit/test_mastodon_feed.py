@@ -16,6 +16,7 @@ from millrace.errors import ConfigError
 from millrace.ingest import timeline
 from millrace.ingest.events import Cursor, DeadLetter, Event, Gap
 from millrace.ingest.mastodon import feed
+from millrace.ingest.memory import Memory
 from millrace.ingest.plan import Plan
 from millrace.ingest.run import Loop, Options
 from millrace.ingest.values import cursor_value, read_cursor
@@ -64,6 +65,7 @@ class Run:
     sink: Sink = field(default_factory=Sink)
     token: str | None = None
     watchdog: float = 60.0
+    memories: dict[str, Memory] | None = None
 
     def __post_init__(self) -> None:
         self.lines: list[str] = []
@@ -73,7 +75,7 @@ class Run:
         self.thread.start()
 
     def _run(self) -> None:
-        made = feed(self.plan, self.token, say=self.lines.append)
+        made = feed(self.plan, self.token, memories=self.memories, say=self.lines.append)
         loop = Loop(made, self.sink, Options(watchdog=self.watchdog), stop=self.stop, say=self.lines.append)
         try:
             self.counts = loop.run()
@@ -97,11 +99,10 @@ def start() -> Iterator[Callable[..., Run]]:
     """Start runs that do not outlive the test."""
     started: list[Run] = []
 
-    def begin(
-        *urls: str, sink: Sink | None = None, token: str | None = None, watchdog: float = 60, **plan: object
-    ) -> Run:
-        whole = Plan(tuple(urls), **{**FAST, **plan})
-        started.append(Run(whole, sink or Sink(), token, watchdog))
+    def begin(*urls: str, sink: Sink | None = None, **options: object) -> Run:
+        run = {name: options.pop(name) for name in ("token", "watchdog", "memories") if name in options}
+        whole = Plan(tuple(urls), **{**FAST, **options})
+        started.append(Run(whole, sink or Sink(), **run))
         return started[-1]
 
     yield begin
@@ -245,6 +246,42 @@ def test_edits_and_deletes_are_seen_when_pages_are_read_again(start) -> None:
         run.until(lambda: set(run.sink.ids("delete")) >= gone and set(run.sink.ids("update")) >= edits, 40)
         exactly(run, right(sent))
     assert run.sink.ids("delete") == Counter(gone)
+
+
+def test_what_was_deleted_while_the_stream_was_lost_is_found(start) -> None:
+    sent = community(deleted=0.4, count=200, delayed=0.0, drop_every=40)
+    with running(sent) as (url, _):
+        run = start(url, stream="public", watchdog=30)
+        gone = {post.uri for post in map(Posts(sent).at, range(200)) if post.deleted < float("inf")}
+        run.until(lambda: set(run.sink.ids("delete")) >= gone, 40)
+        exactly(run, right(sent))
+    assert run.sink.ids("delete") == Counter(gone)
+
+
+@pytest.mark.parametrize("stream", [None, "public"])
+def test_all_faults_at_once(stream: str | None, start) -> None:
+    faults = {"too_many": 0.02, "broken_answers": 0.05, "unauthorized": 0.02, "empty": 0.1, "stalled": 0.03}
+    sent = community(**faults, duplicates=0.3, reorder=True, delayed=0.2, drop_every=90, silent_after=100, count=200)
+    with running(sent) as (url, instance):
+        exactly(start(url, stream=stream, every=0.2, timeout=0.5, watchdog=2), right(sent), 120)
+    assert instance.calls["forbidden"] == 0
+
+
+def test_what_was_known_before_is_revisited_and_its_end_is_told(start) -> None:
+    """Posts of long ago, which no page shows again: a restart has them from Kafka."""
+    sent = community(speed=0, count=60, rate=0.1)
+    posts = [post for post in map(Posts(sent).at, range(20)) if not post.broken]
+    with running(sent) as (url, instance):
+        memory, now = Memory((900.0,)), int(time.time() * 1e6)
+        for post in posts:
+            memory.add(str(post.id), post.uri, now - 899_000_000, now)
+        memory.add("5", "https://mill.example/gone", now - 899_000_000, now)
+        run = start(url, since=None, memories={url: memory})
+        run.until(lambda: len(run.sink.ids("metrics")) == len(posts) and run.sink.ids("delete"))
+        run.end()
+    assert run.sink.ids("metrics") == Counter(post.uri for post in posts)
+    assert run.sink.ids("delete") == Counter({"https://mill.example/gone": 1})
+    assert instance.calls["forbidden"] == 0
 
 
 def test_revisits_publish_growing_counters(start) -> None:

@@ -179,13 +179,73 @@ def test_the_truth_is_what_pages_show(url: str) -> None:
         words = {fold(tag["name"]) for tag in each["tags"]}
         counted.update((each["created_at"][:16], word) for word in words)
     summary, *lines = truth(WHOLE, 300)
-    assert {(line["window_start"][:16], line["hashtag"]): line["posts"] for line in lines} == counted
+    tags = [line for line in lines if "hashtag" in line]
+    assert {(line["window_start"][:16], line["hashtag"]): line["posts"] for line in tags} == counted
     assert (summary["creates"], summary["deletes"], summary["malformed"]) == (300, 0, 0)
     assert summary["updates"] >= sum(each["edited_at"] is not None for each in shown) > 0
+
+
+def page(url: str, after: int = 0) -> list[dict]:
+    shown = []
+    while found := get(url, min_id=after, limit=40).json():
+        shown += found
+        after = int(found[0]["id"])
+    return shown
+
+
+def test_the_truth_of_each_analysis_is_what_pages_show(url: str) -> None:
+    shown, lines = page(url), [line for line in truth(WHOLE, 300) if "analysis" in line]
+    told = {(line["analysis"], line["window_start"][:19], line.get("language") or line.get("author")): line["posts"]
+            for line in lines if line["analysis"] in ("languages", "authors", "counts")}  # fmt: skip
+    counted: Counter[tuple] = Counter()
+    for each in shown:
+        minute, ten = each["created_at"][:16] + ":00", each["created_at"][:18] + "0"
+        counted["languages", minute, each["language"] or "und"] += 1
+        counted["authors", minute, each["account"]["url"]] += 1
+        counted["counts", ten, None] += 1
+    assert told == counted
+    posts = {line["id"]: line for line in lines if line["analysis"] == "posts"}
+    assert posts.keys() == {each["uri"] for each in shown}
+    for each in shown:
+        post = posts[each["uri"]]
+        assert (post["author"], post["bot"]) == (each["account"]["url"], each["account"]["bot"])
+        assert (post["language"], post["edited"]) == (each["language"], each["edited_at"] is not None)
+        assert post["hashtags"] == sorted({fold(tag["name"]) for tag in each["tags"]})
+    [first, *_] = [line for line in lines if line["analysis"] == "dashboard"]
+    start = [each for each in shown if each["created_at"][:16] == first["window_start"][:16]]
+    assert first["posts"] == len(start)
+    assert first["authors"] == len({each["account"]["url"] for each in start})
+    assert first["bots"] == sum(each["account"]["bot"] for each in start) > 0
+    used = Counter(each["language"] for each in start if each["language"])
+    assert used[first["top_language"]] == max(used.values())
+
+
+def test_counters_that_settle_are_told_by_the_truth() -> None:
+    live = replace(WHOLE, count=200, deleted=0.2, speed=100, settled=150.0)
+    posts = {line["id"]: line for line in truth(live, 200) if line.get("analysis") == "posts"}
+    found = [post for post in map(Posts(live).at, range(200)) if not post.broken]
+    assert (
+        {post.uri for post in found if post.deleted != float("inf")}
+        == {uri for uri, line in posts.items() if line["engagement_score"] is None}
+        != set()
+    )
+    for post in found:
+        early, late = (status(post, post.created + age * 1_000_000) for age in (149, 151))
+        assert (early["favourites_count"], late["favourites_count"]) == (0, post.popularity)
+        line = posts[post.uri]
+        if not line["deleted"]:
+            assert [line[name] for name in ("replies", "reblogs", "favourites")] == [
+                late[f"{name}_count"] for name in ("replies", "reblogs", "favourites")
+            ]
+            assert line["engagement_score"] == (
+                3 * late["replies_count"] + 2 * late["reblogs_count"] + late["favourites_count"]
+            )
 
 
 def test_wrong_values_are_named() -> None:
     with pytest.raises(ConfigError, match="--edited"):
         Community(edited=2.0)
+    with pytest.raises(ConfigError, match="--settled"):
+        Community(settled=0.0)
     with pytest.raises(ConfigError, match="--limit"):
         Community(limit=0)

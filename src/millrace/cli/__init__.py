@@ -167,21 +167,30 @@ def doctor(home: Home = None) -> None:
 
 @app.command()
 def demo(
-    source: Annotated[str, typer.Option(help="bluesky, simulator, or auto: the one that can be reached")] = "auto",
+    *,
+    pipeline: Annotated[str, typer.Option(help="bluesky or mastodon")] = "bluesky",
+    source: Annotated[str, typer.Option(help="live, simulator, or auto: the one that can be reached")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
-    rate: Annotated[float, typer.Option(min=1, help="Events a second of the simulator")] = 200.0,
+    rate: Annotated[
+        float | None, typer.Option(min=1, help="Events a second of the simulator; default 200, of Mastodon 20")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Save the last view as an SVG file")] = None,
     home: Home = None,
 ) -> None:
-    """Start everything and watch hashtags being counted: Kafka, a feed, the Spark job and a live view.
+    """Start everything and watch posts being counted: Kafka, a feed, the Spark job and a live view.
 
-    Example: millrace demo --source simulator --seconds 90
+    Example: millrace demo --pipeline mastodon --source simulator --seconds 90
     """
     from millrace import demo as show
+    from millrace.pipelines import PIPELINES
 
-    if source not in ("auto", "bluesky", "simulator"):
-        raise ConfigError(f"--source {source!r}: it is bluesky, simulator or auto")
-    raise typer.Exit(show.run(config.load(home=home), source, seconds, rate, picture))
+    if source not in ("auto", "live", "simulator", pipeline):
+        raise ConfigError(f"--source {source!r}: it is live, simulator or auto")
+    if pipeline not in PIPELINES:
+        raise ConfigError(f"--pipeline {pipeline!r}: it is {' or '.join(PIPELINES)}")
+    settings = config.load(home=home)
+    code = show.run(settings, PIPELINES[pipeline], source=source, seconds=seconds, rate=rate, picture=picture)
+    raise typer.Exit(code)
 
 
 def main() -> None:

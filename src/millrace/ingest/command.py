@@ -3,18 +3,24 @@
 import logging
 import math
 import threading
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.ingest.bluesky import POSTS, TIMES_FROM, feed
 from millrace.ingest.counts import Counts
-from millrace.ingest.events import Cursor, Feed
+from millrace.ingest.events import SECOND, Cursor, Feed
+from millrace.ingest.history import recall
 from millrace.ingest.mastodon import feed as mastodon_feed
+from millrace.ingest.mastodon import remember
+from millrace.ingest.memory import Memory
 from millrace.ingest.plan import Plan
 from millrace.ingest.printer import Printer
 from millrace.ingest.producer import KafkaSink
 from millrace.ingest.run import Options, Say, run, to_stderr
+from millrace.ingest.timeline import REREAD
 
 
 def bluesky(
@@ -52,8 +58,11 @@ def mastodon(
     if plan.since is not None:
         options = options.begin(Cursor("", 1, 1))  # no place yet: each timeline begins at `since`
     say = _problems if quiet else to_stderr
+    memories = remember(plan)
+    if not printing:
+        _recall(settings, plan, memories, say)
     token = settings.mastodon_access_token
-    posts = mastodon_feed(plan, token.get_secret_value() if token else None, say=say)
+    posts = mastodon_feed(plan, token.get_secret_value() if token else None, memories=memories, say=say)
     return carry(posts, settings, options, printing, say)
 
 
@@ -67,9 +76,15 @@ def carry(feed: Feed, settings: Settings, options: Options, printing: bool = Fal
     return run(feed, sink, options, stop=stop, say=say)
 
 
+def _recall(settings: Settings, plan: Plan, memories: Mapping[str, Memory], say: Say) -> None:
+    posts = recall(settings.kafka_bootstrap, memories, max(REREAD, *plan.revisit, 0), int(time.time() * SECOND))
+    if posts and plan.revisit:
+        say(f"{posts} posts in Kafka are remembered: those that are due are looked up again")
+
+
 def _problems(line: str) -> None:
     """Leave out what is said while all goes well."""
-    if not line.startswith("done: ") and " buffered, " not in line:
+    if not line.startswith("done: ") and " buffered, " not in line and " are remembered: " not in line:
         to_stderr(line)
 
 

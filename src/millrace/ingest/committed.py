@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
 
 from millrace.errors import Unavailable
 from millrace.ingest.events import Cursor
@@ -48,6 +49,22 @@ def recent_ids(bootstrap: str, topic: str, limit: int) -> list[str]:
             if name == "event_id"
         ]
     return [event_id for _, event_id in sorted(found)]
+
+
+def records_since(bootstrap: str, topic: str, moment: int) -> Iterator[ConsumerRecord]:
+    """Yield the committed records of `topic`, none where there is no such topic, from `moment` (milliseconds) on.
+
+    They come partition by partition. Raises Unavailable when Kafka does not answer.
+    """
+    try:
+        with _consumer(bootstrap) as consumer:
+            places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+            ends = consumer.end_offsets(places)
+            for place, found in consumer.offsets_for_times(dict.fromkeys(places, moment)).items():
+                if found is not None:
+                    yield from _read(consumer, place, found.offset, ends[place])
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {bootstrap}: {error}") from error
 
 
 def _consumer(bootstrap: str, places: list[TopicPartition] | None = None) -> KafkaConsumer:

@@ -5,7 +5,7 @@ All timelines are read at once; each has a cursor of its own.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -27,22 +27,24 @@ def feed(
     plan: Plan,
     token: str | None = None,
     *,
+    memories: Mapping[str, Memory] | None = None,
     say: Callable[[str], None],
     clock: Clock = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Feed:
     """Return the feed of all timelines of `plan`; `say` takes a line about what its user should know.
 
-    `token` is of the first instance.
+    `token` is of the first instance. `memories` by instance URL hold what was known of its posts before.
     """
+    memories = memories or remember(plan)
     since = int((clock() - plan.since) * SECOND) if plan.since is not None else None
     timelines = {}
     for url in plan.instances:
         known = token if url == plan.instances[0] else None  # no other host is shown it
         instance = Instance(url, known, plan.timeout, clock)
-        writer, memory = Writer(url, plan.visibilities, plan.keep_raw), Memory(plan.revisit)
+        writer = Writer(url, plan.visibilities, plan.keep_raw)
         for path in plan.paths:
-            made = Timeline(instance, path, writer, memory, since=since, say=say, clock=clock, sleep=sleep)
+            made = Timeline(instance, path, writer, memories[url], since=since, say=say, clock=clock, sleep=sleep)
             timelines[made.place] = made
     follow = partial(_stream, kind=plan.stream) if plan.stream else partial(_poll, plan=plan)
 
@@ -52,6 +54,11 @@ def feed(
         return follow(timeline, cursor)
 
     return Feed("mastodon", MASTODON, tuple(timelines), connect, at_once=True)
+
+
+def remember(plan: Plan) -> dict[str, Memory]:
+    """Return an empty memory for each instance, by its URL."""
+    return {url: Memory(plan.revisit) for url in plan.instances}
 
 
 def _refuse_closed(timeline: Timeline) -> None:

@@ -72,15 +72,17 @@ class Timeline:
         """
         if cursor:
             yield Mark(cursor.seen, cursor.seen)  # everything since is still to be had: no gap
+        until = ""
         if not self._after or rewind:
             place = cursor.places.get(self.place) if cursor else None
             start = self._since if place is None else place - REREAD * SECOND
             if start is None:
                 yield from self._newest()
                 return
+            until = id_at(max(self._frontier, place or 0) + SECOND)
             self._after = self._first = id_at(start)
             self._frontier = max(self._frontier, start)
-        yield from self.forward()
+        yield from self.forward(until)
 
     def _newest(self) -> Items:
         page = yield from self._page()
@@ -92,12 +94,14 @@ class Timeline:
         yield from self._read(page)
         yield self.mark()
 
-    def forward(self) -> Items:
-        """Yield everything newer than what was read, oldest first."""
+    def forward(self, until: str = "") -> Items:
+        """Yield everything newer than what was read, oldest first, and which known posts below `until` are gone."""
         while True:
             after = self._after
             page = yield from self._page(min_id=after)
+            absent = self._absent(after, page, until) if page else []
             yield from self._read(page)
+            yield from self._missing(absent)
             yield self.mark()
             if len(page) < PAGE or self._after == after:
                 return
@@ -112,15 +116,15 @@ class Timeline:
             self._reread_after = after
             page = yield from self._page(min_id=after)
             ids, full = _ids(page), len(page) >= PAGE
-            last = max(ids, key=order) if ids and full else self._after
-            absent = [each for each in self.memory.between(order(after), order(last)) if each not in ids]
+            absent = self._absent(after, page, self._after)
             if absent and not ids:  # it is read again from here
                 self._emptied()
                 return
             self._silent = False
             yield from self._read(page)
             yield from self._missing(absent)
-            if not full or last == after:
+            last = max(ids, key=order) if ids and full else after
+            if last == after:
                 self._reread_after = ""
                 return
             after = last
@@ -136,7 +140,7 @@ class Timeline:
             for moment, status_id in due:
                 if status_id in found:
                     yield from self.items(found[status_id], partial(self._looked_up, due=moment))
-            yield from self._missing([status_id for _, status_id in due if status_id not in found])
+            yield from self._gone([status_id for _, status_id in due if status_id not in found])
 
     def items(self, document: Any, events: Callable[[Any], Sequence[Event]]) -> Iterator[Item]:
         """Yield what `events` makes of a status, a dead letter where it is broken."""
@@ -192,7 +196,25 @@ class Timeline:
                 "Set MILLRACE_MASTODON_ACCESS_TOKEN, or wait"
             )
 
+    def _absent(self, after: str, page: list[Any], until: str) -> list[str]:
+        """Return the known ids beyond `after`, up to `until` at most, that a page should show and does not."""
+        ids = _ids(page)
+        last = min(order(until), max(map(order, ids))) if ids and len(page) >= PAGE else order(until)
+        return [each for each in self.memory.between(order(after), last) if each not in ids]
+
     def _missing(self, ids: Sequence[str]) -> Iterator[Item]:
+        """Yield which of `ids` are gone; most may stand on another page, so they are looked up in bulk first."""
+        for start in range(0, len(ids), BULK):
+            some = ids[start : start + BULK]
+            if not self.instance.has_spare():
+                return
+            try:
+                there = {id_of(each) for each in self.instance.statuses(some)}
+            except Unavailable:
+                return
+            yield from self._gone([each for each in some if each not in there])
+
+    def _gone(self, ids: Sequence[str]) -> Iterator[Item]:
         for status_id in ids:
             if self.memory.uri(status_id) and self.instance.has_spare():
                 try:

@@ -30,6 +30,7 @@ class Community(Scenario):
     edited: float = 0.05  # fraction of posts edited 5 to 60 s after they were written
     deleted: float = 0.0  # fraction of posts deleted 60 to 120 s after they were written; never at speed 0
     delayed: float = 0.05  # fraction of posts that appear up to 20 s after their ids say
+    settled: float | None = None  # seconds of age at which counters jump from 0 to their end; None: they grow and grow
     site: int = 0  # which instance this is: the same posts under other ids
     limit: int = 300  # calls in `period` seconds
     period: float = 300.0
@@ -48,6 +49,7 @@ class Community(Scenario):
         wrong = [
             f"--{name.replace('_', '-')} is a fraction from 0 to 1" for name in OWN if not 0 <= getattr(self, name) <= 1
         ]
+        wrong += ["--settled is more than 0"] if self.settled is not None and self.settled <= 0 else []
         wrong += ["--limit and --period are more than 0"] if self.limit < 1 or self.period <= 0 else []
         if wrong:
             raise ConfigError("wrong scenario: " + "; ".join(wrong))
@@ -71,6 +73,7 @@ class Post:
     hashtags: tuple[str, ...]
     popularity: int
     broken: bool
+    settled: float | None
 
     def has(self, tag: str) -> bool:
         """Say whether it is found under the folded `tag`."""
@@ -106,6 +109,7 @@ class Posts:
             hashtags=hashtags,
             popularity=draw.copies % 200,
             broken=draw.broken < self.community.malformed * ONE,
+            settled=self.community.settled,
         )
 
     def _later(self, draw: int, fraction: float, share: int, least: int, most: int) -> int:
@@ -153,7 +157,7 @@ def status(post: Post, time: int) -> dict[str, Any]:
     """Return the status as it looks at `time` (microseconds): its last edit, its counters by then."""
     edited = post.edited <= time
     age = max(0, time - post.created) // SECOND
-    name = f"user{post.author}"
+    name = name_of(post.author)
     shown = {
         "id": str(post.id),
         "created_at": rfc3339(post.created),
@@ -172,13 +176,18 @@ def status(post: Post, time: int) -> dict[str, Any]:
         "media_attachments": [],
         "emojis": [],
         "account": _account(post.author),
-        **_counters(post.popularity, age),
+        **_counters(post, age),
     }
     return {key: value for key, value in shown.items() if key != "content"} if post.broken else shown
 
 
+def name_of(author: int) -> str:
+    """Return the name of an account."""
+    return f"user{author}"
+
+
 def _account(number: int) -> dict[str, Any]:
-    name = f"user{number}"
+    name = name_of(number)
     return {
         "id": str(1000 + number),
         "username": name,
@@ -190,8 +199,14 @@ def _account(number: int) -> dict[str, Any]:
     }
 
 
-def _counters(popularity: int, age: int) -> dict[str, int]:
-    favourites = popularity * age // (age + 600)
+def _counters(post: Post, age: int) -> dict[str, int]:
+    if post.settled is None:
+        return shares(post.popularity * age // (age + 600))
+    return shares(post.popularity if age >= post.settled else 0)
+
+
+def shares(favourites: int) -> dict[str, int]:
+    """Return the counters of a post with so many favourites."""
     return {
         "replies_count": favourites // 5,
         "reblogs_count": favourites // 3,

@@ -7,6 +7,7 @@ from typing import Any
 
 from millrace.simulate import serving
 from millrace.simulate import truth as answer
+from millrace.simulate.answers import Answers
 from millrace.simulate.community import Community, Posts
 from millrace.simulate.instance import Instance
 from millrace.simulate.posts import Event
@@ -49,8 +50,11 @@ def happenings(community: Community, count: int) -> Iterator[Event]:
 
 
 def truth(community: Community, count: int) -> Iterator[dict[str, Any]]:
-    """Yield the right answer for the first `count` posts, in the shape of `simulate.truth`."""
-    tally = answer.Tally()
+    """Yield the right answer for the first `count` posts: the lines of `simulate.truth`, then those of `Answers`."""
+    tally, answers = answer.Tally(), Answers(community)
     for event in happenings(community, count):
         tally.add(event)
+    for post in map(Posts(community).at, range(count)):
+        answers.add(post)
     yield from tally.lines()
+    yield from answers.lines()

@@ -1,0 +1,39 @@
+"""Whether a live service can be read, for the demo and the doctor: the reason why not, "" where it can."""
+
+from collections.abc import Sequence
+
+import httpx
+import websocket
+from pydantic import SecretStr
+
+PATIENCE = 4.0  # seconds that a service may take to answer
+REFUSED = (401, 403, 422)
+
+
+def jetstream(hosts: Sequence[str]) -> str:
+    """Ask the first two of Jetstream's `hosts` (ws:// or wss:// URLs) for a connection."""
+    reason = "no host"
+    for host in hosts[:2]:
+        url = host.strip().rstrip("/")
+        try:
+            address = url if url.count("/") > 2 else url + "/subscribe"
+            websocket.create_connection(address, timeout=PATIENCE).close()
+            return ""
+        except (OSError, websocket.WebSocketException) as error:
+            reason = type(error).__name__ if not str(error) else str(error).splitlines()[0]
+    return reason
+
+
+def instance(url: str, token: SecretStr | None = None) -> str:
+    """Ask a Mastodon instance at `url` (https://) for its public timeline."""
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    try:
+        address = f"{url.strip().rstrip('/')}/api/v1/timelines/public"
+        answer = httpx.get(address, params={"limit": 1}, headers=headers, timeout=PATIENCE)
+    except httpx.HTTPError as error:
+        return type(error).__name__
+    if answer.status_code in REFUSED:
+        return "the access token is not accepted" if token else "its public timeline needs an access token"
+    if answer.status_code != httpx.codes.OK:
+        return f"HTTP status {answer.status_code}"
+    return "" if answer.content.strip() not in (b"", b"[]") else "its public timeline is empty"

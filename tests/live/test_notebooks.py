@@ -66,7 +66,7 @@ def reacted(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="module")
 def executed(kafka: Settings, filled: Path, reacted: Path) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
-    homes = {"01-hashtags": filled, "02-mastodon": reacted}
+    homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled}
     return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 

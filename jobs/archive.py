@@ -12,7 +12,7 @@ from millrace.options import parse
 
 
 def main() -> None:
-    archiving.run(parse("archive", __doc__, sinks=["hdfs"], add=archiving.arguments, trigger=archiving.TRIGGER))
+    archiving.run(parse("archive", __doc__, sinks=[archiving.SINK], add=archiving.arguments, trigger=archiving.TRIGGER))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from millrace.sinks.single_file import Journal
 from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
+SINK = "hdfs"
 SINGLE = "kafka_demo/tweets_data.json"
 TRIGGER = "60 seconds"  # each batch is a file or more
 Starts = Mapping[str, Mapping[str, int]]  # the first offset to read, by topic and partition
@@ -40,6 +41,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Options) -> None:
     """Archive the topics of `options` to MILLRACE_ARCHIVE_URL; raises MillraceError when another writer does."""
+    if options.args.sink != [SINK] or options.args.from_archive:
+        raise ConfigError("the archive is where records go: --sink and --from-archive are for the other jobs")
     archive = files.of(options.settings)
     options.args.archive = archive.url  # another archive is another checkpoint
     spark = session.create(options)
@@ -113,7 +116,7 @@ def taken(batch: DataFrame, number: int, *, checkpoint: str, starts: Starts, web
 
     Between records lie markers of transactions, and aborted ones; so rows alone do not tell whether any is missing.
     """
-    place = checkpoint if "://" in checkpoint else Path(checkpoint).as_uri()
+    place = checkpoint if "://" in checkpoint else Path(checkpoint).resolve().as_uri()
     if not place.startswith(("file://", "hdfs://")):
         return {}
     offsets = files.at(place, web)

@@ -34,6 +34,7 @@ _STATELESS = {
     "metrics_port",
     "log_format",
     "name",
+    "from_archive",
 }
 
 

@@ -164,6 +164,14 @@ def test_a_second_writer_is_refused(spark: SparkSession, archive: Files, bootstr
         archive_topic(topic, bootstrap, tmp_path, "--single-file")
 
 
+def test_options_that_do_not_go_together_are_refused(kafka: Settings, tmp_path: Path) -> None:
+    for wrong in (["--sink", "sqlite"], ["--from-archive"]):
+        with pytest.raises(ConfigError, match="where records go"):
+            run_job("archive", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path), *wrong)
+    with pytest.raises(ConfigError, match="does not go with --realtime"):
+        run_job("filtered", "--realtime", "--from-archive", "--home", str(tmp_path))
+
+
 def test_what_the_archive_does_not_hold_is_said(archive: Files, bootstrap: str, spark: SparkSession) -> None:
     with pytest.raises(ConfigError, match="holds no topic nonsense"):
         run_job("hashtags", "--topic", "nonsense", "--from-archive")

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,8 +67,9 @@ def hold(files: Files, path: str) -> Iterator[Lease]:
     finally:
         lease.ended.set()
         beating.join()
-        if _read(files, path).get("token") == holder["token"]:
-            files.remove(path)
+        with suppress(Unavailable):  # who comes next sees that this process is gone
+            if _read(files, path).get("token") == holder["token"]:
+                files.remove(path)
 
 
 def _take(files: Files, path: str, holder: dict[str, Any]) -> None:

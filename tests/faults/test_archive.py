@@ -75,6 +75,8 @@ def test_a_second_writer_ends(
 ) -> None:
     topic = new_topic(kafka.kafka_bootstrap)
     send(kafka.kafka_bootstrap, topic, made(0, 300))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
     first = begin(Job, "archive", kafka, tmp_path / "first", *RUNNING, "--topic", topic, *layout)
     first.has_read(300)
     second = begin(Job, "archive", kafka, tmp_path / "second", *RUNNING, "--topic", topic, *layout)

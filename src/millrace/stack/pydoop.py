@@ -9,10 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
-
-import pyspark
 
 from millrace.errors import ConfigError, MillraceError
 from millrace.stack import java
@@ -74,7 +73,7 @@ def _building() -> dict[str, str]:
 
 
 def _jars(patterns: tuple[str, ...]) -> list[str]:
-    folder = Path(pyspark.__file__).parent / "jars"
+    folder = Path(str(distribution("pyspark").locate_file("pyspark/jars")))  # spark-submit imports it from a zip
     return [str(jar) for pattern in patterns for jar in sorted(folder.glob(pattern))]
 
 

@@ -19,7 +19,7 @@ from millrace.errors import MillraceError, Unavailable
 
 TIMEOUT = (10, 120)  # seconds to connect, and without a byte
 WEB_PORT = 9870
-FULL = ("QuotaExceeded", "No space left", "Disk quota exceeded")
+FULL = ("QuotaExceeded", "quota of", "No space left", "Disk quota exceeded")
 _GONE = (
     "StandbyException",
     "RetriableException",

@@ -166,8 +166,9 @@ def _opened(journal: Journal) -> Iterator[IO[bytes]]:
     try:
         with pydoop.client().open(url, "ab") as out:
             yield out
-    except OSError as error:
-        raise explained(error, url) from None
+    except OSError as error:  # it says little of why: what is not for lack of room may pass
+        found = explained(error, url)
+        raise (found if "is full" in str(found) else Unavailable(str(found))) from None
 
 
 def _recover(spark: SparkSession, journal: Journal) -> State:

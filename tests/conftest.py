@@ -3,7 +3,6 @@
 MILLRACE_TEST_HOME=DIR keeps the home and its servers running from one test run to the next.
 """
 
-import importlib.util
 import os
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from millrace.archive import files
 from millrace.archive.files import Files
 from millrace.config import Settings
 from tests.proxy import Proxy
+from tests.support import skip_without_pydoop
 
 # It is no setting of millrace, which refuses what it does not know.
 KEPT = os.environ.pop("MILLRACE_TEST_HOME", None)
@@ -79,8 +79,7 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
     if request.param == "file":
         yield files.at((tmp_path / "archive").as_uri())
         return
-    if "single_file" in request.node.name and not importlib.util.find_spec("pydoop"):
-        pytest.skip("pydoop is not built")
+    skip_without_pydoop(request)
     settings = request.getfixturevalue("hdfs")
     made = files.at(f"{settings.archive}/test-{uuid.uuid4().hex[:8]}", settings.webhdfs_url)
     yield made
@@ -122,6 +121,8 @@ ALLOWED_SKIPS = {
     "tests/live/test_recorded_mastodon.py::*": "the recorded statuses are no part of the project",
     "tests/unit/test_mastodon_feed.py::test_recorded_statuses*": "the recorded statuses are no part of the project",
     "tests/*/test_*.py::*single_file*hdfs*": "pydoop is built by `make pydoop` alone",
+    "tests/*/test_*.py::*hdfs*single_file*": "pydoop is built by `make pydoop` alone",
+    "tests/faults/test_archive.py::test_namenode*single_file*": "pydoop is built by `make pydoop` alone",
     "tests/faults/test_*.py::test_a_full_disk*": "only root may mount a small disk",
 }
 

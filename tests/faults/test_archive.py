@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from tests.live.test_archiving import values
-from tests.support import Job, new_topic, pid_of, records, send, wait
+from tests.support import Job, new_topic, pid_of, records, send, skip_without_pydoop, wait
 
 from millrace import config, stack
 from millrace.archive import census, compact, files
@@ -23,7 +23,7 @@ from millrace.config import Settings
 RUNNING = ("--trigger", "0s", "--max-offsets", "200")
 BEGIN = 1_790_000_000_000
 HOUR = 3_600_000
-LAYOUTS = [[], ["--single-file"]]
+LAYOUTS = [[], pytest.param(["--single-file"], marks=pytest.mark.faults)]
 layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=["jsonl", "single_file"])
 
 
@@ -89,8 +89,11 @@ def test_a_second_writer_ends(
 
 
 @pytest.fixture
-def own_hdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Settings, Files]]:
+def own_hdfs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Settings, Files]]:
     """An HDFS that a test may stop, and its archive."""
+    skip_without_pydoop(request)
     home = tmp_path / "hdfs"
     stack.up(["hdfs"], config.load(home=home))
     settings = config.load(home=home)

@@ -3,7 +3,7 @@ UV := $(shell command -v uv 2>/dev/null)
 RUN := uv run --quiet
 CHECKED := src jobs tests benchmarks
 
-.PHONY: help setup demo check format test faults soak bench notebooks lock down clean
+.PHONY: help setup pydoop demo check format test faults soak bench notebooks lock down clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,7 +12,10 @@ setup: ## Install the Python packages, a Java among them, into .venv
 ifndef UV
 	@echo "make needs uv: install it as https://docs.astral.sh/uv says, then run make again" >&2; exit 2
 endif
-	@uv sync --quiet --frozen
+	@uv sync --quiet --frozen --inexact # pydoop, which is built apart, stays
+
+pydoop: setup ## Build pydoop for the single-file archive on HDFS: Python 3.11, g++, javac, libtirpc-dev
+	@$(RUN) python -m millrace.stack.pydoop
 
 demo: setup ## Watch it work: make demo ARGS="--source simulator --seconds 90"
 	@$(RUN) millrace demo $(ARGS)

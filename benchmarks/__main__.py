@@ -12,13 +12,26 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import documents, hashtags, ingest, latency, machine, parser, realtime, sinks, start, together
+from benchmarks import (
+    archive,
+    documents,
+    hashtags,
+    ingest,
+    latency,
+    machine,
+    parser,
+    realtime,
+    sinks,
+    start,
+    together,
+)
 from benchmarks.report import Figure, table
 
 Benchmark = Callable[[Namespace], Iterable[Figure]]
 BENCHMARKS: dict[str, Benchmark] = {
     "parser": lambda args: parser.measure(),
     "sinks": lambda args: sinks.measure(),
+    "archive": lambda args: archive.measure(12_000 if args.quick else 240_000),
     "documents": lambda args: documents.measure(10_000 if args.quick else 40_000),
     "ingest": lambda args: ingest.measure(50_000 if args.quick else 300_000),
     "start": lambda args: start.measure(1 if args.quick else 3),

@@ -6,6 +6,7 @@ MILLRACE_TEST_HOME=DIR keeps the home and its servers running from one test run 
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,8 +15,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from millrace import config, explore, stack
+from millrace.archive import files
+from millrace.archive.files import Files
 from millrace.config import Settings
 from tests.proxy import Proxy
+from tests.support import skip_without_pydoop
 
 # It is no setting of millrace, which refuses what it does not know.
 KEPT = os.environ.pop("MILLRACE_TEST_HOME", None)
@@ -63,6 +67,25 @@ def elasticsearch(home: Path) -> Settings:
     return _started("elasticsearch", home)
 
 
+@pytest.fixture(scope="session")
+def hdfs(home: Path) -> Settings:
+    """Settings whose `archive_url` is an empty HDFS."""
+    return _started("hdfs", home)
+
+
+@pytest.fixture(params=["file", "hdfs"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
+    """An empty archive of its own, on a folder and on HDFS."""
+    if request.param == "file":
+        yield files.at((tmp_path / "archive").as_uri())
+        return
+    skip_without_pydoop(request)
+    settings = request.getfixturevalue("hdfs")
+    made = files.at(f"{settings.archive}/test-{uuid.uuid4().hex[:8]}", settings.webhdfs_url)
+    yield made
+    made.remove("")
+
+
 def _started(name: str, home: Path) -> Settings:
     stack.up([name], config.load(home=home))
     return config.load(home=home)
@@ -97,6 +120,9 @@ ALLOWED_SKIPS = {
     "tests/live/test_ingest_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
     "tests/live/test_recorded_mastodon.py::*": "the recorded statuses are no part of the project",
     "tests/unit/test_mastodon_feed.py::test_recorded_statuses*": "the recorded statuses are no part of the project",
+    "tests/*/test_*.py::*single_file*hdfs*": "pydoop is built by `make pydoop` alone",
+    "tests/*/test_*.py::*hdfs*single_file*": "pydoop is built by `make pydoop` alone",
+    "tests/faults/test_archive.py::test_namenode*single_file*": "pydoop is built by `make pydoop` alone",
     "tests/faults/test_*.py::test_a_full_disk*": "only root may mount a small disk",
 }
 

@@ -1,5 +1,6 @@
 """What end-to-end and fault tests share: child processes, foreign posts with their right answer, what stores hold."""
 
+import importlib.util
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import delete, select
@@ -297,3 +299,9 @@ def serving(messages: list[bytes]) -> Iterator[str]:
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
         server.shutdown()
         thread.join()
+
+
+def skip_without_pydoop(request: pytest.FixtureRequest) -> None:
+    """Skip a test of the single file on HDFS where pydoop is not built."""
+    if "single_file" in request.node.name and not importlib.util.find_spec("pydoop"):
+        pytest.skip("pydoop is not built")

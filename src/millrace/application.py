@@ -1,8 +1,10 @@
 """What a job does around its transform: read what the options name, choose the sinks, end with the right exit code."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import Table
@@ -18,6 +20,8 @@ from millrace.sinks import console, kafka, sql, tables
 from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer, together
 
+log = logging.getLogger(__name__)
+
 
 def run(main: Callable[[], None]) -> None:
     """Run a job's main and end the process: 0 finished, 1 failed, 2 configuration; errors are one line on stderr."""
@@ -32,11 +36,30 @@ def run(main: Callable[[], None]) -> None:
 
 
 def records(spark: SparkSession, options: Options) -> DataFrame:
-    """Return the committed records of the options' topics as a stream, once those topics exist."""
+    """Return the committed records of the options' topics as a stream, once those topics exist.
+
+    By --from-archive those that the archive holds, not as a stream.
+    """
+    if options.args.from_archive:
+        return archived(spark, options)
     if not options.args.dry_run:
         read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
     most = None if options.realtime else options.args.max_offsets
     return read.stream(spark, options.bootstrap, options.topics, options.args.start, most)
+
+
+def archived(spark: SparkSession, options: Options) -> DataFrame:
+    """Return the archived records of the options' topics; raises ConfigError when the archive has none of one."""
+    from millrace.archive import census, files, rows  # noqa: PLC0415 - few runs need it
+    from millrace.archive.log import Log  # noqa: PLC0415
+
+    archive = files.of(options.settings)
+    states = {topic: Log(archive, topic).load() for topic in census.chosen(archive, options.topics)}
+    for topic, state in states.items():
+        for partition, gaps in state.gaps().items():
+            log.warning("the archive of %s[%s] lacks offsets: %s", topic, partition, gaps)
+    frames = [rows.read(spark, archive.url, topic, state.parts.values()) for topic, state in states.items()]
+    return reduce(DataFrame.unionByName, frames)
 
 
 def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataFrame:
@@ -46,15 +69,20 @@ def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataF
     if not options.args.deduplicate:
         return parse.posts(records, columns)
     rows = parse.posts(records, dict.fromkeys((*columns, "event_time", "event_id")))
-    return rows.withWatermark("event_time", options.args.lateness).dropDuplicatesWithinWatermark(["event_id"])
+    return _once(rows, options)
 
 
 def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
     """Return what `fold` makes of the posts in `records`, with a watermark; by --deduplicate of each event once."""
     if not options.args.deduplicate:
         return parse.folded(records, fold).withWatermark("event_time", options.args.lateness)
-    posts = parse.posts(records).withWatermark("event_time", options.args.lateness)
-    return fold.rows(posts.dropDuplicatesWithinWatermark(["event_id"]))
+    return fold.rows(_once(parse.posts(records), options))
+
+
+def _once(posts: DataFrame, options: Options) -> DataFrame:
+    if not posts.isStreaming:
+        return posts.dropDuplicates(["event_id"])
+    return posts.withWatermark("event_time", options.args.lateness).dropDuplicatesWithinWatermark(["event_id"])
 
 
 def writer(options: Options, table: Table | None, topic: Topic) -> Writer | kafka.Direct:

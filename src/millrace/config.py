@@ -52,6 +52,9 @@ class Settings(BaseSettings):
 
     elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
 
+    archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
+    webhdfs_url: str | None = Field(None, description="The NameNode's HTTP side; default http://<host of it>:9870")
+
     @field_validator("kafka_bootstrap")
     @classmethod
     def _brokers(cls, value: str) -> str:
@@ -74,6 +77,26 @@ class Settings(BaseSettings):
         if not all(url.strip().startswith(("http://", "https://")) for url in value.split(",")):
             raise ValueError("expected https:// URLs, separated by commas")
         return value
+
+    @field_validator("archive_url")
+    @classmethod
+    def _archive(cls, value: str | None) -> str | None:
+        if value and "://" in value and not value.startswith(("hdfs://", "file://")):
+            raise ValueError("expected hdfs://host:port/folder, file:///folder or a folder")
+        return value.rstrip("/") if value else None
+
+    @field_validator("webhdfs_url")
+    @classmethod
+    def _web(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("expected http://host:9870 or https://host:9871")
+        return value.rstrip("/") if value else None
+
+    @property
+    def archive(self) -> str:
+        """The URL of the archive, by default a folder in the home folder."""
+        given = (self.archive_url or str(self.home / "archive")).removeprefix("file://")
+        return given if "://" in given else Path(given).resolve().as_uri()
 
     @field_validator("elasticsearch_url")
     @classmethod

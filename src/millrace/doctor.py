@@ -51,7 +51,14 @@ def examine(home: Path | None = None) -> list[Finding]:
             *_versions(),
             Finding("settings", False, str(error), "correct them in the environment or in .env"),
         ]
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [_kafka, _stores, _elasticsearch, _checkpoints, _feeds]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        _kafka,
+        _stores,
+        _elasticsearch,
+        _archive,
+        _checkpoints,
+        _feeds,
+    ]
     return [*_versions(), *(finding for check in checks for finding in check(settings))]
 
 
@@ -130,6 +137,16 @@ def _elasticsearch(settings: Settings) -> Iterator[Finding]:
     except MillraceError as error:
         advice = "`millrace up elasticsearch`, or correct MILLRACE_ELASTICSEARCH_URL"
         yield Finding("elasticsearch", False, str(error), advice)
+
+
+def _archive(settings: Settings) -> Iterator[Finding]:
+    from millrace.archive import files, log  # noqa: PLC0415 - few runs need it
+
+    try:
+        topics = log.topics(files.of(settings))
+        yield Finding("archive", True, f"{settings.archive}: {', '.join(topics) or 'empty'}")
+    except MillraceError as error:
+        yield Finding("archive", False, str(error), "`millrace up hdfs`, or correct MILLRACE_ARCHIVE_URL")
 
 
 def _checkpoints(settings: Settings) -> Iterator[Finding]:

@@ -3,17 +3,29 @@
 from millrace import explore
 explore.table("trending_hashtags")             # pandas, from SQLite or the store that MILLRACE_... names
 explore.topic("bluesky-raw-posts").show()      # Spark, every post that Kafka holds, with its schema
+explore.archive("bluesky-raw-posts").count()   # Spark, every post that the archive holds
+explore.archived("bluesky-raw-posts")          # the same as pandas, without Spark, and from HDFS without pydoop
 """
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from itertools import islice
+from typing import Any
 
 import pandas as pd
+from msgspec.structs import asdict
 from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import text
 
 from millrace import config, launch
-from millrace.errors import ConfigError
+from millrace.archive import census, files, replay, rows
+from millrace.archive.log import Log
+from millrace.archive.records import Record, moment
+from millrace.errors import BadRecord, ConfigError
 from millrace.kafka import parse, read
+from millrace.kafka.posts import decode
 from millrace.kafka.topics import TOPICS
 from millrace.names import identifier
 from millrace.sinks import database
@@ -60,8 +72,51 @@ def session() -> SparkSession:
 def topic(name: str) -> DataFrame:
     """Return what topic `name` holds now: post.v1 rows for a topic of posts, else key and value as text."""
     settings = config.load()
-    records = read.batch(session(), settings.kafka_bootstrap, [name])
-    if name in TOPICS and TOPICS[name].schema == "post.v1":
+    return _shown(name, read.batch(session(), settings.kafka_bootstrap, [name]))
+
+
+def archive(name: str) -> DataFrame:
+    """Return what the archive at MILLRACE_ARCHIVE_URL holds of topic `name`, in the columns of `topic`.
+
+    Raises ConfigError that lists what it holds, when that topic is not among it.
+    """
+    place = files.of(config.load())
+    [known] = census.chosen(place, [name])
+    return _shown(name, rows.read(session(), place.url, name, Log(place, known).load().parts.values()))
+
+
+def archived(
+    name: str, start: datetime | None = None, end: datetime | None = None, limit: int | None = None
+) -> pd.DataFrame:
+    """Return archived records of topic `name` from `start` up to `end` (by their timestamps, UTC), in that order.
+
+    Post.v1 rows for a topic of posts, bad ones left out; else key and value as text, partition, offset, timestamp.
+    Spark is not needed; HDFS is read through WebHDFS.
+    """
+    found = replay.read(files.of(config.load()), name, replay.span(start, end))
+    taken = islice(_posts(found) if _holds_posts(name) else map(_plain, found), limit)
+    return pd.DataFrame(list(taken))
+
+
+def _posts(found: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    for record in found:
+        with suppress(BadRecord):
+            yield asdict(decode(record.value)) | {"event_time": moment(record.timestamp)}
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    bodies = {"key": record.key, "value": record.value}
+    texts = {name: None if body is None else body.decode(errors="replace") for name, body in bodies.items()}
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    return texts | place | {"timestamp": moment(record.timestamp)}
+
+
+def _holds_posts(name: str) -> bool:
+    return name in TOPICS and TOPICS[name].schema == "post.v1"
+
+
+def _shown(name: str, records: DataFrame) -> DataFrame:
+    if _holds_posts(name):
         return parse.posts(records)
     return records.selectExpr(
         "CAST(key AS STRING) AS key",

@@ -34,6 +34,7 @@ _STATELESS = {
     "metrics_port",
     "log_format",
     "name",
+    "from_archive",
 }
 
 
@@ -106,19 +107,24 @@ def parse(
     sinks: Sequence[str] | Callable[[argparse.Namespace], Sequence[str]] = ("sqlite",),
     add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
     source: str = "bluesky",
+    trigger: str = "1 seconds",
     lenient: bool = False,
 ) -> Options:
     """Parse a job's command line; `add` adds the job's own options, `sinks` are the default, or say it by the others.
 
-    `source` is the default of --source. A `lenient` parser leaves options alone that are for others.
+    `source` and `trigger` are the defaults of those options. A `lenient` parser leaves options alone that are
+    for others.
     Raises ConfigError; --help and misuse exit.
     """
     parsing = parser(job, doc, "see above" if callable(sinks) else " ".join(sinks), add, source)
+    parsing.set_defaults(trigger=trigger)
     args = parsing.parse_known_args(argv)[0] if lenient else parsing.parse_args(argv)
     chosen = args.sink
     args.sink = list(dict.fromkeys(chosen or (sinks(args) if callable(sinks) else sinks)))
     if getattr(args, "realtime", False) and (args.sink != ["kafka"] or args.once or args.deduplicate):
         raise ConfigError("--realtime goes with --sink kafka alone, and without --once and --deduplicate")
+    if getattr(args, "realtime", False) and args.from_archive:
+        raise ConfigError("--from-archive reads what is there: it does not go with --realtime")
     logs.configure(args.log_format)
     settings = config.load(home=args.home, kafka_bootstrap=args.bootstrap)
     del args.home, args.bootstrap
@@ -183,6 +189,7 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
     add("--topic", action="append", type=topic, metavar="NAME", help="read this topic instead; repeatable")
     add("--bootstrap", metavar="HOST:PORT", help="Kafka brokers (default MILLRACE_KAFKA_BOOTSTRAP)")
     add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help="where a first run begins")
+    add("--from-archive", action="store_true", help="read the archived records instead, all of them in one batch")
     trigger = shared.add_mutually_exclusive_group()
     trigger.add_argument(
         "--trigger",

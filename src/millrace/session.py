@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import StreamingQueryException
+from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -91,6 +91,9 @@ def _run(flow: Flow, stop: Stop) -> None:
     if options.args.dry_run:
         show(options, rows)
         return
+    if not rows.isStreaming:
+        _write_once(flow)
+        return
     with ExitStack() as stack:
         lock = stack.enter_context(exclusive(options.checkpoint))
         on_batch = _once(options, rows.sparkSession)
@@ -99,6 +102,15 @@ def _run(flow: Flow, stop: Stop) -> None:
         _supervise(_beginning(flow, stop), stop, lock, listener, options.checkpoint)
         if options.emit == "final" and listener.watermark:
             log.info("windows that end after %s are held back until later events arrive", listener.watermark)
+
+
+def _write_once(flow: Flow) -> None:
+    """Write rows that are no stream, all at once."""
+    assert not isinstance(flow.writer, kafka.Direct)
+    try:
+        flow.writer(flow.rows, 0)
+    except (PySparkException, Py4JJavaError) as error:
+        raise MillraceError(f"{flow.options.name} stopped: {reason(error)}") from None
 
 
 def _beginning(flow: Flow, stop: Stop) -> Callable[[], StreamingQuery]:

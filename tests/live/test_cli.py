@@ -156,10 +156,60 @@ def test_simulate_mastodon(tmp_path: Path) -> None:
         simulator.kill()
 
 
+@pytest.fixture(scope="module")
+def archived(mill: Mill, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The mill's topic in an archive of its own, in several batches."""
+    home = tmp_path_factory.mktemp("archive")
+    place = {"MILLRACE_ARCHIVE_URL": str(home / "archive")}
+    job = Child(home, "run", "archive", "--once", "--max-offsets", "3000", "--home", str(home), **mill.env, **place)
+    assert job.ends(240) == 0, job.text()
+    return place
+
+
+@pytest.fixture
+def archive(archived: dict[str, str], mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands see that archive."""
+    monkeypatch.setattr(Mill, "env", {**mill.env, **archived})
+
+
+@pytest.mark.usefixtures("archive")
+def test_archive_ls(mill: Mill, millrace: Callable[..., str]) -> None:
+    lines = [line.split() for line in millrace("archive", "ls").splitlines() if "date=" in line]
+    assert sum(int(line[9]) for line in lines) == mill.summary["posts"]
+    millrace("archive", "ls", "no-such-topic", expected=2)
+
+
+@pytest.mark.usefixtures("archive")
+def test_archive_compact(mill: Mill, millrace: Callable[..., str], archived: dict[str, str]) -> None:
+    before = millrace("archive", "ls")
+    told = [line for line in millrace("archive", "compact").splitlines() if "date=" in line]
+    assert len([line for line in millrace("archive", "ls").splitlines() if "date=" in line]) == before.count("date=")
+    assert millrace("archive", "compact").startswith("no closed hour") and told
+    millrace("archive", "verify")
+
+
+@pytest.mark.usefixtures("archive")
+def test_archive_verify(millrace: Callable[..., str], archived: dict[str, str]) -> None:
+    assert "is whole" in millrace("archive", "verify")
+    [first, *_] = sorted(Path(archived["MILLRACE_ARCHIVE_URL"]).rglob("*.json.gz"))
+    whole = first.read_bytes()
+    first.write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read" in millrace("archive", "verify", expected=1)
+    first.write_bytes(whole)
+
+
+@pytest.mark.usefixtures("archive")
+def test_replay(mill: Mill, millrace: Callable[..., str]) -> None:
+    millrace("replay", "bluesky-raw-posts", "--into", "cli-replay")
+    lines = {line.split()[1]: line.split() for line in millrace("topics").splitlines() if "│" in line}
+    assert lines["cli-replay"][5] == str(mill.summary["posts"])
+    millrace("replay", "bluesky-raw-posts", "--into", "bluesky-raw-posts", expected=2)
+
+
 def test_doctor(mill: Mill, millrace: Callable[..., str]) -> None:
     report = millrace("doctor")
     assert "WRONG" not in report
-    for subject in ("kafka", "sqlite", "postgres", "mysql", "topic bluesky-raw-posts", "java"):
+    for subject in ("kafka", "sqlite", "postgres", "mysql", "topic bluesky-raw-posts", "java", "archive"):
         assert subject in report
     report = millrace("doctor", "--home", "elsewhere", expected=0)
     assert mill.settings.kafka_bootstrap in report

@@ -44,7 +44,8 @@ def filled(kafka: Settings, spark: SparkSession, sent: Scenario, tmp_path_factor
     with bluesky.running(sent) as url:
         settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap, bluesky_url=url)
         command.bluesky(settings, Options(limit=3_000, seconds=60), from_cursor=1)
-    run_job("hashtags", "--once", "--home", str(home), "--bootstrap", kafka.kafka_bootstrap)
+    for job in ("hashtags", "archive"):
+        run_job(job, "--once", "--home", str(home), "--bootstrap", kafka.kafka_bootstrap)
     return home
 
 
@@ -65,7 +66,7 @@ def reacted(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="module")
 def executed(kafka: Settings, filled: Path, reacted: Path) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
-    homes = {"01-hashtags": filled, "02-mastodon": reacted}
+    homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled}
     return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 
@@ -121,6 +122,13 @@ def test_hashtags_replay_equals_live(executed: dict[str, NotebookNode]) -> None:
     assert found
     assert int(found[1]) > 100
     assert found[2] == "True"
+
+
+def test_the_archive_is_whole_and_equals_the_topic(executed: dict[str, NotebookNode], filled: Path) -> None:
+    notebook = executed["03-archive"]
+    found = re.search(r"(\d+) counts compared; archive equals topic: (\w+)", shown(notebook))
+    assert found and int(found[1]) > 100 and found[2] == "True"
+    assert "('0 faults', [])" in shown(notebook)
 
 
 def test_mastodon_is_plotted(executed: dict[str, NotebookNode]) -> None:

@@ -20,12 +20,13 @@ from kafka.errors import KafkaError
 from sqlalchemy.pool import NullPool
 
 from millrace import config, stack
+from millrace.archive import files
 from millrace.config import Settings
 from millrace.kafka.topics import TOPICS
 from millrace.sinks import cluster
 from millrace.stack import accounts, process
 
-NAMES = ["kafka", "postgres", "mysql", "elasticsearch"]
+NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs"]
 TEXT = "café ☕ 😀 ' \\ %s"
 
 
@@ -104,6 +105,8 @@ def test_up_starts_all_and_says_where(own_home: Path) -> None:
         "MILLRACE_POSTGRES_URL",
         "MILLRACE_MYSQL_URL",
         "MILLRACE_ELASTICSEARCH_URL",
+        "MILLRACE_ARCHIVE_URL",
+        "MILLRACE_WEBHDFS_URL",
     }
 
 
@@ -207,6 +210,7 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
         query(running.sql_url(name), "CREATE TABLE kept (word VARCHAR(10))", "INSERT INTO kept VALUES ('kept')")
     url = running.store_url("elasticsearch")
     cluster.connect(url).index(index="stack", id="kept", document={"word": "kept"})
+    files.of(running).write("kept", b"kept")
     before = pids(own_home)
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
@@ -223,6 +227,7 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
     for name in ("postgres", "mysql"):
         assert query(again.sql_url(name), "SELECT * FROM kept") == [("kept",)]
     assert documents(again, word="kept") == ["kept"]
+    assert files.of(again).read("kept") == b"kept"
 
 
 def test_down_of_one_leaves_the_others_and_its_data(running: Settings, own_home: Path) -> None:

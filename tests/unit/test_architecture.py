@@ -101,6 +101,7 @@ def test_only_config_reads_the_environment_for_settings():
         "demo.py",
         "explore.py",
         "stack/process.py",
+        "stack/pydoop.py",
         "stack/mysql.py",
         "stack/postgres.py",
     }

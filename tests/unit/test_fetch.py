@@ -157,7 +157,7 @@ def test_two_at_once_download_once(repository: Repository) -> None:
 def test_the_lock_has_the_versions_that_fit_together() -> None:
     pinned = {
         name: {row.source for row in bundle(name)}
-        for name in ("kafka", "spark-kafka", "postgres", "mysql", "libaio", "elasticsearch")
+        for name in ("kafka", "spark-kafka", "postgres", "mysql", "libaio", "elasticsearch", "hdfs", "pydoop")
     }
     assert {"org.apache.kafka:kafka_2.13:4.3.1", "org.apache.kafka:connect-runtime:4.3.1"} <= pinned["kafka"]
     assert "org.apache.kafka:connect-json:4.3.1" in pinned["kafka"]

@@ -11,7 +11,7 @@ from millrace.stack.server import free_port
 
 def test_an_unknown_server_is_named_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match="no such server: oracle, db2; there are kafka, postgres, mysql, elasticsearch"
+        ConfigError, match="no such server: oracle, db2; there are kafka, postgres, mysql, elasticsearch, hdfs"
     ):
         stack.up(["kafka", "oracle", "db2"], config.load(home=tmp_path))
     assert not list(tmp_path.iterdir())
@@ -35,6 +35,7 @@ def test_down_and_status_without_anything_running(tmp_path: Path) -> None:
         ("postgres", None, False),
         ("mysql", None, False),
         ("elasticsearch", None, False),
+        ("hdfs", None, False),
     ]
 
 

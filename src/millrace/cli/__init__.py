@@ -3,18 +3,16 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from millrace import config, names
-from millrace.cli import ingest, simulate
+from millrace.cli import archive, ingest, simulate
 from millrace.cli.options import Bootstrap, Home
+from millrace.cli.tables import grid
 from millrace.errors import ConfigError, MillraceError
-from millrace.logs import escape
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,8 +23,10 @@ app = typer.Typer(
 )
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(archive.app, name="archive")
+app.command()(archive.replay)
 
-Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch")]
+Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs")]
 
 
 @app.command()
@@ -72,7 +72,8 @@ def run(
     job: Annotated[
         str,
         typer.Argument(
-            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine; mastodon: several"
+            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine, archive;"
+            " mastodon: several"
         ),
     ],
     cores: Annotated[
@@ -190,18 +191,6 @@ def demo(
     settings = config.load(home=home)
     code = show.run(settings, PIPELINES[pipeline], source=source, seconds=seconds, rate=rate, picture=picture)
     raise typer.Exit(code)
-
-
-def grid(rows: list[dict[str, Any]], empty: str) -> Table | str:
-    """Lay rows out as a table; `empty` where there are none. Control characters are spelled out."""
-    if not rows:
-        return empty
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(escape("" if value is None else str(value))) for value in row.values()))
-    return table
 
 
 def main() -> None:

@@ -22,16 +22,20 @@ def stream(
     topics: Sequence[str],
     start: str = "earliest",
     max_offsets: int | None = MAX_OFFSETS,
+    *,
+    headers: bool = False,
 ) -> DataFrame:
     """Return committed records as they arrive: key, value, topic, partition, offset, timestamp (event time).
+
+    `start` is earliest, latest, or JSON of offsets as Spark takes it. With `headers` there is a column of them.
 
     Records that retention removed before they were read stop the query with an error: nothing is lost silently.
     `max_offsets` bounds a micro-batch; None where there is none (real-time mode).
     """
-    options = {"startingOffsets": start, "failOnDataLoss": "true"}
+    options = {"startingOffsets": start, "failOnDataLoss": "true", "includeHeaders": str(headers).lower()}
     if max_offsets is not None:
         options |= {"maxOffsetsPerTrigger": str(max_offsets), "maxRecordsPerPartition": str(MAX_RECORDS_PER_TASK)}
-    return spark.readStream.format("kafka").options(**_common(bootstrap, topics), **options).load()
+    return spark.readStream.format("kafka").options(**{**_common(bootstrap, topics), **options}).load()
 
 
 def batch(spark: SparkSession, bootstrap: str, topics: Sequence[str]) -> DataFrame:

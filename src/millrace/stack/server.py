@@ -22,6 +22,21 @@ class Server:
     address: Callable[[Path, int], str]  # the value of the setting
     check: Callable[[str], object]  # a real query against the address; raises Unavailable
     stop_signal: signal.Signals = signal.SIGTERM
+    web: tuple[str, Callable[[Path], str]] | None = None  # a second setting, whose value is asked by `check`
+
+    def asked(self, folder: Path, port: int) -> str:
+        """Return where `check` asks."""
+        return self.web[1](folder) if self.web else self.address(folder, port)
+
+    def settings(self, folder: Path, port: int) -> dict[str, str]:
+        """Return its lines in servers.env."""
+        second = {self.web[0]: self.web[1](folder)} if self.web else {}
+        return {self.setting: self.address(folder, port), **second}
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of its lines in servers.env."""
+        return [self.setting, *([self.web[0]] if self.web else [])]
 
 
 def free_port(*preferred: int) -> int:

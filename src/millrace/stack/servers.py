@@ -18,6 +18,7 @@ from millrace.kafka import topics
 from millrace.stack import env_file, process
 from millrace.stack.elasticsearch import ELASTICSEARCH
 from millrace.stack.fetch import only_one
+from millrace.stack.hdfs import HDFS
 from millrace.stack.kafka import KAFKA
 from millrace.stack.mysql import MYSQL
 from millrace.stack.postgres import POSTGRES
@@ -25,7 +26,7 @@ from millrace.stack.process import Running
 from millrace.stack.progress import say
 from millrace.stack.server import LOOPBACK, Server, free_port
 
-SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH)}
+SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def up(names: Sequence[str], settings: Settings) -> None:
 
 
 def _announce(server: Server, home: Path, port: int, settings: Settings) -> None:
-    env_file.update(home, {server.setting: server.address(_folder(home, server), port)})
+    env_file.update(home, server.settings(_folder(home, server), port))
     if server is KAFKA:
         topics.create(f"{LOOPBACK}:{port}", topics.TOPICS.values(), settings.partitions)
 
@@ -73,7 +74,7 @@ def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool =
     home = settings.home.resolve()
     with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:
         list(pool.map(lambda server: _down(server, home), chosen))
-        env_file.update(home, {server.setting: None for server in chosen})
+        env_file.update(home, {key: None for server in chosen for key in server.keys})
         for server in chosen if data else []:
             shutil.rmtree(_folder(home, server), ignore_errors=True)
 
@@ -125,7 +126,7 @@ def _start(server: Server, home: Path, known: Running | None) -> tuple[Running, 
 
 
 def _wait(server: Server, home: Path, running: Running) -> None:
-    where = server.address(_folder(home, server), running.port)
+    where = server.asked(_folder(home, server), running.port)
     process.wait_ready(server.name, running, lambda: server.check(where), _log(home, server))
 
 
@@ -143,7 +144,7 @@ def _status(server: Server, home: Path) -> Status:
     if not running or not running.alive():
         return Status(server.name, None, None, False, None)
     try:
-        server.check(server.address(_folder(home, server), running.port))
+        server.check(server.asked(_folder(home, server), running.port))
         ready = True
     except Unavailable:
         ready = False

@@ -1,0 +1,19 @@
+"""Every record of a topic as it came, to MILLRACE_ARCHIVE_URL: a folder, or HDFS.
+
+Gzipped JSON lines (or Parquet) in source=TOPIC/date=/hour=/batch_id=, by the time of the record, UTC. A start without
+checkpoint goes on after the highest archived offset.
+
+spark-submit --properties-file spark-conf/local.conf jobs/archive.py --topic Mastodon_stream
+millrace run archive --source bluesky --format parquet --trigger 5m
+"""
+
+from millrace import application, archiving
+from millrace.options import parse
+
+
+def main() -> None:
+    archiving.run(parse("archive", __doc__, sinks=[archiving.SINK], add=archiving.arguments, trigger=archiving.TRIGGER))
+
+
+if __name__ == "__main__":
+    application.run(main)

@@ -1,0 +1,1 @@
+"""The archive of topics: what lies in it, how it is read, compacted, verified and replayed."""

@@ -1,0 +1,147 @@
+"""The archive back into Kafka: keys, values, headers, timestamps and partitions as they were."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from millrace.archive import census, records
+from millrace.archive.files import Files
+from millrace.archive.log import Log, Part
+from millrace.archive.records import Record
+from millrace.errors import ConfigError, Unavailable
+from millrace.kafka import topics
+from millrace.kafka.topics import TOPICS, Topic
+
+SUFFIX = "-replay"
+FLUSH = 20_000  # records on their way at most
+AHEAD = 1.0  # seconds of sleep at most, so that a signal is heard
+
+Advance = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Span:
+    """From `start` on, up to but without `end`, by the records' timestamps; None: no bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def has(self, record: Record) -> bool:
+        """Return whether a record lies within."""
+        when = records.moment(record.timestamp)
+        return (self.start is None or when >= self.start) and (self.end is None or when < self.end)
+
+    def touches(self, hour: str) -> bool:
+        """Return whether any of an hour's records may lie within."""
+        low = self.start.strftime("date=%Y-%m-%d/hour=%H") if self.start else ""
+        return low <= hour and (self.end is None or hour <= self.end.strftime("date=%Y-%m-%d/hour=%H"))
+
+
+EVERYTHING = Span()
+
+
+def span(start: datetime | None, end: datetime | None) -> Span:
+    """Return the span between two times of the clock, which are UTC."""
+    bounds = [each.replace(tzinfo=UTC) if each else None for each in (start, end)]
+    return Span(*bounds)
+
+
+def rows(files: Files, topic: str, span: Span) -> int:
+    """Return how many records the hours that `span` touches have."""
+    return sum(part.rows for hour, parts in _state(files, topic) if span.touches(hour) for part in parts)
+
+
+def read(files: Files, topic: str, span: Span) -> Iterator[Record]:
+    """Yield the archived records of `topic` within `span`, in the order of their timestamps."""
+    for hour, parts in _state(files, topic):
+        if span.touches(hour):
+            yield from filter(span.has, records.read(files, topic, parts))
+
+
+def replay(
+    files: Files,
+    topic: str,
+    bootstrap: str,
+    target: str | None = None,
+    *,
+    span: Span = EVERYTHING,
+    speed: float = 0.0,
+    advance: Advance = lambda count: None,
+    sleep: Callable[[float], object] = time.sleep,
+) -> int:
+    """Write the archived records of `topic` into `target` (default: TOPIC-replay) and return how many.
+
+    `speed` 1 keeps the pace of their timestamps, 10 is ten times as fast, 0 as fast as Kafka takes them. The target
+    is created with as many partitions; each record goes to its own. Raises ConfigError when there is no such topic in
+    the archive, Unavailable when the brokers do not take a record.
+
+    Delivery: at-least-once: a second replay into the same topic writes everything again.
+    """
+    partitions = 1 + max(Log(files, census.chosen(files, [topic])[0]).load().offsets, default=0)
+    name = target or topic + SUFFIX
+    known = TOPICS.get(topic)
+    made = Topic(name, known.key if known else "", known.schema if known else "")
+    topics.create(bootstrap, [made], partitions)
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20, compression_type="gzip")
+    try:
+        _fits(producer, name, partitions)
+        return _send(producer, name, read(files, topic, span), speed=speed, advance=advance, sleep=sleep)
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {type(error).__name__}: {error}") from None
+    finally:
+        producer.close()
+
+
+def _send(
+    producer: KafkaProducer,
+    name: str,
+    found: Iterator[Record],
+    *,
+    speed: float,
+    advance: Advance,
+    sleep: Callable[[float], object],
+) -> int:
+    sent, waiting, begun, first = 0, [], time.monotonic(), None
+    for record in found:
+        first = record.timestamp if first is None else first
+        _keep_pace((record.timestamp - first) / 1000, begun, speed, sleep)
+        # Two nulls that the client refuses: of a header, and of a record without key.
+        value = b"" if record.key is None and record.value is None else record.value
+        headers = [(key, text or b"") for key, text in record.headers]
+        waiting.append(producer.send(
+            name, value, key=record.key, headers=headers, partition=record.partition,
+            timestamp_ms=record.timestamp,
+        ))  # fmt: skip
+        if len(waiting) == FLUSH:
+            sent += _acknowledged(producer, waiting, advance)
+    return sent + _acknowledged(producer, waiting, advance)
+
+
+def _acknowledged(producer: KafkaProducer, waiting: list, advance: Advance) -> int:  # type: ignore[type-arg]
+    producer.flush()
+    for each in waiting:
+        each.get(30)
+    count = len(waiting)
+    waiting.clear()
+    advance(count)
+    return count
+
+
+def _keep_pace(age: float, begun: float, speed: float, sleep: Callable[[float], object]) -> None:
+    """Wait until a record that is `age` seconds younger than the first is due."""
+    while speed and (early := age / speed - (time.monotonic() - begun)) > 0:
+        sleep(min(early, AHEAD))
+
+
+def _fits(producer: KafkaProducer, name: str, partitions: int) -> None:
+    there = len(producer.partitions_for(name) or ())
+    if there < partitions:
+        raise ConfigError(f"topic {name} has {there} partitions, the archive {partitions}: replay into another (--to)")
+
+
+def _state(files: Files, topic: str) -> list[tuple[str, list[Part]]]:
+    return list(Log(files, census.chosen(files, [topic])[0]).load().hours().items())

@@ -128,7 +128,8 @@ def test_status_shows_a_row_for_each_on_stdout(running: Settings, own_home: Path
 def test_nothing_listens_beyond_the_loopback_address(running: Settings, own_home: Path) -> None:
     found = set()
     for name, pid in pids(own_home).items():
-        for connection in psutil.Process(pid).net_connections("inet"):
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        for connection in (each for one in family for each in one.net_connections("inet")):
             if connection.status == psutil.CONN_LISTEN:
                 found.add(name)
                 assert connection.laddr.ip in ("127.0.0.1", "::ffff:127.0.0.1"), (name, connection)

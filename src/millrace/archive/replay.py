@@ -140,7 +140,9 @@ def _keep_pace(age: float, begun: float, speed: float, sleep: Callable[[float], 
 def _fits(producer: KafkaProducer, name: str, partitions: int) -> None:
     there = len(producer.partitions_for(name) or ())
     if there < partitions:
-        raise ConfigError(f"topic {name} has {there} partitions, the archive {partitions}: replay into another (--to)")
+        raise ConfigError(
+            f"topic {name} has {there} partitions, the archive {partitions}: replay into another (--into)"
+        )
 
 
 def _state(files: Files, topic: str) -> list[tuple[str, list[Part]]]:

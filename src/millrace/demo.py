@@ -178,7 +178,7 @@ def _report(view: ModuleType, store: Store, since: str, feed: str) -> int:
         say.print(f"nothing was counted: see {store.run_file.parent.parent / 'logs'}", style="red")
         return 1
     progress = store.progress()
-    say.print(f"counted on {feed} since {since[11:16]} UTC ({progress.get('records', 0):,} posts read):")
+    say.print(f"counted on {feed} since {since[11:16]} UTC ({progress.get('records', 0):,} records read):")
     width = max(cell_len(name) for name, _ in found)
     for name, number in found:
         padding = " " * (width - cell_len(name))  # of cells: some scripts take two a character

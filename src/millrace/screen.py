@@ -119,7 +119,7 @@ def health(progress: dict[str, Any]) -> Text:
     rate = progress.get("input_rows_per_second") or 0.0
     return Text(
         f" {rate:,.0f} posts/s   lag {progress.get('kafka_lag') or 0:,}   batch {progress['batch_seconds']:.2f} s"
-        f"   late {progress['late_rows']}   bad {progress['bad_records']}   read so far {progress['records']:,} records",
+        f"   late {progress['late_rows']}   bad {progress['bad_records']}   read {progress['records']:,} records",
         style="dim",
     )
 

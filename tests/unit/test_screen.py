@@ -41,7 +41,7 @@ def test_top_hashtags_with_bars_change_and_health(store):
     cat = next(line for line in text.splitlines() if "#cat" in line).split()
     assert cat[1:] == ["1", "#cat", "14", "█" * BAR, "8", "▲", "3", "│"]
     assert r"#do\x1b[2Jg" in text and "\x1b[2J" not in text
-    assert "lag 7" in text and "late 1" in text and "bad 2" in text and "1,234 posts" in text
+    assert "lag 7" in text and "late 1" in text and "bad 2" in text and "1,234 records" in text
 
 
 @pytest.mark.parametrize(("share", "drawn"), [(1, "█" * BAR), (0.5, "█" * (BAR // 2)), (0, "▏"), (1 / BAR / 2, "▌")])

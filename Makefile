@@ -3,7 +3,7 @@ UV := $(shell command -v uv 2>/dev/null)
 RUN := uv run --quiet
 CHECKED := src jobs tests benchmarks
 
-.PHONY: help setup pydoop demo check format test faults soak bench notebooks lock down clean
+.PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,13 +12,16 @@ setup: ## Install the Python packages, a Java among them, into .venv
 ifndef UV
 	@echo "make needs uv: install it as https://docs.astral.sh/uv says, then run make again" >&2; exit 2
 endif
-	@uv sync --quiet --frozen --inexact # pydoop, which is built apart, stays
+	@uv sync --frozen --inexact --compile-bytecode $(if $(wildcard .venv),--quiet) # pydoop, which is built apart, stays
 
 pydoop: setup ## Build pydoop for the single-file archive on HDFS: Python 3.11, g++, javac, libtirpc-dev
 	@$(RUN) python -m millrace.stack.pydoop
 
 demo: setup ## Watch it work: make demo ARGS="--source simulator --seconds 90"
 	@$(RUN) millrace demo $(ARGS)
+
+superset: setup ## Show MySQL in Superset: make superset ARGS=--feed feeds it from the simulators
+	@$(RUN) python -m millrace.superset $(ARGS)
 
 check: setup ## Format, lint and types, as CI runs them
 	@$(RUN) ruff format --check $(CHECKED)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks import (
     archive,
+    candles,
     documents,
     hashtags,
     ingest,
@@ -24,6 +25,7 @@ from benchmarks import (
     sinks,
     start,
     together,
+    view,
 )
 from benchmarks.report import Figure, table
 
@@ -38,6 +40,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "latency": lambda args: latency.measure(20 if args.quick else 60),
     "realtime": lambda args: realtime.measure(20 if args.quick else 60),
     "together": lambda args: together.measure(args.posts or (50_000 if args.quick else 1_000_000)),
+    "candles": lambda args: candles.measure(
+        args.posts or (200_000 if args.quick else 3_000_000), 20 if args.quick else 60
+    ),
+    "view": lambda args: view.measure(50_000 if args.quick else 1_000_000, 2 if args.quick else 7),
     "hashtags": lambda args: hashtags.measure(args.posts or (100_000 if args.quick else 2_000_000), args.partitions),
 }
 

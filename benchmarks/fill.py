@@ -62,7 +62,7 @@ class Pattern:
             "event_time": TIME,
             "url": f"https://bsky.app/profile/{author}/post/{RKEY}",
         }
-        return cls(_template(post["id"].encode()), _template(orjson.dumps(post)))
+        return cls(template(post["id"].encode()), template(orjson.dumps(post)))
 
     def at(self, index: int, time_us: int) -> tuple[bytes, bytes]:
         """Return key and value of post number `index`, which happened at `time_us` (microseconds)."""
@@ -70,7 +70,7 @@ class Pattern:
         return self.key % names, self.value % names
 
 
-def _template(text: bytes) -> bytes:
+def template(text: bytes) -> bytes:
     return text.replace(b"%", b"%%").replace(RKEY.encode(), b"%(rkey)b").replace(TIME.encode(), b"%(time)b")
 
 
@@ -97,12 +97,23 @@ class Work:
     told: Queue[int | None]
 
 
-def fill(bootstrap: str, topic: str, partitions: int, posts: int, rate: float = 1000.0) -> None:
-    """Write `posts` posts, `rate` a second of event time and the last one dated now; a process a partition."""
+def fill(
+    bootstrap: str,
+    topic: str,
+    partitions: int,
+    posts: int,
+    rate: float = 1000.0,
+    *,
+    made_of: list[Pattern] | None = None,
+) -> None:
+    """Write `posts` posts, `rate` a second of event time and the last one dated now; a process a partition.
+
+    `made_of` are other patterns than those of posts.
+    """
     start = time.time_ns() // 1000 - int(posts / rate * 1e6)
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(partitions, context) as pool:
-        work = Work(bootstrap, topic, start, rate, patterns(), manager.Queue())
+        work = Work(bootstrap, topic, start, rate, made_of or patterns(), manager.Queue())
         shares = [pool.submit(_fill, work, place, range(place, posts, partitions)) for place in range(partitions)]
         _watch(work.told, partitions, posts)
         for share in shares:
@@ -110,7 +121,7 @@ def fill(bootstrap: str, topic: str, partitions: int, posts: int, rate: float = 
 
 
 def _watch(told: Queue[int | None], partitions: int, posts: int) -> None:
-    with bar(f"{posts:,} posts into Kafka", posts) as progress:
+    with bar(f"{posts:,} records into Kafka", posts) as progress:
         while partitions:
             count = told.get()
             partitions -= count is None
@@ -130,7 +141,7 @@ def _fill(work: Work, partition: int, numbers: range) -> None:
         producer = Producer({"bootstrap.servers": work.bootstrap, **SETTINGS})
         for done, index in enumerate(numbers, 1):
             time_us = work.start + int(index / work.rate * 1e6)
-            key, value = work.patterns[index % PATTERNS].at(index, time_us)
+            key, value = work.patterns[index % len(work.patterns)].at(index, time_us)
             send = partial(
                 producer.produce, work.topic, value, key, partition, timestamp=time_us // 1000, headers=HEADERS
             )

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from statistics import median
 
 import pyarrow as pa
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table
 
 from benchmarks import mill
 from benchmarks.report import Figure, number, ratio
@@ -29,15 +30,17 @@ def measure(rounds: int = 11) -> Iterator[Figure]:
                 yield compare(settings, store, size, rounds)
 
 
-def compare(settings: Settings, store: str, size: int, rounds: int) -> Figure:
+def compare(
+    settings: Settings, store: str, size: int, rounds: int, *, table: Table = tables.hashtag_counts, name: str = NAME
+) -> Figure:
     """Time both ways in turn over the same rows."""
     url = settings.sql_url(store)
     tables.create(url)
     engine = database.connect(url)
-    batch = rows(size)
+    batch = rows(size) if table is tables.hashtag_counts else candles(size)
     ways: dict[str, Callable[[], None]] = {
-        "sink": lambda: sql.store(engine, tables.hashtag_counts, batch),
-        "bare": lambda: bare(engine, batch),
+        "sink": lambda: sql.store(engine, table, batch),
+        "bare": lambda: bare(engine, table, batch),
     }
     try:
         ways["sink"]()  # from here on every row is there already
@@ -47,7 +50,7 @@ def compare(settings: Settings, store: str, size: int, rounds: int) -> Figure:
     sink, plain = (median(times) for times in zip(*taken, strict=True))
     share = ratio(plain, sink)
     note = f"{number(size / sink)} rows/s, executemany {number(size / plain)}"
-    return Figure(NAME, f"{store}, {size:,} rows a batch", share, "of bare", f">= {GOAL}", share >= GOAL, note)
+    return Figure(name, f"{store}, {size:,} rows a batch", share, "of bare", f">= {GOAL}", share >= GOAL, note)
 
 
 def rows(count: int) -> pa.Table:
@@ -63,11 +66,30 @@ def rows(count: int) -> pa.Table:
     return pa.table(columns)
 
 
-def bare(engine: Engine, batch: pa.Table) -> None:
+def candles(count: int) -> pa.Table:
+    """Return rows of candles, 50 symbols a minute."""
+    starts = [MINUTE + timedelta(minutes=index // 50) for index in range(count)]
+    price, volume = pa.decimal128(24, 10), pa.decimal128(28, 10)
+    prices = [Decimal(60_000 + index % 977) + Decimal(index % 1009) / 1000 for index in range(count)]
+    columns = {
+        "symbol": pa.array([f"BINANCE:S{index % 50}" for index in range(count)]),
+        "resolution": pa.array(["1m"] * count),
+        "window_start": pa.array(starts, pa.timestamp("us", "UTC")),
+        "window_end": pa.array([start + timedelta(minutes=1) for start in starts], pa.timestamp("us", "UTC")),
+        **{name: pa.array(prices, price) for name in ("open", "high", "low", "close")},
+        "volume": pa.array([Decimal(index % 500) / 8 for index in range(count)], volume),
+        "vwap": pa.array(prices, price),
+        **{name: pa.array([index % 1000 for index in range(count)], pa.int64()) for name in ("trades", "updates")},
+        "complete": pa.array([True] * count),
+    }
+    return pa.table(columns)
+
+
+def bare(engine: Engine, table: Table, batch: pa.Table) -> None:
     """One executemany of the driver in one transaction, as short as it can be written."""
     dialect = dialect_name(engine.dialect.name)
-    statement = upsert_sql(tables.hashtag_counts, dialect)
-    columns = represent(batch, tables.hashtag_counts.columns.keys(), dialect).columns
+    statement = upsert_sql(table, dialect)
+    columns = represent(batch, table.columns.keys(), dialect).columns
     values = list(zip(*(column.to_pylist() for column in columns), strict=True))
     with engine.begin() as connection:
         connection.exec_driver_sql(statement, values)

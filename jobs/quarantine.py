@@ -1,4 +1,6 @@
-"""Dead letters for a topic that others write: each record that is no post.v1, with its place and the reason.
+"""Dead letters for a topic that others write: each record that is no post.v1, its place and the reason.
+
+In finnhub-trades: each that is no trade.v1.
 
 spark-submit --properties-file spark-conf/local.conf jobs/quarantine.py bluesky-raw-posts
 millrace run quarantine tweets --once

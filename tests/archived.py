@@ -1,13 +1,18 @@
-"""Kafka records as tests archive them."""
+"""Kafka records as tests archive them, and what an archive holds."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from millrace.archive import records
+from millrace.archive import records, replay, rows
+from millrace.archive.files import Files
+from millrace.archive.log import Log
 from millrace.archive.records import Record
+from millrace.sinks import hdfs
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LATER = NOON + timedelta(days=1)
 TOPIC = "cafe-posts"
 BODIES = [
     b"plain", b"", None, b"\xff\xfe\x00bad",
@@ -34,3 +39,35 @@ def frame(spark: SparkSession, found: list[Record]) -> DataFrame:
         for each in found
     ]  # fmt: skip
     return spark.createDataFrame(plain, KAFKA)
+
+
+def archived(archive: Files) -> list[Record]:
+    """Return what the archive holds, read without Spark."""
+    return list(replay.read(archive, TOPIC, replay.EVERYTHING))
+
+
+def by_spark(spark: SparkSession, archive: Files) -> list[Record]:
+    """Return what the archive holds, read by Spark."""
+    parts = Log(archive, TOPIC).load().parts.values()
+    found = rows.read(spark, archive.url, TOPIC, parts).toArrow().to_pylist()
+    return sorted(
+        Record(
+            round(each["timestamp"].timestamp() * 1000), each["partition"], each["offset"], each["topic"],
+            each["key"], each["value"], tuple((pair["key"], pair["value"]) for pair in each["headers"] or ()),
+        )
+        for each in found
+    )  # fmt: skip
+
+
+def three_batches(spark: SparkSession, archive: Files, form: str = "jsonl", per: int = 30) -> list[Record]:
+    """Archive three batches over two hours; returns their records in the order of time."""
+    write, made = hdfs.append(archive, form), []
+    for number in range(3):
+        own = [record(number * per + n, f"{number} {n}".encode(), seconds=130 * n) for n in range(per)]
+        write(frame(spark, own), number)
+        made += own
+    return sorted(made)
+
+
+def crash(*_: Any) -> None:
+    raise KeyboardInterrupt

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -18,8 +19,10 @@ from millrace import config, explore, stack
 from millrace.archive import files
 from millrace.archive.files import Files
 from millrace.config import Settings
+from millrace.stack import servers
+from millrace.stack.mariadb import MARIADB
 from tests.proxy import Proxy
-from tests.support import skip_without_pydoop
+from tests.support import Child, skip_without_pydoop
 
 # It is no setting of millrace, which refuses what it does not know.
 KEPT = os.environ.pop("MILLRACE_TEST_HOME", None)
@@ -62,6 +65,15 @@ def mysql(home: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def mariadb(home: Path) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database on MariaDB, which `millrace up` does not know."""
+    port = servers._up(MARIADB, home)
+    yield MARIADB.address(servers.folder(home, MARIADB), port)
+    if not KEPT:
+        servers._down(MARIADB, home)
+
+
+@pytest.fixture(scope="session")
 def elasticsearch(home: Path) -> Settings:
     """Settings whose `elasticsearch_url` is a node without indices."""
     return _started("elasticsearch", home)
@@ -74,14 +86,17 @@ def hdfs(home: Path) -> Settings:
 
 
 @pytest.fixture(params=["file", "hdfs"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
-    """An empty archive of its own, on a folder and on HDFS."""
+def archive(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    """An empty archive of its own, on a folder and on HDFS; MILLRACE_ARCHIVE_URL names it."""
     if request.param == "file":
-        yield files.at((tmp_path / "archive").as_uri())
+        monkeypatch.setenv("MILLRACE_ARCHIVE_URL", str(tmp_path / "archive"))
+        yield files.of(config.load())
         return
     skip_without_pydoop(request)
     settings = request.getfixturevalue("hdfs")
-    made = files.at(f"{settings.archive}/test-{uuid.uuid4().hex[:8]}", settings.webhdfs_url)
+    monkeypatch.setenv("MILLRACE_ARCHIVE_URL", f"{settings.archive}/test-{uuid.uuid4().hex[:8]}")
+    monkeypatch.setenv("MILLRACE_WEBHDFS_URL", settings.webhdfs_url)
+    made = files.of(config.load())
     yield made
     made.remove("")
 
@@ -114,15 +129,37 @@ def proxy() -> Iterator[Callable[[str, int], Proxy]]:
         each.cut()
 
 
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Any]]:
+    """Start a Child or a Job: begin(Job, "hashtags", settings, home, ...); all are killed at the end."""
+    started: list[Child] = []
+
+    def start(kind: type[Child], *arguments: Any, **env: str) -> Child:
+        started.append(kind(*arguments, **env))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+CHROMIUM = "Chromium is not installed: apt-get install chromium chromium-driver"
+
 # Every skip that may happen, by pattern of its node id, and why. Any other makes the run fail.
 ALLOWED_SKIPS = {
     "tests/live/test_ingest_bluesky.py::test_everything_once*": "the v2 wire has sequence cursors alone",
     "tests/live/test_ingest_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
+    "tests/live/test_recorded.py::*": "the recorded frames are no part of the project",
+    "tests/unit/test_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
     "tests/live/test_recorded_mastodon.py::*": "the recorded statuses are no part of the project",
     "tests/unit/test_mastodon_feed.py::test_recorded_statuses*": "the recorded statuses are no part of the project",
     "tests/*/test_*.py::*single_file*hdfs*": "pydoop is built by `make pydoop` alone",
     "tests/*/test_*.py::*hdfs*single_file*": "pydoop is built by `make pydoop` alone",
     "tests/faults/test_archive.py::test_namenode*single_file*": "pydoop is built by `make pydoop` alone",
+    "tests/browser/test_access.py::*": CHROMIUM,
+    "tests/browser/test_demo.py::*": CHROMIUM,
+    "tests/browser/test_superset.py::*": CHROMIUM,
+    "tests/browser/test_view.py::*": CHROMIUM,
     "tests/faults/test_*.py::test_a_full_disk*": "only root may mount a small disk",
 }
 
@@ -146,4 +183,5 @@ def _skipped(reporter: pytest.TerminalReporter) -> list[str]:
 
 
 def _allowed(name: str) -> str | None:
-    return next((reason for pattern, reason in ALLOWED_SKIPS.items() if fnmatch(name, pattern)), None)
+    reason = next((reason for pattern, reason in ALLOWED_SKIPS.items() if fnmatch(name, pattern)), None)
+    return None if reason == CHROMIUM and shutil.which("chromedriver") and shutil.which("chromium") else reason

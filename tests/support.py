@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -97,6 +97,15 @@ class Child:
                 each.kill()
         self.process.wait()
         psutil.wait_procs(family, 30)
+
+
+def alive(family: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return those that run; one that ended stays in the table where process 1 does not reap it, as in containers."""
+
+    def runs(each: psutil.Process) -> bool:
+        return bool(each.is_running() and each.status() != psutil.STATUS_ZOMBIE)
+
+    return [each for each in family if any(_each([each], runs))]
 
 
 def _each(family: list[psutil.Process], look: Callable[[psutil.Process], Any]) -> Iterator[Any]:

@@ -69,20 +69,21 @@ def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataF
     if not options.args.deduplicate:
         return parse.posts(records, columns)
     rows = parse.posts(records, dict.fromkeys((*columns, "event_time", "event_id")))
-    return _once(rows, options)
+    return once(rows, options, "event_id")
 
 
 def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
     """Return what `fold` makes of the posts in `records`, with a watermark; by --deduplicate of each event once."""
     if not options.args.deduplicate:
         return parse.folded(records, fold).withWatermark("event_time", options.args.lateness)
-    return fold.rows(_once(parse.posts(records), options))
+    return fold.rows(once(parse.posts(records), options, "event_id"))
 
 
-def _once(posts: DataFrame, options: Options) -> DataFrame:
-    if not posts.isStreaming:
-        return posts.dropDuplicates(["event_id"])
-    return posts.withWatermark("event_time", options.args.lateness).dropDuplicatesWithinWatermark(["event_id"])
+def once(rows: DataFrame, options: Options, *key: str) -> DataFrame:
+    """Return each of `rows` once by its `key`; a stream forgets what is older than the lateness."""
+    if not rows.isStreaming:
+        return rows.dropDuplicates(list(key))
+    return rows.withWatermark("event_time", options.args.lateness).dropDuplicatesWithinWatermark(list(key))
 
 
 def writer(options: Options, table: Table | None, topic: Topic) -> Writer | kafka.Direct:

@@ -21,10 +21,12 @@ BLUESKY_HOSTS = "wss://jetstream1.us-east.bsky.network,wss://jetstream2.us-east.
 MASTODON_HOSTS = "https://mastodon.social"
 
 
-def _secret(name: str, description: str) -> Any:
-    """A secret of Mastodon, also under the names that its documentation and other tools use."""
-    names = (f"{PREFIX}MASTODON_{name}", f"MASTODON_{name}", name)
-    return Field(None, validation_alias=AliasChoices(*names), description=description)
+FINNHUB_HOST = "wss://ws.finnhub.io"
+
+
+def _secret(description: str, *names: str) -> Any:
+    """A secret of a feed, also under the names that its documentation and other tools use."""
+    return Field(None, validation_alias=AliasChoices(PREFIX + names[0], *names), description=description)
 
 
 class Settings(BaseSettings):
@@ -43,14 +45,24 @@ class Settings(BaseSettings):
     partitions: int = Field(3, ge=1, le=1000, description="Partitions of the data topics that millrace creates")
     bluesky_url: str = Field(BLUESKY_HOSTS, description="Jetstream hosts, tried in turn (ws:// or wss://)")
     mastodon_url: str = Field(MASTODON_HOSTS, description="Mastodon instances, read at once (https://)")
-    mastodon_client_key: SecretStr | None = _secret("CLIENT_KEY", "Client key of your application on the instance")
-    mastodon_client_secret: SecretStr | None = _secret("CLIENT_SECRET", "Client secret of your application")
-    mastodon_access_token: SecretStr | None = _secret("ACCESS_TOKEN", "Access token with the scope read:statuses")
+    mastodon_client_key: SecretStr | None = _secret(
+        "Client key of your application on the instance", "MASTODON_CLIENT_KEY", "CLIENT_KEY"
+    )
+    mastodon_client_secret: SecretStr | None = _secret(
+        "Client secret of your application", "MASTODON_CLIENT_SECRET", "CLIENT_SECRET"
+    )
+    mastodon_access_token: SecretStr | None = _secret(
+        "Access token with the scope read:statuses", "MASTODON_ACCESS_TOKEN", "ACCESS_TOKEN"
+    )
+    finnhub_url: str = Field(FINNHUB_HOST, description="Finnhub's WebSocket (ws:// or wss://), without the token")
+    finnhub_token: SecretStr | None = _secret("Your key of Finnhub", "FINNHUB_TOKEN")
     sqlite_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default sqlite:///<home>/millrace.db")
     postgres_url: SecretStr | None = Field(None, description="postgresql+psycopg://user:password@host:5432/database")
     mysql_url: SecretStr | None = Field(None, description="mysql+mysqlconnector://user:password@host:3306/database")
 
     elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
+
+    superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
 
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
     webhdfs_url: str | None = Field(None, description="The NameNode's HTTP side; default http://<host of it>:9870")
@@ -69,6 +81,14 @@ class Settings(BaseSettings):
     def _hosts(cls, value: str) -> str:
         if not all(url.strip().startswith(("ws://", "wss://")) for url in value.split(",")):
             raise ValueError("expected ws:// or wss:// URLs, separated by commas")
+        return value
+
+    @field_validator("finnhub_url")
+    @classmethod
+    def _finnhub(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("ws", "wss") or not parts.netloc or parts.query or "@" in parts.netloc:
+            raise ValueError("expected wss://HOST without a token: that goes into FINNHUB_TOKEN")
         return value
 
     @field_validator("mastodon_url")

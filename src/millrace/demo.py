@@ -1,82 +1,117 @@
-"""`make demo`: a broker, a feed, a job and a live view, started together and stopped together."""
+"""`make demo`: a broker, feeds, a Spark application and a live view, started together and stopped together."""
 
-import os
+import importlib.util
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from itertools import chain
 from pathlib import Path
-from types import ModuleType
 
 from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 
-from millrace import stack
+from millrace import running
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.logs import escape
 from millrace.pipelines import BLUESKY, Pipeline
+from millrace.running import Process
 from millrace.screen import Store, save
 
 out = Console()
 say = Console(stderr=True, highlight=False)
-STOP_WITHIN = 45.0  # seconds for a process to end after SIGTERM
-CATCH_UP = 20.0  # seconds at the end for the job to read what the feed still sent
+CATCH_UP = 90.0  # seconds at the end, at most, for the jobs to read what the feeds still sent
+PAUSE = 0.5  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A pipeline of the demo, what feeds it, and where its counts since the start are."""
+
+    pipeline: Pipeline
+    feed: str
+    store: Store
+    since: str
+
+    def draw(self, waiting: str) -> Group:
+        """Return its view."""
+        group: Group = self.pipeline.view.render(self.store, self.since, self.feed, waiting, self.pipeline.rows)
+        return group
+
+    def counted(self) -> bool:
+        """Return whether anything was counted."""
+        return bool(self.pipeline.view.counted(self.store, self.since))
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return the final table: what, and its number."""
+        return list(self.pipeline.view.lines(self.store, self.since))
 
 
 def run(
     settings: Settings,
-    pipeline: Pipeline = BLUESKY,
+    pipelines: Sequence[Pipeline] = (BLUESKY,),
     *,
     source: str = "auto",
     seconds: float | None = None,
     rate: float | None = None,
     picture: Path | None = None,
 ) -> int:
-    """Show what `pipeline` counts until Ctrl-C or for `seconds`; returns 0, or 1 if nothing was counted.
+    """Show what `pipelines` count for `seconds`, or until Ctrl-C or SIGTERM; returns 0, or 1 if one counted nothing.
 
+    One Spark application runs the jobs of all.
     `source`: simulator, live or the pipeline's name (the service itself), or auto (the service, else the simulator).
-    `rate` is in events a second of the simulator.
+    `rate` is in events a second of each simulator.
     `picture`: an SVG file for the last view.
     """
-    began, view = datetime.now(UTC), pipeline.view
-    with ExitStack() as running:
-        running.enter_context(_servers(settings))
-        options, feed = _feed(pipeline, source, settings, rate or pipeline.rate, running)
-        ingest = running.enter_context(_process(settings, "ingest", "ingest", pipeline.name, *options))
-        job = running.enter_context(_process(settings, pipeline.job[0], "run", *pipeline.job))
-        run_file = settings.home / "run" / f"{pipeline.run_file}.json"
-        store = Store(Path(settings.sqlite.removeprefix("sqlite:///")), run_file)
-        since = began.strftime("%Y-%m-%dT%H:%M:00.000Z")
-        render = partial(view.render, store, since, feed)
-        _watch(render, partial(view.counted, store, since), seconds, [ingest, job])
-        _catch_up(store, ingest)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it started ends with it
+    since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}"
+    with ExitStack() as children:
+        page = children.enter_context(_page(settings))
+        children.enter_context(running.broker(settings))
+        shown, feeds = [], []
+        for pipeline in pipelines:
+            options, feed, known = _feed(pipeline, source, settings, rate or pipeline.rate, children)
+            ingest = running.started(settings, f"ingest-{pipeline.feed}", "ingest", pipeline.feed, *options, **known)
+            feeds.append(children.enter_context(ingest))
+            shown.append(Shown(pipeline, feed, _store(settings, pipeline), since))
+        job = children.enter_context(running.started(settings, "job", "run", *_job(pipelines)))
+        page()
+        _watch(shown, seconds, [*feeds, job])
+        _catch_up(shown, feeds)
     if picture:
-        save(picture, render("nothing was counted"))
-    return _report(view, store, since, feed)
+        save(picture, _view(shown, "nothing was counted"))
+    return max([_report(each, settings) for each in shown])
+
+
+def _job(pipelines: Sequence[Pipeline]) -> list[str]:
+    """Return what `millrace run` is told: the job of one pipeline, or those of several in one application."""
+    first, *others = (pipeline.job for pipeline in pipelines)
+    return ["several", *first, *chain.from_iterable(("+", *job) for job in others)] if others else list(first)
+
+
+def _store(settings: Settings, pipeline: Pipeline) -> Store:
+    run_file = settings.home / "run" / f"{pipeline.run_file}.json"
+    return Store(Path(settings.sqlite.removeprefix("sqlite:///")), run_file, pipeline.feed)
 
 
 @contextmanager
-def _servers(settings: Settings) -> Iterator[None]:
-    """Kafka while the demo runs; one that ran before goes on running after."""
-    ours = not any(row.name == "kafka" and row.ready for row in stack.status(settings))
-    stack.up(["kafka"], settings)
-    try:
-        yield
-    finally:
-        if ours:
-            stack.down(settings, ["kafka"])
+def _page(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Serve `millrace view`, which opens a browser where there is one; the block calls what it gets to print where."""
+    if not importlib.util.find_spec("streamlit"):
+        yield lambda: say.print("millrace[view] would show a page, too: `uv sync --extra view`", markup=False)
+        return
+    with running.started(settings, "view", "view"):
+        yield lambda: say.print(f"a page of it: {running.address(settings, 'view')}")
 
 
 def _feed(
-    pipeline: Pipeline, source: str, settings: Settings, rate: float, running: ExitStack
-) -> tuple[list[str], str]:
-    """Return the adapter's options and what feeds it; the simulator is started where it does."""
+    pipeline: Pipeline, source: str, settings: Settings, rate: float, children: ExitStack
+) -> tuple[list[str], str, Mapping[str, str]]:
+    """Return the adapter's options, what feeds it, and its environment; the simulator is started where it does."""
     if source != "simulator":
         if reason := pipeline.unreachable(settings):
             if source != "auto":
@@ -84,101 +119,54 @@ def _feed(
             say.print(f"{pipeline.service} cannot be reached ({reason}): the built-in simulator feeds the demo")
         else:
             urls = [word for url in pipeline.urls(settings) for word in (pipeline.option, url)]
-            return [*urls, *pipeline.live], pipeline.service
-    seed = str(int(time.time()))  # another run's posts would be dropped as repeated
+            return [*urls, *pipeline.live], pipeline.service, {}
+    name, seed = f"simulator-{pipeline.feed}", str(int(time.time()))  # another run's posts would be dropped as repeated
     options = ("--port", "0", "--rate", str(rate), "--seed", seed, *pipeline.simulator)
-    running.enter_context(_process(settings, "simulator", "simulate", pipeline.name, *options))
-    url = _wait_for_url(settings.home / "logs" / "simulator.log")
-    return [pipeline.option, url, *pipeline.simulated], f"simulated {pipeline.service}"
+    children.enter_context(running.started(settings, name, "simulate", pipeline.feed, *options))
+    url = running.address(settings, name)
+    return [pipeline.option, url, *pipeline.simulated], f"simulated {pipeline.service}", pipeline.environment
 
 
-def _wait_for_url(log: Path) -> str:
-    for _ in range(200):
-        for line in log.read_text().splitlines() if log.exists() else ():
-            if line.startswith("ready "):
-                return line.split()[1]
-        time.sleep(0.1)
-    raise MillraceError(f"the simulator did not start: see {log}")
+def _view(shown: Sequence[Shown], waiting: str) -> Group:
+    return Group(*(each.draw(waiting) for each in shown))
 
 
-@contextmanager
-def _process(settings: Settings, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `millrace ARGUMENTS` with its output in logs/<name>.log; SIGTERM at the end."""
-    log = settings.home / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "MILLRACE_HOME": str(settings.home), "PYTHONUNBUFFERED": "1"}
-    log.unlink(missing_ok=True)
-    with log.open("ab") as file:  # appending, for spark-submit and the job both write
-        process = subprocess.Popen(
-            [sys.executable, "-m", "millrace", *arguments],
-            stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _watch(
-    render: Callable[[str], Group],
-    counted: Callable[[], bool],
-    seconds: float | None,
-    processes: list[subprocess.Popen[bytes]],
-) -> None:
+def _watch(shown: Sequence[Shown], seconds: float | None, processes: list[Process]) -> None:
     """Refresh the view until the time is up, Ctrl-C, or a process dies (MillraceError)."""
     end = time.monotonic() + (seconds if seconds is not None else float("inf"))
     waiting = "Spark is starting: the first counts come in 10 to 40 s"
     live = Live(console=out, auto_refresh=False, screen=False) if out.is_terminal else None
-    first = True
+    silent = [] if live else list(shown)
     try:
         with live or ExitStack():
             while time.monotonic() < end:
-                _check(processes)
+                running.check(processes)
                 if live:
-                    live.update(render(waiting), refresh=True)
-                elif first and counted():
-                    say.print(f"first counts {datetime.now(UTC):%H:%M:%S} UTC")
-                    first = False
-                time.sleep(0.5)
+                    live.update(_view(shown, waiting), refresh=True)
+                for each in [each for each in silent if each.counted()]:
+                    say.print(f"first counts of {each.feed} {datetime.now(UTC):%H:%M:%S} UTC")
+                    silent.remove(each)
+                time.sleep(PAUSE)
     except KeyboardInterrupt:
         say.print("stopping")
 
 
-def _check(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        if process.poll() is not None:
-            arguments = " ".join(map(str, process.args[2:]))  # type: ignore[index]
-            raise MillraceError(f"`{arguments}` ended with exit code {process.returncode}: see the logs folder")
+def _catch_up(shown: Sequence[Shown], feeds: list[Process]) -> None:
+    """Stop the feeds, then let the jobs read to the end."""
+    for feed in feeds:
+        running.stop(feed)
+    ended, deadline = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}", time.monotonic() + CATCH_UP
+    while time.monotonic() < deadline and not all(each.store.has_read_to(ended) for each in shown):
+        time.sleep(PAUSE)
 
 
-def _catch_up(store: Store, ingest: subprocess.Popen[bytes]) -> None:
-    """Stop the feed, then let the job read to the end."""
-    _stop(ingest)
-    deadline = time.monotonic() + CATCH_UP
-    while time.monotonic() < deadline:
-        before = store.progress()
-        time.sleep(1.2)
-        if before.get("kafka_lag") == 0 and store.progress().get("records") == before.get("records"):
-            return
-
-
-def _report(view: ModuleType, store: Store, since: str, feed: str) -> int:
-    found = list(view.lines(store, since))
+def _report(shown: Shown, settings: Settings) -> int:
+    found = shown.lines()
     if not found:
-        say.print(f"nothing was counted: see {store.run_file.parent.parent / 'logs'}", style="red")
+        say.print(f"nothing was counted on {shown.feed}: see {settings.home / 'logs'}", style="red")
         return 1
-    progress = store.progress()
-    say.print(f"counted on {feed} since {since[11:16]} UTC ({progress.get('records', 0):,} records read):")
+    records = shown.store.progress().get("records", 0)
+    say.print(f"counted on {shown.feed} since {shown.since[11:16]} UTC ({records:,} records read):")
     width = max(cell_len(name) for name, _ in found)
     for name, number in found:
         padding = " " * (width - cell_len(name))  # of cells: some scripts take two a character

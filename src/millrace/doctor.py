@@ -168,6 +168,15 @@ def _feeds(settings: Settings) -> Iterator[Finding]:
     except OSError as error:
         yield Finding("bluesky", True, f"{host} cannot be reached: {error}", "`make demo` then uses the simulator")
     yield from _mastodon(settings)
+    yield _finnhub(settings)
+
+
+def _finnhub(settings: Settings) -> Finding:
+    """The token is not tried: a second connection with it would end the adapter's."""
+    if settings.finnhub_token:
+        return Finding("finnhub token", True, "present")
+    advice = "docs/finnhub.md says where one comes from; `millrace simulate finnhub` is a double"
+    return Finding("finnhub token", True, "absent", advice)
 
 
 def _mastodon(settings: Settings) -> Iterator[Finding]:

@@ -24,9 +24,9 @@ from millrace.archive import census, files, replay, rows
 from millrace.archive.log import Log
 from millrace.archive.records import Record, moment
 from millrace.errors import BadRecord, ConfigError
-from millrace.kafka import parse, read
+from millrace.kafka import market, parse, read
 from millrace.kafka.posts import decode
-from millrace.kafka.topics import TOPICS
+from millrace.kafka.topics import TOPICS, TRADES
 from millrace.names import identifier
 from millrace.sinks import database
 
@@ -70,7 +70,7 @@ def session() -> SparkSession:
 
 
 def topic(name: str) -> DataFrame:
-    """Return what topic `name` holds now: post.v1 rows for a topic of posts, else key and value as text."""
+    """Return what topic `name` holds now: rows of post.v1 or trade.v1, else key and value as text."""
     settings = config.load()
     return _shown(name, read.batch(session(), settings.kafka_bootstrap, [name]))
 
@@ -118,6 +118,8 @@ def _holds_posts(name: str) -> bool:
 def _shown(name: str, records: DataFrame) -> DataFrame:
     if _holds_posts(name):
         return parse.posts(records)
+    if name == TRADES.name:
+        return market.trades(records)
     return records.selectExpr(
         "CAST(key AS STRING) AS key",
         "CAST(value AS STRING) AS value",

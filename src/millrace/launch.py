@@ -6,10 +6,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
-
-import pyspark
+from typing import NoReturn
 
 from millrace import config
 from millrace.errors import ConfigError
@@ -18,6 +18,7 @@ from millrace.stack.fetch import cache, fetch, only_one
 
 PACKAGE = Path(str(files("millrace")))
 CHECKOUT = PACKAGE.parent.parent
+PROGRAMS = ("bin", "sbin")
 SILENT = "-Xlog:aot*=off -Xlog:aot+codecache*=off -Xlog:cds*=off"
 
 
@@ -38,15 +39,17 @@ def conf(name: str) -> Path:
 
 
 def spark_home() -> Path:
-    """Return a SPARK_HOME of links: pyspark's own files, and beside its jars those of the Kafka connector.
+    """Return a SPARK_HOME of links: pyspark's own programs, and beside its jars those of the Kafka connector.
 
-    All environments with this Spark share it, and so the start-up cache in it; links that went with an environment are
-    made anew.
+    It has no `python/lib/pyspark.zip`: Python would compile all of it at each start, of a driver and of its workers;
+    what is installed is the same and compiled. All environments with this Spark share the home, and so the start-up
+    cache in it; links that went with an environment are made anew.
     """
-    source = Path(pyspark.__file__).parent
+    installed = distribution("pyspark")  # not pyspark.__file__, which is in a zip without jars inside spark-submit
+    source = Path(str(installed.locate_file("pyspark")))
     jars = [*sorted((source / "jars").glob("*.jar")), *fetch("spark-kafka")]
-    names = hashlib.sha256("\n".join(jar.name for jar in jars).encode()).hexdigest()[:8]
-    home = cache() / "spark" / f"{pyspark.__version__}-{names}"
+    names = hashlib.sha256("\n".join([*PROGRAMS, *(jar.name for jar in jars)]).encode()).hexdigest()[:8]
+    home = cache() / "spark" / f"{installed.version}-{names}"
     if not _whole(home, jars):
         with only_one("spark-home"):
             if not _whole(home, jars):  # no other process was faster
@@ -60,7 +63,7 @@ def _whole(home: Path, jars: Sequence[Path]) -> bool:
 
 def _link(home: Path, source: Path, jars: Sequence[Path]) -> None:
     (home / "jars").mkdir(parents=True, exist_ok=True)
-    links = {home / name: source / name for name in ("bin", "sbin", "python")}
+    links = {home / name: source / name for name in PROGRAMS}
     for link, target in (links | {home / "jars" / jar.name: jar for jar in jars}).items():
         link.unlink(missing_ok=True)
         link.symlink_to(target)
@@ -101,15 +104,21 @@ def command(job: str, arguments: Sequence[str], cores: int | None = None, memory
     return [*_submit(slots), *shuffled, "--driver-memory", memory, str(path), *arguments]
 
 
-def run(job: str, arguments: Sequence[str], cores: int | None = None, memory: str = "2g") -> None:
+def run(job: str, arguments: Sequence[str], cores: int | None = None, memory: str = "2g") -> NoReturn:
     """Become the spark-submit process of a job, so that signals reach it and its exit code is ours."""
     line = command(job, arguments, cores, memory)
     os.execve(line[0], line, {**os.environ, **environment()})
 
 
 def startup_cache() -> Path:
-    """Return where the JDK's ahead-of-time cache for this Spark home lies; it may not exist yet."""
-    return spark_home() / f"startup-{java.VERSION}.aot"
+    """Return where the JDK's ahead-of-time cache for this Spark home lies; it may not exist yet.
+
+    A JVM refuses one that was built with other jars; they are the same while size and time of change are.
+    """
+    home = spark_home()
+    stats = [jar.stat() for jar in sorted((home / "jars").iterdir())]
+    jars = hashlib.sha256(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode()).hexdigest()[:8]
+    return home / f"startup-{java.VERSION}-{jars}.aot"
 
 
 def _startup_cache_option() -> str:
@@ -137,11 +146,16 @@ def build_startup_cache(bootstrap: str, topic: str) -> Path:
             script = path.with_suffix(".py")  # not warm.py itself: its folder holds packages named like libraries
             script.write_text("import sys\nfrom millrace.warm import main\nmain(*sys.argv[1:])\n")
             options = f"-Dlog4j2.configurationFile={conf('log4j2.properties')} -XX:AOTCacheOutput={fresh} {SILENT}"
-            subprocess.run(
-                [*_submit(2), str(script), bootstrap, topic],
-                env={**os.environ, **environment(), "SPARK_SUBMIT_OPTS": options}, check=True,
-            )  # fmt: skip
-            fresh.rename(path)
+            try:
+                subprocess.run(
+                    [*_submit(2), str(script), bootstrap, topic],
+                    env={**os.environ, **environment(), "SPARK_SUBMIT_OPTS": options}, check=True,
+                )  # fmt: skip
+                for old in path.parent.glob("startup-*.aot"):  # 200 MB each, and of no use to the jars there are now
+                    old.unlink()
+                fresh.rename(path)
+            finally:
+                fresh.unlink(missing_ok=True)
     return path
 
 

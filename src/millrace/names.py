@@ -1,13 +1,15 @@
-"""Closed sets and checks: hashtags and identifiers, each normalised in this one place."""
+"""Closed sets and checks: hashtags, identifiers and stock symbols, each normalised in this one place."""
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from millrace.errors import ConfigError
 
 HASHTAG_LENGTH = 300  # characters, as the column that stores it
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+SYMBOL_LENGTH = 64  # characters, as the column that stores it
+_SYMBOL = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9^][A-Z0-9:._^=-]{0,63}")
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 
 
@@ -34,3 +36,42 @@ def topic_name(name: str) -> str:
     if not _TOPIC.fullmatch(name):
         raise ConfigError(f"{name!r} is no topic name: A-Z, a-z, 0-9, '.', '_' and '-', 249 characters at most")
     return name
+
+
+def symbol(name: str) -> str:
+    """Return `name` if it may be a symbol of an exchange, such as BINANCE:BTCUSDT, else raise ConfigError."""
+    if not _SYMBOL.fullmatch(name):
+        shown = repr(name if len(name) <= SYMBOL_LENGTH else name[:SYMBOL_LENGTH] + "...")
+        hint = f" (did you mean {name.upper()}?)" if _SYMBOL.fullmatch(name.upper()) else ""
+        raise ConfigError(
+            f"{shown} is no symbol: A-Z, 0-9, ':', '.', '_', '^', '=' and '-', {SYMBOL_LENGTH} characters at most{hint}"
+        )
+    return name
+
+
+def symbol_topic(name: str) -> str:
+    """Return the topic of a symbol's candles: BINANCE:BTCUSDT has BINANCE_BTCUSDT."""
+    return re.sub(r"[^A-Z0-9]", "_", symbol(name))
+
+
+def symbol_topics(names: Iterable[str]) -> dict[str, str]:
+    """Return the topic of each symbol; raises ConfigError that names every wrong one, and two that share a topic."""
+    topics: dict[str, str] = {}
+    problems = []
+    for name in dict.fromkeys(names):
+        try:
+            topic = symbol_topic(name)
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{other} and {name} would both be {topic}" for other, used in topics.items() if used == topic]
+        topics[name] = topic
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return topics
+
+
+def symbol_view(name: str, taken: Collection[str] = ()) -> str:
+    """Return the SQL view of a symbol: its topic in lower case, with s_ where that is no identifier or `taken`."""
+    plain = symbol_topic(name).lower()
+    return plain if _IDENTIFIER.fullmatch(plain) and plain not in taken else identifier(f"s_{plain}"[:63])

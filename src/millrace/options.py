@@ -16,7 +16,7 @@ from millrace import config, logs
 from millrace.config import Settings
 from millrace.durations import seconds
 from millrace.errors import ConfigError
-from millrace.kafka.topics import SOURCES
+from millrace.kafka.topics import MARKETS, SOURCES
 from millrace.names import topic_name
 
 SQL_SINKS = ("sqlite", "postgres", "mysql")
@@ -49,7 +49,7 @@ class Options:
     @property
     def topics(self) -> list[str]:
         """The topics to read: --topic, else the topic of --source."""
-        return self.args.topic or [SOURCES[self.args.source].name]
+        return self.args.topic or [(SOURCES | MARKETS)[self.args.source].name]
 
     @property
     def bootstrap(self) -> str:
@@ -185,7 +185,12 @@ def _at_hand(sinks: list[str], settings: Settings) -> list[str]:
 def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> None:
     shared = parser.add_argument_group("shared by all jobs")
     add = shared.add_argument
-    add("--source", choices=sorted(SOURCES), default=source, help="whose topic to read (default %(default)s)")
+    add(
+        "--source",
+        choices=sorted(MARKETS if source in MARKETS else SOURCES),
+        default=source,
+        help="whose topic to read (default %(default)s)",
+    )
     add("--topic", action="append", type=topic, metavar="NAME", help="read this topic instead; repeatable")
     add("--bootstrap", metavar="HOST:PORT", help="Kafka brokers (default MILLRACE_KAFKA_BOOTSTRAP)")
     add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help="where a first run begins")

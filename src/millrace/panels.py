@@ -14,25 +14,28 @@ from millrace.screen import Store, bar, health
 
 SHORT = 18  # characters of the longest bar here
 SUMS = """
-SELECT {0}, SUM(posts) AS posts FROM {1} WHERE window_start >= :since GROUP BY {0} ORDER BY posts DESC, {0} LIMIT :n
+SELECT {0}, SUM(posts) AS posts FROM {1} WHERE source = :source AND window_start >= :since
+GROUP BY {0} ORDER BY posts DESC, {0} LIMIT :n
 """
 SCORES = """
 SELECT author, engagement_score, replies, reblogs, favourites FROM post_engagement
-WHERE observed_at >= :since AND engagement_score > 0 ORDER BY engagement_score DESC, id LIMIT :n
+WHERE source = :source AND observed_at >= :since AND engagement_score > 0
+ORDER BY engagement_score DESC, id LIMIT :n
 """
 AVERAGE = """
-SELECT SUM(readings), SUM(readings * average_score) / SUM(readings) FROM engagement_windows WHERE window_start >= :since
+SELECT SUM(readings), SUM(readings * average_score) / SUM(readings) FROM engagement_windows
+WHERE source = :source AND window_start >= :since
 """
 
 
-def render(store: Store, since: str, feed: str, waiting: str) -> Group:
+def render(store: Store, since: str, feed: str, waiting: str, rows: int) -> Group:
     """Return the view of what was counted since a moment, `waiting` before anything was."""
     if not counted(store, since):
         return Group(Panel(Text(waiting, style="dim"), title=f"millrace: {feed}"), health(store.progress()))
     panels = [
-        Panel(_bars(_sums(store, since, "language", "language_counts", 8)), title="languages", border_style="cyan"),
-        Panel(_bars(_tags(store, since, 8)), title="hashtags", border_style="cyan"),
-        Panel(_reactions(store, since), title=f"engagement{_average(store, since)}", border_style="cyan"),
+        Panel(_bars(_sums(store, since, "language", "language_counts", rows)), title="languages", border_style="cyan"),
+        Panel(_bars(_tags(store, since, rows)), title="hashtags", border_style="cyan"),
+        Panel(_reactions(store, since, rows), title=f"engagement{_average(store, since)}", border_style="cyan"),
     ]
     title = Text(f" millrace: {feed} since {since[11:16]} UTC", style="bold")
     return Group(title, Columns(panels), health(store.progress()))
@@ -72,11 +75,11 @@ def _bars(counts: list[tuple[str, int]]) -> Table:
     return table
 
 
-def _reactions(store: Store, since: str) -> Table:
+def _reactions(store: Store, since: str, rows: int) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("author", "score", "replies", "reblogs", "favourites"):
         table.add_column(name, justify="left" if name == "author" else "right", no_wrap=True)
-    for author, *numbers in store.query(SCORES, since=since, n=8):
+    for author, *numbers in store.query(SCORES, since=since, n=rows):
         table.add_row(Text(escape(author or "")[:20], style="bold"), *(f"{number:.0f}" for number in numbers))
     return table
 

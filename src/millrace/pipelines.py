@@ -1,10 +1,10 @@
 """The pipelines that `make demo` shows: where each reads, what stands in for the service, which job runs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
-from millrace import panels, reach, screen
+from millrace import panels, reach, screen, tickers
 from millrace.config import Settings
 
 
@@ -12,8 +12,9 @@ from millrace.config import Settings
 class Pipeline:
     """One pipeline. All tuples are arguments of `millrace`; `view` is the module that draws its tables.
 
+    `feed` is the name of its adapter and its simulator, `environment` what both need to know of each other.
     `unreachable` returns why the `service` cannot be read, "" where it can; `urls` are its addresses, each of which
-    the adapter is told by `option`.
+    the adapter is told by `option`. `rows` are those of a table in the view.
     """
 
     name: str
@@ -28,6 +29,9 @@ class Pipeline:
     job: tuple[str, ...]
     run_file: str  # whose progress is shown
     view: ModuleType
+    feed: str
+    rows: int = 8
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def _no_instance(settings: Settings) -> str:
@@ -47,6 +51,8 @@ BLUESKY = Pipeline(
     job=("hashtags", "--trigger", "1s"),
     run_file="hashtags",
     view=screen,
+    feed="bluesky",
+    rows=15,
 )
 MASTODON = Pipeline(
     name="mastodon",
@@ -62,5 +68,42 @@ MASTODON = Pipeline(
          "--sink", "sqlite", "--trigger", "2s"),
     run_file="hashtags",
     view=panels,
+    feed="mastodon",
 )  # fmt: skip
-PIPELINES = {each.name: each for each in (BLUESKY, MASTODON)}
+SYMBOLS = ("BINANCE:BTCUSDT", "BINANCE:ETHUSDT", "AAPL", "MSFT", "TSLA", "OANDA:EUR_USD")
+STOCKS = Pipeline(
+    name="stocks",
+    service="Finnhub",
+    urls=lambda settings: [settings.finnhub_url],
+    unreachable=lambda settings: "" if settings.finnhub_token else "FINNHUB_TOKEN is not set",
+    option="--url",
+    live=SYMBOLS,
+    simulated=SYMBOLS,
+    simulator=("--bursts", "0.01", "--malformed", "0.002"),
+    rate=60.0,
+    job=("candles", *SYMBOLS, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--sink", "kafka",
+         "--trigger", "1s"),
+    run_file="candles",
+    view=tickers,
+    feed="finnhub",
+    environment={"MILLRACE_FINNHUB_TOKEN": "demo"},
+)  # fmt: skip
+FEW = SYMBOLS[:3]
+ALL = (
+    replace(BLUESKY, job=("hashtags", "--trigger", "2s"), rows=4),
+    replace(
+        MASTODON,
+        job=("mastodon", "--name", "mastodon", "--analysis", "hashtags", "--analysis", "languages",
+             "--analysis", "engagement", "--analysis", "counts", "--analysis", "authors", "--analysis", "dashboard",
+             "--sink", "sqlite", "--trigger", "5s"),
+        run_file="mastodon-hashtags",
+        rows=4,
+    ),
+    replace(
+        STOCKS,
+        live=FEW,
+        simulated=FEW,
+        job=("candles", *FEW, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--trigger", "2s"),
+    ),
+)  # fmt: skip
+PIPELINES = {each.name: (each,) for each in (BLUESKY, MASTODON, STOCKS)} | {"all": ALL}

@@ -47,6 +47,7 @@ class Progress:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.on_batch = on_batch
         self.bad = self.late = self.sink_rows = self.records = 0
+        self.state: dict[str, Any] = {}
         self.watermark: str | None = None
         self.terminated = threading.Event()
         self.terminated.set()  # nothing runs yet
@@ -72,7 +73,8 @@ class Progress:
             return
         self.query = str(event.id())
         self.terminated.clear()
-        self._write({"state": "started"})
+        self.state = {"state": "started"}
+        self._write(self.state)
 
     def onQueryProgress(self, event: Any) -> None:
         """Record what the batch did."""
@@ -80,7 +82,7 @@ class Progress:
         if progress["name"] != self.name:
             return
         self._add(progress)
-        state = self._describe(progress)
+        self.state = state = self._describe(progress)
         self._write(state)
         for key in _METRICS.keys() & state.keys():
             _METRICS[key].labels(self.name).set(state[key] or 0)
@@ -89,9 +91,9 @@ class Progress:
             self.on_batch()
 
     def onQueryIdle(self, event: Any) -> None:
-        """Show that the query lives although nothing arrives."""
-        if str(event.id()) == self.query and self.path.exists():
-            os.utime(self.path)
+        """Show that the query lives although nothing arrives: its time moves on."""
+        if str(event.id()) == self.query:
+            self._write(self.state | {"timestamp": event.timestamp()})
 
     def onQueryTerminated(self, event: Any) -> None:
         """Note the end, so that nobody takes the listener away before Spark has told it everything."""

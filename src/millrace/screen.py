@@ -20,24 +20,30 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 TOP = """
 SELECT hashtag, SUM(posts) AS posts, SUM(CASE WHEN window_start = :full THEN posts ELSE 0 END) AS now,
        SUM(CASE WHEN window_start = :before THEN posts ELSE 0 END) AS before
-FROM hashtag_counts WHERE window_start >= :since GROUP BY hashtag ORDER BY posts DESC, hashtag LIMIT :rows
+FROM hashtag_counts WHERE source = :source AND window_start >= :since
+GROUP BY hashtag ORDER BY posts DESC, hashtag LIMIT :rows
+"""
+WINDOWS = """
+SELECT DISTINCT window_start FROM hashtag_counts WHERE source = :source AND window_start >= :since ORDER BY 1 DESC
+LIMIT :n
 """
 
 
 @dataclass
 class Store:
-    """Reads the demo's SQLite file and the job's run file, neither of which need exist yet."""
+    """Reads what is of `source` in the demo's SQLite file, and the job's run file; neither need exist yet."""
 
     database: Path
     run_file: Path
+    source: str
 
     def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Return rows, none while there is no table."""
+        """Return rows, none while there is no table; `sql` may name :source, too."""
         if not self.database.exists():
             return []
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)
         try:
-            return connection.execute(sql, values).fetchall()
+            return connection.execute(sql, {"source": self.source, **values}).fetchall()
         except sqlite3.OperationalError:  # no table yet
             return []
         finally:
@@ -45,8 +51,7 @@ class Store:
 
     def windows(self, since: str, count: int) -> list[str]:
         """Return the starts of the newest `count` windows at or after `since`, newest first."""
-        sql = "SELECT DISTINCT window_start FROM hashtag_counts WHERE window_start >= :since ORDER BY 1 DESC LIMIT :n"
-        return [start for (start,) in self.query(sql, since=since, n=count)]
+        return [start for (start,) in self.query(WINDOWS, since=since, n=count)]
 
     def top(self, since: str, rows: int, full: str = "", before: str = "") -> list[tuple[str, int, int, int]]:
         """Return (hashtag, posts, posts in window `full`, posts in window `before`) since a moment, most first."""
@@ -60,8 +65,13 @@ class Store:
             return {}
         return progress
 
+    def has_read_to(self, moment: str) -> bool:
+        """Return whether the job last looked at `moment` (ISO, UTC) or later, and left nothing unread."""
+        progress = self.progress()
+        return not progress.get("kafka_lag") and str(progress.get("timestamp", "")) >= moment
 
-def render(store: Store, since: str, feed: str, waiting: str, rows: int = 15) -> Group:
+
+def render(store: Store, since: str, feed: str, waiting: str, rows: int) -> Group:
     """Return the view: hashtags of the last three windows, the last full one against that before, and the health."""
     windows = store.windows(since, 3)
     body = _hashtags(store, windows, rows) if windows else Text(waiting, style="dim")
@@ -112,13 +122,13 @@ def _change(difference: int) -> Text:
     return Text(f"{'▲' if difference > 0 else '▼' if difference < 0 else '='} {abs(difference)}", style)
 
 
-def health(progress: dict[str, Any]) -> Text:
-    """Return how the job fares, in a line."""
+def health(progress: dict[str, Any], what: str = "posts") -> Text:
+    """Return how the job fares, in a line; `what` it reads."""
     if "batch_id" not in progress:
         return Text(" Spark is starting", style="dim")
     rate = progress.get("input_rows_per_second") or 0.0
     return Text(
-        f" {rate:,.0f} posts/s   lag {progress.get('kafka_lag') or 0:,}   batch {progress['batch_seconds']:.2f} s"
+        f" {rate:,.0f} {what}/s   lag {progress.get('kafka_lag') or 0:,}   batch {progress['batch_seconds']:.2f} s"
         f"   late {progress['late_rows']}   bad {progress['bad_records']}   read {progress['records']:,} records",
         style="dim",
     )

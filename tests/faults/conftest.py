@@ -1,27 +1,11 @@
-"""Children and disks that do not outlive their test."""
+"""Disks that do not outlive their test."""
 
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.support import Child
-
-
-@pytest.fixture
-def begin() -> Iterator[Callable[..., Any]]:
-    """Start a Child or a Job: begin(Job, "hashtags", settings, home, ...); all are killed at the end."""
-    started: list[Child] = []
-
-    def start(kind: type[Child], *arguments: Any, **env: str) -> Child:
-        started.append(kind(*arguments, **env))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
 
 
 @pytest.fixture

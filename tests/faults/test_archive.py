@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from tests.live.test_archiving import values
@@ -19,20 +20,14 @@ from millrace import config, stack
 from millrace.archive import census, compact, files
 from millrace.archive.files import Files
 from millrace.config import Settings
+from millrace.stack.hdfs import DATANODE, NAMENODE
 
 RUNNING = ("--trigger", "0s", "--max-offsets", "200")
 BEGIN = 1_790_000_000_000
 HOUR = 3_600_000
 LAYOUTS = [[], pytest.param(["--single-file"], marks=pytest.mark.faults)]
 layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=["jsonl", "single_file"])
-
-
-@pytest.fixture
-def environment(archive: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs archive to `archive`."""
-    monkeypatch.setenv("MILLRACE_ARCHIVE_URL", archive.url)
-    if web := getattr(archive, "web", None):
-        monkeypatch.setenv("MILLRACE_WEBHDFS_URL", web)
+PLACES = ["file", pytest.param("hdfs", marks=pytest.mark.faults)]
 
 
 def made(number: int, count: int) -> list[tuple[bytes | None, int]]:
@@ -45,7 +40,7 @@ def right(bootstrap: str, topic: str) -> Counter[bytes]:
 
 
 @layouts
-@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("archive", PLACES, indirect=True)
 def test_the_driver_is_killed_and_its_checkpoint_lost(
     kafka: Settings, archive: Files, tmp_path: Path, begin: Callable[..., Any], layout: list[str]
 ) -> None:
@@ -69,7 +64,7 @@ def test_the_driver_is_killed_and_its_checkpoint_lost(
 
 
 @layouts
-@pytest.mark.usefixtures("environment")
+@pytest.mark.faults
 def test_a_second_writer_ends(
     kafka: Settings, archive: Files, tmp_path: Path, begin: Callable[..., Any], layout: list[str]
 ) -> None:
@@ -125,6 +120,40 @@ def test_namenode_and_datanode_are_killed(
 
 
 @layouts
+@pytest.mark.parametrize("node", [NAMENODE, DATANODE], ids=["namenode", "datanode"])
+@pytest.mark.faults
+def test_one_node_of_hdfs_is_killed(
+    *,
+    kafka: Settings,
+    own_hdfs: tuple[Settings, Files],
+    tmp_path: Path,
+    begin: Callable[..., Any],
+    layout: list[str],
+    node: str,
+) -> None:
+    """The other one goes on, and is there still when the first is back."""
+    settings, archive = own_hdfs
+    topic = new_topic(kafka.kafka_bootstrap)
+    send(kafka.kafka_bootstrap, topic, made(0, 600))
+    job = begin(Job, "archive", kafka, tmp_path, *RUNNING, "--topic", topic, *layout)
+    job.has_read(200)
+    holder = psutil.Process(pid_of("hdfs", settings))
+    [victim, other] = sorted(holder.children(), key=lambda each: node not in each.cmdline())
+    holder.suspend()  # it would start the node again before anybody missed it
+    victim.kill()
+    send(kafka.kafka_bootstrap, topic, made(1, 600))
+    job.says("trying again", 180)
+    holder.resume()
+    stack.up(["hdfs"], settings)
+    wait(lambda: job.state().get("kafka_lag") == 0, "lag 0", job, 240)
+    assert job.stop(deadline=60) == 0, job.text()
+    assert other.is_running() and other in holder.children() and len(holder.children()) == 2
+    assert Counter(values(archive, topic, bool(layout))) == right(kafka.kafka_bootstrap, topic)
+    assert census.verify(archive) == []
+
+
+@layouts
+@pytest.mark.faults
 def test_hdfs_is_full(
     kafka: Settings, own_hdfs: tuple[Settings, Files], tmp_path: Path, begin: Callable[..., Any], layout: list[str]
 ) -> None:

@@ -100,7 +100,7 @@ def hanging(settings: Settings) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("outage", [killed, hanging])
+@pytest.mark.parametrize("outage", [killed, pytest.param(hanging, marks=pytest.mark.faults)])
 @pytest.mark.parametrize("seconds", [10, LONG])
 def test_elasticsearch_is_away(
     *,
@@ -155,6 +155,7 @@ def test_the_driver_is_killed_while_it_writes(
     assert right(client, story)
 
 
+@pytest.mark.faults
 def test_a_job_ends_in_time_while_elasticsearch_is_away(
     *,
     kafka: Settings,

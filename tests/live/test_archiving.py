@@ -27,11 +27,7 @@ JOBS = {
 
 
 @pytest.fixture
-def bootstrap(kafka: Settings, archive: Files, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The brokers, with MILLRACE_ARCHIVE_URL set to the test's own archive."""
-    monkeypatch.setenv("MILLRACE_ARCHIVE_URL", archive.url)
-    if web := getattr(archive, "web", None):
-        monkeypatch.setenv("MILLRACE_WEBHDFS_URL", web)
+def bootstrap(kafka: Settings) -> str:
     return kafka.kafka_bootstrap
 
 

@@ -7,18 +7,29 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 import typer
+from tests import support
 from tests.live.conftest import Mill, spark_submit
+from tests.stored import candle, put
 from tests.support import Child, sqlite, stored
 
 from millrace import config, stack
 from millrace.cli import app
+from millrace.pipelines import ALL, FEW, SYMBOLS
+from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
 from millrace.simulate.community import Community
+from millrace.simulate.market import Market
+from millrace.sinks import database, tables
+from millrace.stack.server import free_port
+from millrace.view.pages import PAGES
 
 
 def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -92,6 +103,17 @@ def test_run_several_analyses(mill: Mill, millrace: Callable[..., str], tmp_path
     millrace("run", "mastodon", "--mode", "sql", "--analysis", "full", expected=2)
 
 
+def test_run_several_jobs(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
+    """In one application, each with its own options."""
+    place = ["--once", "--home", str(tmp_path)]
+    several = ["hashtags", *place, "+", "counts", "--window", "1m", "--sink", "sqlite", *place]
+    millrace("run", "several", *several)
+    assert stored(sqlite(tmp_path)) == mill.in_time + mill.late
+    assert counted(tmp_path) == [mill.summary["creates"]]
+    assert {path.stem for path in (tmp_path / "run").glob("*.json")} == {"hashtags", "counts"}
+    millrace("run", "several", "hashtags", "+", "nonsense", expected=2)
+
+
 def counted(home: Path) -> list[int]:
     with sqlite3.connect(sqlite(home).removeprefix("sqlite:///")) as connection:
         return [posts for (posts,) in connection.execute("SELECT SUM(posts) FROM post_counts")]
@@ -156,6 +178,35 @@ def test_simulate_mastodon(tmp_path: Path) -> None:
         simulator.kill()
 
 
+def test_ingest_finnhub(millrace: Callable[..., str], monkeypatch: pytest.MonkeyPatch, mill: Mill) -> None:
+    monkeypatch.setattr(Mill, "env", {**mill.env, "FINNHUB_TOKEN": "demo"})
+    with exchange.running(Market(("AAPL", "MSFT"), rate=100)) as (url, _):
+        lines = millrace("ingest", "finnhub", "AAPL", "--url", url, "--limit", "5", "--print").splitlines()
+        millrace("ingest", "finnhub", "aapl", "--url", url, "--print", expected=2)
+    assert [json.loads(line)["symbol"] for line in lines] == ["AAPL"] * 5
+
+
+def test_simulate_finnhub(tmp_path: Path) -> None:
+    """The two lines that it prints are commands that work as they stand."""
+    truth = tmp_path / "truth.jsonl"
+    options = ["NVDA", "AAPL", "--port", "0", "--rate", "100", "--token", "it's", "--truth", str(truth)]
+    simulator = Child(tmp_path, "simulate", "finnhub", *options)
+    try:
+        simulator.says(" --url ws://127.0.0.1:")
+        ready, *script = simulator.log.read_text().splitlines()
+        assert ready.startswith("ready ws://127.0.0.1:")
+        program = Path(sys.executable).parent
+        reader = Child(tmp_path, "shell", command=["bash", "-c", "\n".join(script) + " --limit 5"],
+                       PATH=f"{program}:/usr/bin:/bin")  # fmt: skip
+        assert reader.ends(60) == 0, reader.text()
+        assert {json.loads(line)["symbol"] for line in reader.out.read_text().splitlines()} <= {"NVDA", "AAPL"}
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+    summary, *trades = map(json.loads, truth.read_text().splitlines())
+    assert summary["trades"] == len(trades) >= summary["sent"] >= 5
+
+
 @pytest.fixture(scope="module")
 def archived(mill: Mill, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The mill's topic in an archive of its own, in several batches."""
@@ -204,6 +255,18 @@ def test_replay(mill: Mill, millrace: Callable[..., str]) -> None:
     lines = {line.split()[1]: line.split() for line in millrace("topics").splitlines() if "│" in line}
     assert lines["cli-replay"][5] == str(mill.summary["posts"])
     millrace("replay", "bluesky-raw-posts", "--into", "bluesky-raw-posts", expected=2)
+    millrace("replay", "bluesky-raw-posts", "--sped", "2", expected=2)
+
+
+@pytest.mark.usefixtures("archive")
+def test_replay_of_a_job(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
+    """Over the archive nothing is late; the rest of the line is the job's."""
+    place = ["--home", str(tmp_path)]
+    millrace("replay", "--job", "hashtags", "--from-archive", "--window", "1m", *place)
+    assert stored(sqlite(tmp_path)) == mill.in_time + mill.late
+    assert "window_start" in millrace("replay", *place, "--job", "counts", "--sink", "console")
+    for wrong in (["--job", "hashtags", "--speed", "2"], ["--job", "nonsense"], ["--from-archive"], []):
+        millrace("replay", *wrong, expected=2)
 
 
 def test_doctor(mill: Mill, millrace: Callable[..., str]) -> None:
@@ -233,9 +296,9 @@ def other_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.rmtree(home)
 
 
-def ended(home: Path, *arguments: str) -> Child:
+def ended(home: Path, *arguments: str, deadline: float = 240) -> Child:
     child = Child(home, *arguments, "--home", str(home))
-    assert child.ends(240) == 0, child.text()
+    assert child.ends(deadline) == 0, child.text()
     return child
 
 
@@ -252,6 +315,7 @@ def test_demo(other_home: Path) -> None:
     assert all(tag.startswith("#") and int(posts) > 0 for tag, posts in lines)
     counts = [int(posts) for _, posts in lines]
     assert counts == sorted(counts, reverse=True)
+    assert "a page of it: http://127.0.0.1:" in demo.text()
 
 
 def test_demo_of_mastodon(other_home: Path) -> None:
@@ -268,11 +332,92 @@ def test_demo_of_mastodon(other_home: Path) -> None:
     assert "counted on simulated Mastodon" in demo.text()
 
 
+def test_demo_of_stocks(other_home: Path) -> None:
+    """A line a symbol with its price, from the double; its key is the demo's, whatever yours is."""
+    options = ["--pipeline", "stocks", "--source", "simulator", "--seconds", "50", "--home", str(other_home)]
+    picture = other_home / "stocks.svg"
+    demo = Child(other_home, "demo", *options, "--picture", str(picture), FINNHUB_TOKEN="yours")
+    assert demo.ends(240) == 0, demo.text()
+    found = dict(line.split(maxsplit=1) for line in demo.out.read_text().splitlines())
+    assert set(found) == set(SYMBOLS)
+    assert all(float(line.split()[0].replace(",", "")) > 0 and int(line.split()[1]) > 0 for line in found.values())
+    assert "VWAP" in picture.read_text() and "yours" not in demo.text()
+
+
+def test_demo_of_all(other_home: Path) -> None:
+    """Three feeds, one Spark application, one view; every page has rows afterwards."""
+    picture = other_home / "all.svg"
+    options = ["--pipeline", "all", "--source", "simulator", "--seconds", "60", "--picture", str(picture)]
+    demo = ended(other_home, "demo", *options, deadline=400)
+    said, found = demo.text(), dict(line.split(maxsplit=1) for line in demo.out.read_text().splitlines())
+    assert all(f"counted on simulated {each.service} since" in said for each in ALL)
+    assert set(FEW) <= found.keys() and "language" in found and any(name.startswith("#") for name in found)
+    drawn = picture.read_text()
+    assert all(title in drawn for title in ("Bluesky", "languages", "engagement", "VWAP"))
+    assert len((other_home / "logs" / "job.log").read_text().split("Spark UI at")) <= 2  # one application
+    with sqlite3.connect(other_home / "millrace.db") as connection:
+        rows = {page.title: connection.execute(f"SELECT count(*) FROM {page.table}").fetchone()[0] for page in PAGES}
+    connection.close()
+    assert all(rows.values()), rows
+
+
 def test_demo_refuses_what_there_is_not(other_home: Path) -> None:
     for options in (["--pipeline", "nonsense"], ["--pipeline", "mastodon", "--source", "nonsense"]):
         demo = Child(other_home, "demo", *options, "--home", str(other_home))
         assert demo.ends(60) == 2
         assert "nonsense" in demo.text()
+
+
+def test_tables_create(tmp_path: Path) -> None:
+    assert "tables and 5 views are there: SQLite file" in ended(tmp_path, "tables", "create").text()
+    with sqlite3.connect(tmp_path / "millrace.db") as connection:
+        assert connection.execute("SELECT count(*) FROM trending_hashtags").fetchall() == [(0,)]
+    connection.close()
+    wrong = Child(tmp_path, "tables", "create", "--store", "mysql", "--home", str(tmp_path))
+    assert wrong.ends(60) == 2 and "MILLRACE_MYSQL_URL is not set" in wrong.text()
+
+
+def test_prune(tmp_path: Path) -> None:
+    """It counts, and deletes when it is told to."""
+    engine = database.connect(sqlite(tmp_path))
+    tables.create(sqlite(tmp_path))
+    put(engine, "candles", *(candle("AAPL", support.now() - days * timedelta(days=1), 100) for days in range(40)))
+    engine.dispose()
+    told = ended(tmp_path, "prune", "--older-than", "30d")
+    shown = next(line for line in told.out.read_text().splitlines() if "candles" in line)
+    assert shown.split()[1::2] == ["candles", "40", "10"] and "--yes" in told.text()
+    told = ended(tmp_path, "prune", "--older-than", "30d", "--yes")
+    shown = next(line for line in told.out.read_text().splitlines() if "candles" in line)
+    assert shown.split()[1::2] == ["candles", "40", "30"]
+    with sqlite3.connect(tmp_path / "millrace.db") as connection:
+        assert connection.execute("SELECT count(*) FROM candles").fetchall() == [(30,)]
+    connection.close()
+    wrong = Child(tmp_path, "prune", "--older-than", "soon", "--home", str(tmp_path))
+    assert wrong.ends(60) == 2 and "'soon' is no duration" in wrong.text()
+
+
+def test_view(tmp_path: Path) -> None:
+    """On the loopback address alone; a second one takes the next port; SIGTERM ends it."""
+    place = ["--home", str(tmp_path), "--no-open"]
+    first = Child(tmp_path, "view", "--port", str(free_port()), *place)
+    second = None
+    try:
+        first.says("ready http://127.0.0.1:")
+        port = int(first.text().partition("ready http://127.0.0.1:")[2].split()[0])
+        listening = [
+            each.laddr for each in psutil.Process(first.process.pid).net_connections() if each.status == "LISTEN"
+        ]
+        assert listening == [("127.0.0.1", port)]
+        second = Child(tmp_path, "view", "--port", str(port), *place)
+        second.says("ready http://127.0.0.1:")
+        assert f"port {port} is taken: the page is on " in second.text()
+        assert "<title>" in httpx.get(f"http://127.0.0.1:{port}/").text
+        assert first.stop() == 0
+    finally:
+        for each in filter(None, (first, second)):
+            each.kill()
+    wrong = Child(tmp_path, "view", "--store", "mysql", "--home", str(tmp_path))
+    assert wrong.ends(60) == 2 and "MILLRACE_MYSQL_URL is not set" in wrong.text()
 
 
 def test_status(other_home: Path) -> None:

@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from pyspark.sql import SparkSession
-from tests.support import MINUTE, now, run_job, sqlite, stored, window
+from tests import stocks
+from tests.support import MINUTE, now, producer, run_job, sqlite, stored, window
 
 from millrace import config
 from millrace.analyses import ANALYSES
@@ -26,6 +27,7 @@ from millrace.simulate.scenario import Scenario
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+TRADED = ("NOTEBOOKS:BTC", "NOTEBOOKS.B")
 WITHIN = 300  # seconds for a cell, on a busy machine
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -64,9 +66,25 @@ def reacted(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="module")
-def executed(kafka: Settings, filled: Path, reacted: Path) -> dict[str, NotebookNode]:
+def traded(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with some minutes of trades in table candles, and the same in the topic."""
+    home = tmp_path_factory.mktemp("traded")
+    settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap)
+    ticks = stocks.walk(TRADED, 1_500, seed=4_203, start=stocks.NOON - timedelta(days=30))
+    with producer(settings.kafka_bootstrap) as writer:
+        for tick in ticks:
+            value, moment = tick.record()
+            at = round(moment.timestamp() * 1000)
+            writer.send("finnhub-trades", bytes(value), key=tick.symbol.encode(), timestamp_ms=at)
+    options = ["--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--once", "--home", str(home)]
+    run_job("candles", *TRADED, *options, "--bootstrap", settings.kafka_bootstrap)
+    return home
+
+
+@pytest.fixture(scope="module")
+def executed(kafka: Settings, filled: Path, reacted: Path, traded: Path) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
-    homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled}
+    homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled, "04-candles": traded}
     return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 
@@ -76,6 +94,7 @@ def execute(path: Path, home: Path, bootstrap: str) -> NotebookNode:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MILLRACE_HOME", str(home))
         environment.setenv("MILLRACE_KAFKA_BOOTSTRAP", bootstrap)
+        environment.delenv("MPLBACKEND", raising=False)  # Streamlit, which other tests import, sets it
         return NotebookClient(notebook, timeout=WITHIN, resources=beside).execute()
 
 
@@ -151,6 +170,15 @@ def test_mastodon_shows_every_table_and_the_topic(executed: dict[str, NotebookNo
     assert "top_hashtag" in text and "metrics" in text
     found = re.search(r"(\d+) counts compared; replay equals live: (\w+)", text)
     assert found and int(found[1]) > 20 and found[2] == "True"
+
+
+def test_candles_are_plotted_and_replay_equals_live(executed: dict[str, NotebookNode]) -> None:
+    notebook = executed["04-candles"]
+    pictures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
+    assert len(pictures) == 1 and len(pictures[0].data["image/png"]) > 10_000
+    found = re.search(r"(\d+) candles compared; replay equals live: (\w+)", shown(notebook))
+    assert found and int(found[1]) >= 10 and found[2] == "True"
+    assert "notebooks_btc" in shown(notebook)
 
 
 @each

@@ -186,15 +186,16 @@ def _own_database(url: str) -> str:
 STORES: dict[str, Callable[[pytest.FixtureRequest], Any]] = {
     "sqlite": lambda request: SqlStore(f"sqlite:///{request.getfixturevalue('tmp_path') / 'new' / 'test.db'}"),
     "mysql": lambda request: SqlStore(_own_database(request.getfixturevalue("mysql").sql_url("mysql"))),
+    "mariadb": lambda request: SqlStore(_own_database(request.getfixturevalue("mariadb"))),
     "postgres": lambda request: SqlStore(_own_database(request.getfixturevalue("postgres").sql_url("postgres"))),
     "kafka": lambda request: KafkaStore(request.getfixturevalue("kafka")),
     "elasticsearch": lambda request: ElasticsearchStore(
         request.getfixturevalue("elasticsearch").store_url("elasticsearch")
     ),
 }
-RELATIONAL = ["sqlite", "mysql", "postgres"]
+RELATIONAL = ["sqlite", "mysql", "mariadb", "postgres"]
 UPSERTING = [*RELATIONAL, "elasticsearch"]
-SERVERS = ["mysql", "postgres"]
+SERVERS = ["mysql", "mariadb", "postgres"]
 relational = pytest.mark.parametrize("store", RELATIONAL, indirect=True)
 upserting = pytest.mark.parametrize("store", UPSERTING, indirect=True)
 servers = pytest.mark.parametrize("store", SERVERS, indirect=True)
@@ -465,7 +466,7 @@ sql.store(engine, tables.hashtag_counts, rows)
 
 @pytest.mark.parametrize(
     ("store", "size"),
-    [("sqlite", 30_000), ("mysql", 1_000), ("mysql", 30_000), ("postgres", 1_000), ("postgres", 30_000)],
+    [("sqlite", 30_000), *((server, size) for server in SERVERS for size in (1_000, 30_000))],
     indirect=["store"],
 )
 def test_writer_killed_before_its_commit(store: Any, size: int) -> None:

@@ -8,7 +8,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -18,13 +20,19 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from sqlalchemy.pool import NullPool
+from tests.support import alive, wait
 
 from millrace import config, stack
 from millrace.archive import files
 from millrace.config import Settings
 from millrace.kafka.topics import TOPICS
 from millrace.sinks import cluster
-from millrace.stack import accounts, process
+from millrace.stack import accounts, hdfs_nodes, process, servers
+from millrace.stack.hdfs import DATANODE, HDFS, NAMENODE
+from millrace.stack.mariadb import MARIADB
+from millrace.stack.postgres import POSTGRES
+from millrace.stack.process import Launch
+from millrace.stack.server import Server
 
 NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs"]
 TEXT = "café ☕ 😀 ' \\ %s"
@@ -172,6 +180,30 @@ def test_mysql_takes_every_character_and_keeps_utc(running: Settings) -> None:
     assert query(url, words) == [("cafe",), ("café",), ("😀",), ("😁",)]
 
 
+def test_mariadb_is_like_mysql_and_survives_a_kill(tmp_path: Path) -> None:
+    def start() -> str:
+        port = servers._up(MARIADB, tmp_path)
+        return MARIADB.address(servers.folder(tmp_path, MARIADB), port)
+
+    try:
+        query(
+            start(), "CREATE TABLE words (word VARCHAR(300) PRIMARY KEY)", "INSERT INTO words VALUES ('cafe'), ('café')"
+        )
+        running = process.read(servers._pid_file(tmp_path, MARIADB))
+        assert running
+        one = psutil.Process(running.pid)
+        assert one.uids().real != 0
+        listening = [each for each in one.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+        assert [each.laddr for each in listening] == [("127.0.0.1", running.port)]
+        one.kill()
+        wait(lambda: not one.is_running(), "its end")
+        url = start()
+        assert query(url, "SELECT @@time_zone, @@local_infile, @@character_set_client") == [("+00:00", 1, "utf8mb4")]
+        assert query(url, "SELECT word FROM words ORDER BY word") == [("cafe",), ("café",)]
+    finally:
+        servers._down(MARIADB, tmp_path)
+
+
 def documents(settings: Settings, **wanted: str) -> list[str]:
     """Return the documents of index `stack` whose field equals what is wanted."""
     client = cluster.connect(settings.store_url("elasticsearch"))
@@ -261,6 +293,59 @@ def test_a_taken_port_is_said_and_another_found(own_home: Path) -> None:
             stack.down(config.load(home=folder), data=True)
 
 
+@pytest.mark.parametrize("server", [POSTGRES, HDFS], ids=["postgres", "hdfs"])
+def test_a_port_that_somebody_takes_before_the_server_is_chosen_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a server has two, as HDFS: the one that `up` asks."""
+    taken: list[int | None] = []
+
+    def asked(folder: Path, port: int) -> int | None:
+        return urlsplit(server.asked(folder, port)).port
+
+    with socket.socket() as thief:
+
+        def prepare(folder: Path, port: int) -> Launch:
+            launch = server.prepare(folder, port)
+            if not taken:
+                taken.append(asked(folder, port))
+                thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                thief.bind(("127.0.0.1", taken[0]))
+                thief.listen()
+            return launch
+
+        monkeypatch.setitem(servers.SERVERS, server.name, replace(server, prepare=prepare))
+        try:
+            stack.up([server.name], config.load(home=tmp_path))
+            [row] = [row for row in stack.status(config.load(home=tmp_path)) if row.pid]
+            assert row.ready and row.port
+            assert taken[0] not in (row.port, asked(tmp_path / "data" / server.name, row.port))
+        finally:
+            stack.down(config.load(home=tmp_path), data=True)
+    assert f"{server.name}: somebody else was faster on its port" in capfd.readouterr().err
+
+
+def test_a_node_of_hdfs_that_dies_is_started_again(running: Settings, own_home: Path) -> None:
+    holder = psutil.Process(pids(own_home)["hdfs"])
+    for name in (NAMENODE, DATANODE):
+        [victim] = [each for each in holder.children() if name in each.cmdline()]
+        victim.kill()
+        wait(lambda one=victim: len(holder.children()) == 2 and not one.is_running(), f"another {name}")
+    assert millrace("up", "hdfs", home=own_home).returncode == 0
+    files.of(running).write("again", b"again")
+    assert files.of(running).read("again") == b"again"
+    assert holder.pid == pids(own_home)["hdfs"]
+
+
+def test_a_node_of_hdfs_that_cannot_start_ends_both(tmp_path: Path) -> None:
+    lives = f'echo "$0" >> {tmp_path}/begun; [ "$0" = namenode ] && exec sleep 60'
+    nodes = [sys.executable, "-m", hdfs_nodes.__name__, "namenode", "datanode", "sh", "-c", lives]
+    done = subprocess.run(nodes, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["datanode ended with 1 and is started again"]
+    assert sorted((tmp_path / "begun").read_text().split()) == ["datanode", "datanode", "namenode"]
+
+
 def test_a_server_that_cannot_start_says_why_and_keeps_no_other_from_it(tmp_path: Path) -> None:
     broken = tmp_path / "data" / "mysql" / "data"
     broken.mkdir(parents=True)  # no data of MySQL in it
@@ -298,7 +383,7 @@ def test_down_leaves_no_process_no_address_no_password(own_home: Path, running: 
         assert not any(str(secret) in " ".join(parent.cmdline()) for secret in secrets)
     assert millrace("down", "--data", home=own_home).returncode == 0
     psutil.wait_procs(trees, timeout=20)
-    assert [one for one in trees if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert not alive(trees)
     assert [process.read(file) for file in (own_home / "run").glob("*.pid")] == []
     assert not (own_home / "servers.env").exists() and not list((own_home / "data").iterdir())
     for log in (own_home / "logs").iterdir():

@@ -6,8 +6,10 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.types import BinaryType, StructField, StructType, TimestampType
 from tests.unit.test_posts import BAD, GOOD
+from tests.unit.test_trades import BAD as BAD_TRADES
+from tests.unit.test_trades import GOOD as TRADE
 
-from millrace.kafka import letters, parse
+from millrace.kafka import letters, market, parse
 
 RECORDS = StructType([StructField("value", BinaryType()), StructField("timestamp", TimestampType())])
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -66,3 +68,10 @@ def test_a_letter_says_where_and_why(spark, reason):
         len(BAD[reason] or b""),
     )
     assert letter.reason and len(letter.sha256) == 64
+
+
+def test_trades_are_judged_as_trades(spark):
+    frame = records(spark, [json.dumps(TRADE).encode(), json.dumps(GOOD).encode(), *BAD_TRADES.values()])
+    place = frame.selectExpr("'finnhub-trades' AS topic", "3 AS partition", "9L AS offset", "value", "timestamp")
+    assert letters.dead_letters(place).count() == 1 + len(BAD_TRADES)
+    assert market.trades(frame).count() == 1

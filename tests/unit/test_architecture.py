@@ -24,6 +24,7 @@ PURE_OF_MILLRACE = (
     "millrace.queries",
     "millrace.kafka.parse",
     "millrace.kafka.posts",
+    "millrace.kafka.market",
     "millrace.durations",
     "millrace.names",
     "millrace.errors",
@@ -93,13 +94,22 @@ def test_the_truth_shares_nothing_with_what_it_judges(path):
     }
 
 
+@pytest.mark.parametrize("path", files("view"), ids=lambda path: path.name)
+def test_the_page_neither_computes_nor_writes(path):
+    stages = [f"millrace.{stage}" for stage in ("ingest", "kafka", "queries", "simulate", "session", "application")]
+    writing = ["millrace.sinks.sql", "millrace.sinks.prune.prune", "millrace.sinks.database.connect"]
+    statements = [f"sqlalchemy.{name}" for name in ("insert", "update", "delete")]
+    assert not {name for name in imports(path) if within(name, "pyspark", *stages, *writing, *statements)}
+
+
 def test_only_config_reads_the_environment_for_settings():
     readers = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if "os.environ" in path.read_text()}
     assert readers <= {
         "config.py",
         "launch.py",
-        "demo.py",
         "explore.py",
+        "running.py",
+        "view/server.py",
         "stack/process.py",
         "stack/pydoop.py",
         "stack/mysql.py",

@@ -1,6 +1,8 @@
 """docker/compose.yaml as a file: what Docker would start is pinned, checked by a query, and only local."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,15 @@ def test_images_are_pinned_to_a_release() -> None:
 @each_service
 def test_a_query_tells_health(service: dict[str, Any]) -> None:
     check = service["healthcheck"]
-    assert re.search(r"SELECT 1|--list|_cluster/health\?|/api/status|/jmx\?", " ".join(check["test"]))
+    assert re.search(r"SELECT 1|--list|_cluster/health\?|/health|/api/status|/jmx\?", " ".join(check["test"]))
     assert {"interval", "timeout", "retries"} <= set(check)
 
 
 @each_service
 def test_data_is_in_a_named_volume(service: dict[str, Any]) -> None:
-    for volume in service["volumes"]:
+    writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+    assert writable
+    for volume in writable:
         assert volume.partition(":")[0] in COMPOSE["volumes"]
 
 
@@ -63,6 +67,21 @@ def test_postgres_decodes_logically() -> None:
     assert "wal_level=logical" in COMPOSE["services"]["postgres"]["command"]
 
 
+def test_mysql_gets_the_accounts_with_the_passwords_of_the_example() -> None:
+    """The entrypoint sources the script, which pipes SQL into a function of the entrypoint's: here `cat`."""
+    mounts = dict(volume.split(":")[:2] for volume in COMPOSE["services"]["mysql"]["volumes"])
+    first = {path for path, inside in mounts.items() if inside.startswith("/docker-entrypoint-initdb.d/")}
+    [script] = first - {"./mysql/tables.sql"}
+    text = (DOCKER / script).read_text().replace(mounts["./mysql/grants.sql"], str(DOCKER / "mysql" / "grants.sql"))
+    secrets = {"MYSQL_PASSWORD": r"a/b&c\d", "MYSQL_VIEWER_PASSWORD": "viewer", "MYSQL_KEEPER_PASSWORD": "keeper"}
+    assert set(secrets) <= set(COMPOSE["services"]["mysql"]["environment"])
+    command = ["bash", "-euc", f"docker_process_sql() {{ cat; }}; {text}"]
+    sql = subprocess.run(command, env={"PATH": "/usr/bin:/bin", **secrets}, capture_output=True, text=True, check=True)
+    for name, secret in zip(("millrace", "viewer", "keeper"), secrets.values(), strict=True):
+        assert f"CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{secret}';" in sql.stdout
+    assert "-PASSWORD" not in sql.stdout and not os.access(DOCKER / script, os.X_OK)
+
+
 def test_elasticsearch_and_kibana_are_of_the_release_of_millrace_up() -> None:
     services = COMPOSE["services"]
     versions = {services[name]["image"].rpartition(":")[2] for name in ("elasticsearch", "kibana", "dashboards")}
@@ -77,6 +96,30 @@ def test_dashboards_are_imported_once_kibana_is_there_and_by_a_service_that_ends
     folder, inside, mode = mount.split(":")
     assert mode == "ro" and list((DOCKER / folder).glob("*.ndjson"))
     assert service["entrypoint"][1] == f"{inside}/import.sh" and (DOCKER / folder / "import.sh").exists()
+
+
+def test_superset_prepares_itself_and_reads_as_the_viewer_of_mysql() -> None:
+    service, mysql = COMPOSE["services"]["superset"], COMPOSE["services"]["mysql"]
+    assert service["depends_on"] == {"mysql": {"condition": "service_healthy"}}
+    secret = mysql["environment"]["MYSQL_VIEWER_PASSWORD"]
+    told = service["environment"]
+    assert told["SUPERSET_MYSQL_URL"] == f"mysql+pymysql://viewer:{secret}@mysql/millrace?charset=utf8mb4"
+    assert "./superset:/millrace:ro" in service["volumes"]
+    for inside in re.findall(r"/millrace/\S+\.py", f"{service['command']} {told}"):
+        assert (DOCKER / service["build"] / Path(inside).name).exists()
+    read = set(re.findall(r'environ\["(SUPERSET_\w+)"\]', (DOCKER / "superset" / "provision.py").read_text()))
+    passwords = {"SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD"}
+    assert read | passwords <= set(told) and told["TZ"] == "UTC"
+
+
+def test_secrets_come_from_the_environment() -> None:
+    """The defaults are those of the example; Superset makes its own key in its volume."""
+    told = [pair for service in COMPOSE["services"].values() for pair in service.get("environment", {}).items()]
+    secrets = {key: value for key, value in told if re.search("PASSWORD|SECRET|TOKEN|://.*@", f"{key} {value}")}
+    assert secrets.pop("MYSQL_RANDOM_ROOT_PASSWORD") == "yes"
+    assert {"MYSQL_PASSWORD", "SUPERSET_ADMIN_PASSWORD", "SUPERSET_MYSQL_URL"} <= set(secrets)
+    for value in secrets.values():
+        assert re.fullmatch(r"([a-z+]+://[a-z]+:)?\$\{[A-Z_]+_PASSWORD:-[a-z]+\}(@.*)?", value)
 
 
 def test_every_variable_is_in_the_example() -> None:

@@ -64,3 +64,20 @@ def test_the_example_file_documents_every_setting(request):
     example = (request.config.rootpath / ".env.example").read_text()
     for name in config.Settings.model_fields:
         assert f"MILLRACE_{name.upper()}=" in example
+
+
+def test_the_token_of_finnhub_has_two_names_and_stays_out_of_sight(monkeypatch):
+    monkeypatch.delenv("FINNHUB_TOKEN", raising=False)
+    assert config.load().finnhub_token is None
+    monkeypatch.setenv("FINNHUB_TOKEN", "hunter2")
+    assert config.load().finnhub_token.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(config.load())
+    monkeypatch.setenv("MILLRACE_FINNHUB_TOKEN", "hunter3")
+    assert config.load().finnhub_token.get_secret_value() == "hunter3"
+
+
+@pytest.mark.parametrize("url", ["https://h", "ws.finnhub.io", "wss://h?token=hunter2", "wss://hunter2@h", "wss://"])
+def test_an_address_of_finnhub_that_is_none(url):
+    with pytest.raises(ConfigError, match="MILLRACE_FINNHUB_URL: expected wss://HOST without a token") as caught:
+        config.load(finnhub_url=url)
+    assert "hunter2" not in str(caught.value)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from millrace.errors import Unavailable
-from millrace.stack import fetch
+from millrace.stack import download
 from millrace.stack.fetch import Artifact, bundle, fetch_all
 
 CONTENT = bytes(range(256)) * 1000
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(fetch, "PAUSE", 0)
+    monkeypatch.setattr(download, "PAUSE", 0)
     with Repository() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -137,7 +137,7 @@ def test_gives_up_after_some_attempts(repository: Repository) -> None:
     repository.break_at = [0] * 100
     with pytest.raises(Unavailable, match=r"a\.jar.*RemoteProtocolError"):
         fetch_all("test", [repository.artifact()])
-    assert len(repository.ranges) == fetch.ATTEMPTS
+    assert len(repository.ranges) == download.ATTEMPTS
 
 
 def test_downloads_in_parallel(repository: Repository) -> None:

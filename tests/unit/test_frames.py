@@ -71,6 +71,24 @@ def test_silence_yields_none() -> None:
         stream.close()
 
 
+def test_it_says_hello_before_anything_else_and_farewell_when_it_leaves() -> None:
+    heard: list[str | bytes] = []
+    gone = threading.Event()
+
+    def handle(connection: ServerConnection) -> None:
+        heard.append(connection.recv())
+        connection.send("one")
+        heard.extend(connection)
+        gone.set()
+
+    with serving(handle) as url:
+        stream = messages(url, [b"hello"], [b"farewell", b"twice"])
+        assert [next(stream), next(stream)] == [None, b"one"]
+        stream.close()
+        assert gone.wait(10)
+    assert heard == ["hello", "farewell", "twice"]
+
+
 def test_errors_name_the_host_and_no_token() -> None:
     def refuse(connection: ServerConnection, _: object) -> object:
         return connection.respond(400, "CursorTooOld")

@@ -14,7 +14,7 @@ from millrace.errors import Unavailable
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.buffer import Buffer, Window
 from millrace.ingest.counts import Counts, serve
-from millrace.ingest.events import SECOND, Cursor, DeadLetter, Event, Feed, Gap, Mark, Stream
+from millrace.ingest.events import SECOND, Connected, Cursor, DeadLetter, Event, Feed, Gap, Mark, Stream
 from millrace.ingest.partition import murmur2, partition
 from millrace.ingest.reader import Reader
 from millrace.ingest.resumption import REWIND, REWIND_ELSEWHERE, start
@@ -170,10 +170,34 @@ def test_bad_frames_before_the_cursors_own_event_were_seen_before() -> None:
     assert [(e.head, e.position) for e in entries if isinstance(e, DeadLetter)] == [(b"placed", 5), (b"new", 7)]
 
 
-def test_a_feed_without_replay_leaves_a_gap_for_every_lost_connection() -> None:
-    script = Scripted([None, event("a", 1, T0), Unavailable("gone")], [None, event("b", 1, T0 + 9)], replayable=False)
+def gaps(entries: list) -> list[tuple[int, int, str]]:
+    """Return the gaps of HOST: seconds after T0 of start and end, reason."""
+    found = [entry for entry in entries if isinstance(entry, Gap)]
+    assert {(gap.source, gap.host) for gap in found} <= {("test", HOST)}
+    return [((gap.start - T0) // SECOND, (gap.end - T0) // SECOND, gap.reason) for gap in found]
+
+
+def test_a_feed_without_replay_leaves_a_gap_for_every_connection() -> None:
+    earlier = T0 - 60 * SECOND
+    script = Scripted(
+        [None, letter("bad"), event("a", 1, earlier), Unavailable("gone")],
+        [None, Unavailable("gone")],
+        [None, event("b", 2, T0)],
+        replayable=False,
+    )
     entries, _ = follow(script)
-    assert [e for e in entries if isinstance(e, Gap)] == [Gap("test", HOST, T0, T0 + 9, "the feed cannot replay")]
+    lost = (-62, 2, "the feed cannot replay")  # nothing came on the second connection: both gaps reach back as far
+    assert gaps(entries) == [(0, 2, "subscribed"), lost, lost]
+    assert [type(entry) for entry in entries[:4]] == [Connected, Gap, DeadLetter, Event]
+    assert [type(entry) for entry in entries[-3:]] == [Connected, Gap, Event]
+
+
+def test_a_mark_shortens_the_gap_and_what_is_dated_ahead_does_not_turn_it_round() -> None:
+    script = Scripted([None, Mark(2, T0 - 10 * SECOND), Unavailable("gone")], [None], replayable=False)
+    entries, _ = follow(script, Cursor(HOST, 1, T0 - 3600 * SECOND))
+    assert gaps(entries) == [(-3602, 2, "the feed cannot replay"), (-12, 2, "the feed cannot replay")]
+    entries, _ = follow(Scripted([None], replayable=False), Cursor(HOST, 1, T0 + 200 * SECOND))
+    assert gaps(entries) == [(-2, 2, "the feed cannot replay")]
 
 
 def test_an_event_dated_in_the_future_moves_no_cursor() -> None:
@@ -227,7 +251,23 @@ def test_a_full_buffer_of_a_feed_without_replay_drops_and_says_so() -> None:
     clock.now += 4
     assert [entry.event_id for entry in buffer.take(9)] == ["0", "1", "2"]
     reader._put(event("after", 9, T0))
-    assert buffer.take(9)[0] == Gap("test", HOST, T0, T0 + 4 * SECOND, "the buffer was full")
+    gap, after = buffer.take(9)
+    assert gap == Gap("test", HOST, T0 - 2 * SECOND, T0 + 4 * SECOND, "the buffer was full")
+    assert after.event_id == "after"
+
+
+def test_a_gap_that_a_full_buffer_has_no_room_for_is_not_lost() -> None:
+    buffer, clock = Buffer(items=2), Clock()
+    feed = Feed("test", BLUESKY, (HOST,), lambda *_: iter(()), replayable=False)
+    reader = Reader(feed, buffer, None, stop=threading.Event(), say=print, clock=clock)
+    for entry in (Mark(1, T0), Mark(2, T0), event("lost", 3, T0), Gap("test", HOST, T0 - 99 * SECOND, T0, "why")):
+        reader._put(entry)
+    buffer.take(1)
+    reader._put(event("lost, too", 4, T0))  # the gap takes the one place
+    clock.now += 1
+    assert gaps(buffer.take(2)) == [(-99, 0, "the buffer was full")]
+    reader._put(event("after", 5, T0))
+    assert gaps(buffer.take(9)) == [(-2, 1, "the buffer was full")]
 
 
 def test_the_window_forgets_the_oldest() -> None:
@@ -270,6 +310,25 @@ def test_the_loop_drops_what_came_before_and_ends_at_its_limit() -> None:
     assert (sink.committed.position, sink.committed.host) == (6, HOST)
     assert sink.closed
     assert "ready" in lines
+
+
+def test_a_gap_is_committed_before_what_comes_after_it() -> None:
+    class Commits(Memory):
+        def __init__(self) -> None:
+            super().__init__()
+            self.batches: list[tuple[str, int]] = []
+
+        def write(self, items: Sequence[object], cursor: Cursor) -> None:
+            self.batches.append(("".join(type(item).__name__[0] for item in items), cursor.position))
+
+    sink, gap = Commits(), Gap("test", HOST, T0, T0, "why")
+    items = [event("a", 1, T0), gap, event("b", 2, T0), event("c", 3, T0), gap, gap, event("d", 4, T0)]
+    carried(Scripted([None, *items]), sink, limit=4)
+    parts = [batch for batch in sink.batches if batch[0]]
+    # the reader may be slower than the loop, which then commits more often
+    assert "".join(letters for letters, _ in parts) == "EGEEGGE"
+    assert all("G" not in letters[:-1] for letters, _ in parts)
+    assert [position for letters, position in parts if letters.endswith("G")] == [1, 3, 3]
 
 
 def test_the_ids_at_the_cursor_are_not_written_again() -> None:

@@ -36,3 +36,36 @@ def test_topic_name_refuses(name):
     with pytest.raises(ConfigError):
         names.topic_name(name)
     assert names.topic_name("Mastodon_stream-1.x") == "Mastodon_stream-1.x"
+
+
+HOSTILE = ["", "x'); DROP TABLE candles;--", "../..", "A" * 300, "aapl", "🚀", "A B", "A\n", "^", ":", "A/B", "`A`"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_symbol_refuses(name):
+    with pytest.raises(ConfigError):
+        names.symbol(name)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "topic", "view"),
+    [
+        ("BINANCE:BTCUSDT", "BINANCE_BTCUSDT", "binance_btcusdt"),
+        ("BITNAMI:BTCUSD", "BITNAMI_BTCUSD", "bitnami_btcusd"),
+        ("OANDA:EUR_USD", "OANDA_EUR_USD", "oanda_eur_usd"),
+        ("BRK.B", "BRK_B", "brk_b"),
+        ("^GSPC", "_GSPC", "s__gspc"),
+        ("3690.HK", "3690_HK", "s_3690_hk"),
+        ("CANDLES", "CANDLES", "s_candles"),
+        ("A" * 64, "A" * 64, "s_" + "a" * 61),
+    ],
+)
+def test_a_symbol_has_a_topic_and_a_view(symbol, topic, view):
+    assert names.topic_name(names.symbol_topic(symbol)) == topic
+    assert names.symbol_view(symbol, taken={"candles"}) == view
+
+
+def test_all_wrong_symbols_are_named_at_once_and_two_with_one_topic():
+    with pytest.raises(ConfigError, match=r"'aapl'.*did you mean AAPL.*BRK.B and BRK_B would both be BRK_B"):
+        names.symbol_topics(["aapl", "BRK.B", "BRK_B", "BRK.B"])
+    assert names.symbol_topics(["BRK.B", "BRK.B"]) == {"BRK.B": "BRK_B"}

@@ -71,6 +71,15 @@ def test_the_doctor_knows_tokens_and_instances():
     assert "secret" not in "".join(map(str, bad.values())).replace("client_secret", "")
 
 
+def test_the_doctor_knows_whether_there_is_a_token_of_finnhub(monkeypatch):
+    monkeypatch.delenv("FINNHUB_TOKEN", raising=False)
+    absent = doctor._finnhub(config.load())
+    present = doctor._finnhub(config.load(finnhub_token="hush"))
+    assert (absent.found, present.found) == ("absent", "present")
+    assert "docs/finnhub.md" in absent.advice and not present.advice
+    assert "hush" not in str(present)
+
+
 def test_the_doctor_does_not_complain_where_nobody_set_an_instance(monkeypatch):
     monkeypatch.setattr(config, "MASTODON_HOSTS", NOWHERE)
     [_, instance] = findings(mastodon_url=NOWHERE).values()

@@ -9,13 +9,13 @@ from millrace.screen import BAR, Store, bar, render
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "m.db", tmp_path / "hashtags.json")
+    return Store(tmp_path / "m.db", tmp_path / "hashtags.json", "bluesky")
 
 
 def shown(store, since="2026"):
     console = Console(width=110, record=True, file=None, force_terminal=False)
     with console.capture() as captured:
-        console.print(render(store, since, "test", "not yet"))
+        console.print(render(store, since, "test", "not yet", 8))
     return captured.get()
 
 
@@ -25,7 +25,7 @@ def test_before_anything_is_there_it_says_what_it_waits_for(store):
 
 def test_top_hashtags_with_bars_change_and_health(store):
     with sqlite3.connect(store.database) as connection:
-        connection.execute("CREATE TABLE hashtag_counts (window_start, hashtag, posts)")
+        connection.execute("CREATE TABLE hashtag_counts (source, window_start, hashtag, posts)")
         minutes = ["2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z", "2026-01-01T00:02:00.000Z"]
         rows = [
             (minutes[0], "cat", 5),
@@ -33,7 +33,8 @@ def test_top_hashtags_with_bars_change_and_health(store):
             (minutes[2], "cat", 1),
             (minutes[1], "do\x1b[2Jg", 2),
         ]
-        connection.executemany("INSERT INTO hashtag_counts VALUES (?, ?, ?)", rows)
+        connection.executemany("INSERT INTO hashtag_counts VALUES ('bluesky', ?, ?, ?)", rows)
+        connection.execute("INSERT INTO hashtag_counts VALUES ('mastodon', '2026-01-01T00:03:00.000Z', 'cat', 700)")
     connection.close()
     store.run_file.write_text(json.dumps({"batch_id": 1, "batch_seconds": 0.5, "late_rows": 1, "bad_records": 2,
                                           "records": 1234, "kafka_lag": 7, "input_rows_per_second": 9.0}))  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 
 from millrace import config, stack
 from millrace.errors import ConfigError
-from millrace.stack.server import free_port
+from millrace.stack.server import free_port, is_free
 
 
 def test_an_unknown_server_is_named_with_those_there_are(tmp_path: Path) -> None:
@@ -58,3 +58,4 @@ def test_the_first_free_port_is_taken() -> None:
         assert free not in (0, busy)
         assert free_port(busy, free) == free
         assert free_port(busy) not in (0, busy)
+        assert is_free(free) and not is_free(busy)

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from millrace import config, names
-from millrace.cli import archive, ingest, simulate
-from millrace.cli.options import Bootstrap, Home
+from millrace.cli import archive, ingest, simulate, store
+from millrace.cli.options import Bootstrap, Home, SqlStore, Store
 from millrace.cli.tables import grid
 from millrace.errors import ConfigError, MillraceError
 
@@ -24,7 +24,9 @@ app = typer.Typer(
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(archive.app, name="archive")
-app.command()(archive.replay)
+app.add_typer(store.app, name="tables")
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(archive.replay)
+app.command()(store.prune)
 
 Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs")]
 
@@ -72,8 +74,8 @@ def run(
     job: Annotated[
         str,
         typer.Argument(
-            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, quarantine, archive;"
-            " mastodon: several"
+            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, candles, quarantine,"
+            " archive; mastodon: several analyses; several: several of all these"
         ),
     ],
     cores: Annotated[
@@ -166,20 +168,37 @@ def doctor(home: Home = None) -> None:
 
 
 @app.command()
+def view(
+    store: Store = SqlStore.sqlite,
+    port: Annotated[int, typer.Option(min=0, max=65515, help="Where it is taken, the next free one is used")] = 8501,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page where a browser is")] = True,
+    home: Home = None,
+) -> None:
+    """Serve a live page of candles, hashtags, posts, languages, engagement and health on the loopback address.
+
+    Example: millrace view --store mysql
+    """
+    from millrace.view import server
+
+    server.serve(config.load(home=home), store, port, browser=browser)
+
+
+@app.command()
 def demo(
     *,
-    pipeline: Annotated[str, typer.Option(help="bluesky or mastodon")] = "bluesky",
+    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, or all")] = "bluesky",
     source: Annotated[str, typer.Option(help="live, simulator, or auto: the one that can be reached")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
     rate: Annotated[
-        float | None, typer.Option(min=1, help="Events a second of the simulator; default 200, of Mastodon 20")
+        float | None,
+        typer.Option(min=1, help="Events a second of the simulator; default 200, of Mastodon 20, of trades 60"),
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Save the last view as an SVG file")] = None,
     home: Home = None,
 ) -> None:
     """Start everything and watch posts being counted: Kafka, a feed, the Spark job and a live view.
 
-    Example: millrace demo --pipeline mastodon --source simulator --seconds 90
+    Example: millrace demo --pipeline all --source simulator --seconds 90
     """
     from millrace import demo as show
     from millrace.pipelines import PIPELINES

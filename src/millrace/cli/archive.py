@@ -1,7 +1,9 @@
 """`millrace archive` and `millrace replay`: the archive looked at, compacted, verified and played back."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -60,8 +62,14 @@ def verify(topics: Topics = None, home: Home = None) -> None:
 
 
 def replay(
-    topic: Annotated[str, typer.Argument(help="Topic, as the archive names it")],
+    context: typer.Context,
+    topic: Annotated[str | None, typer.Argument(help="Topic, as the archive names it")] = None,
     *,
+    job: Annotated[
+        str | None,
+        typer.Option(help="Run a job over the archive, as `millrace run JOB --from-archive`; its options follow"),
+    ] = None,
+    from_archive: Annotated[bool, typer.Option("--from-archive", help="What --job reads in any case")] = False,
     into: Annotated[str | None, typer.Option("--into", help="Topic to write; default TOPIC-replay")] = None,
     speed: Annotated[float, typer.Option(min=0, help="1: as it was, 10: ten times as fast, 0: at once")] = 0.0,
     start: Annotated[datetime | None, typer.Option("--from", formats=FORMATS, help="First time (UTC)")] = None,
@@ -69,12 +77,21 @@ def replay(
     bootstrap: Bootstrap = None,
     home: Home = None,
 ) -> None:
-    """Write archived records into Kafka again, with their keys, headers, times and partitions.
+    """Write archived records into Kafka again, with their keys, headers, times and partitions; or run a job over them.
 
     Example: millrace replay bluesky-raw-posts --from 2026-11-22T20:00 --to 2026-11-22T21:00 --speed 60
     """
     from millrace.archive import files, replay
 
+    rest = [*([topic] if topic else []), *context.args]
+    if job:
+        _run(job, rest, {"--into": into, "--speed": speed, "--from": start, "--to": end}, bootstrap, home)
+    if from_archive:
+        raise ConfigError("--from-archive is for a job: name it, as in --job hashtags")
+    if topic is None or topic.startswith("-") or context.args:
+        raise ConfigError(
+            f"replay takes one topic, or --job, not {' '.join(rest) or 'nothing'}: millrace replay --help"
+        )
     settings = config.load(home=home, kafka_bootstrap=bootstrap)
     archive, span = files.of(settings), replay.span(start, end)
     if into == topic:
@@ -82,3 +99,18 @@ def replay(
     with bar("replaying", replay.rows(archive, topic, span), "records") as advance:
         sent = replay.replay(archive, topic, settings.kafka_bootstrap, into, span=span, speed=speed, advance=advance)
     typer.echo(f"{sent} records into {into or topic + replay.SUFFIX}", err=True)
+
+
+def _run(
+    job: str, rest: list[str], refused: Mapping[str, object], bootstrap: str | None, home: Path | None
+) -> NoReturn:
+    """Become `millrace run JOB --from-archive` with the options that were meant for the job."""
+    from millrace import launch
+
+    if wrong := [name for name, value in refused.items() if value]:
+        raise ConfigError(
+            f"{' and '.join(wrong)}: for records that go into Kafka again; a job reads the whole archive at once"
+        )
+    shared = {"--bootstrap": bootstrap, "--home": home}
+    given = [word for name, value in shared.items() if value for word in (name, str(value))]
+    launch.run(job, ["--from-archive", *given, *rest])

@@ -94,3 +94,31 @@ def mastodon(
         printing=printing and not kafka,
         quiet=quiet,
     )
+
+
+@app.command("finnhub")
+def finnhub(
+    symbols: Annotated[list[str], typer.Argument(help="Such as BINANCE:BTCUSDT, AAPL, OANDA:EUR_USD")],
+    *,
+    url: Annotated[str | None, typer.Option(help="Another host, such as the double's")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many trades")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
+    printing: Annotated[bool, typer.Option("--print", help="Trades as JSON lines, without Kafka")] = False,
+    watchdog: Annotated[float, typer.Option(min=1, help="Seconds without a ping until it connects anew")] = 150.0,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
+    home: Home = None,
+) -> None:
+    """Carry the trades of symbols into the topic finnhub-trades until Ctrl-C; FINNHUB_TOKEN is your key.
+
+    Example: millrace ingest finnhub BINANCE:BTCUSDT AAPL
+    """
+    from millrace.ingest import command
+    from millrace.ingest.run import Options
+
+    command.finnhub(
+        config.load(home=home, finnhub_url=url, kafka_bootstrap=bootstrap),
+        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        symbols,
+        printing=printing,
+    )

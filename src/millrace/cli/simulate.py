@@ -1,5 +1,6 @@
 """`millrace simulate`: a command for each double. Its options are the fields of the scenario, by name."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,3 +109,39 @@ def _values(options: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a scenario among a command's options."""
     rest = {name: value for name, value in options.items() if name not in ("port", "truth")}
     return rest | {"start": instant(options["start"]) if options["start"] else None}
+
+
+@app.command("finnhub")
+def finnhub(
+    symbols: Annotated[list[str] | None, typer.Argument(help="What is traded; default nine well-known symbols")] = None,
+    *,
+    port: Port = 6010,
+    rate: Rate = 20.0,
+    seed: Seed = 1,
+    count: Count = None,
+    truth: Truth = None,
+    start: Start = None,
+    speed: Speed = 1.0,
+    shuffle: Annotated[float, typer.Option(help="Seconds by which times step back")] = 0.05,
+    zero_volume: Annotated[float, _fraction("trades that only update the price")] = 0.05,
+    conditions: Annotated[float, _fraction("trades with condition codes")] = 0.5,
+    bursts: Annotated[float, _fraction("messages that hold many trades")] = 0.0,
+    malformed: Annotated[float, _fraction("trades that are broken")] = 0.0,
+    token: Annotated[str, typer.Option(help="The key that is accepted")] = "demo",
+    max_symbols: Annotated[int, typer.Option(min=1, help="Symbols that a connection may follow")] = 50,
+    ping_every: Annotated[float, typer.Option(min=0.01, help="Seconds between pings")] = 60.0,
+    drop_every: DropEvery = None,
+    silent_after: SilentAfter = None,
+) -> None:
+    """Serve a double of Finnhub until Ctrl-C, and say what is right. The market opens with the first subscription.
+
+    Example: millrace simulate finnhub --rate 50 --count 10000 --truth truth.jsonl
+    """
+    values = _values(locals())
+    from millrace.simulate import finnhub
+    from millrace.simulate.exchange import Rules
+    from millrace.simulate.market import SYMBOLS, Market
+
+    rules = Rules(**{each.name: values.pop(each.name) for each in fields(Rules)})
+    values["symbols"] = tuple(dict.fromkeys(symbols or SYMBOLS))
+    finnhub.serve(Market(**values), rules, port, truth)

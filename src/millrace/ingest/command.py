@@ -4,14 +4,17 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from millrace import names
 from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.ingest.bluesky import POSTS, TIMES_FROM, feed
 from millrace.ingest.counts import Counts
 from millrace.ingest.events import SECOND, Cursor, Feed
+from millrace.ingest.finnhub import feed as finnhub_feed
+from millrace.ingest.finnhub import missing as no_token
 from millrace.ingest.history import recall
 from millrace.ingest.mastodon import feed as mastodon_feed
 from millrace.ingest.mastodon import remember
@@ -64,6 +67,15 @@ def mastodon(
     token = settings.mastodon_access_token
     posts = mastodon_feed(plan, token.get_secret_value() if token else None, memories=memories, say=say)
     return carry(posts, settings, options, printing, say)
+
+
+def finnhub(settings: Settings, options: Options, symbols: Sequence[str], *, printing: bool = False) -> Counts:
+    """Carry the trades of `symbols` into Kafka, or print them. Raises ConfigError, Unavailable and Fenced."""
+    wanted = list(names.symbol_topics(symbols))
+    token = settings.finnhub_token
+    if token is None:
+        raise no_token()
+    return carry(finnhub_feed(settings.finnhub_url, wanted, token, say=to_stderr), settings, options, printing)
 
 
 def carry(feed: Feed, settings: Settings, options: Options, printing: bool = False, say: Say = to_stderr) -> Counts:

@@ -5,7 +5,7 @@ Compression is never negotiated, so there is no decompression bomb.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,10 +92,13 @@ class _Fragments:
         return DeadLetter(bytes(self.data[:HEAD]), self.size, self.digest.hexdigest(), reason)
 
 
-def messages(url: str, **options: Any) -> Iterator[bytes | DeadLetter | None]:
+def messages(
+    url: str, hello: Sequence[bytes] = (), farewell: Sequence[bytes] = (), **options: Any
+) -> Generator[bytes | DeadLetter | None, None, None]:
     """Connect to `url` and yield its messages: None when connected and in silence, a DeadLetter above CAP.
 
-    `options` go to the library's connect. Raises Unavailable when the connection cannot be made or is lost,
+    The texts of `hello` are sent before the first None, those of `farewell` before it leaves. `options` go to the
+    library's connect. Raises Unavailable when the connection cannot be made or is lost,
     and Refused for an HTTP status; both name the host and never the query, which may hold a token.
     """
     host = address(url)
@@ -103,6 +106,7 @@ def messages(url: str, **options: Any) -> Iterator[bytes | DeadLetter | None]:
     try:
         socket.settimeout(CONNECT_TIMEOUT)
         socket.connect(url, **options)  # type: ignore[no-untyped-call]
+        _say(socket, hello)
         socket.settimeout(TICK)
         yield None
         yield from _read(socket)
@@ -112,6 +116,7 @@ def messages(url: str, **options: Any) -> Iterator[bytes | DeadLetter | None]:
         raise Unavailable(f"{host}: {str(error) or type(error).__name__}") from None
     finally:
         with suppress(WebSocketException, OSError):
+            _say(socket, farewell)
             socket.send_close()
         socket.shutdown()  # type: ignore[no-untyped-call]
 
@@ -120,6 +125,11 @@ def address(url: str) -> str:
     """Return scheme and host of `url`, the part that may be shown."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def _say(socket: _Socket, texts: Sequence[bytes]) -> None:
+    for text in texts:
+        socket.send(text)
 
 
 def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | None]:

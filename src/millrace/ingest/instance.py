@@ -59,6 +59,10 @@ class _Client(Mastodon):
         return True
 
 
+class _Broken(Unavailable):
+    """The server answered, but with an error of its own or with something else than JSON."""
+
+
 class Instance:
     """An instance at `url`; `timeout` in seconds is for each answer. Calls come one at a time, from any thread.
 
@@ -163,7 +167,16 @@ class Instance:
         return reset - self._clock(), int(remaining)
 
     def _ask(self, call: Callable[[], object]) -> Any:
-        """Return the JSON of the answer, None for HTTP status 404."""
+        """Return the JSON of the answer, None for HTTP status 404; a broken answer is asked for once more.
+
+        A reader that came many pages far would else begin again for one of them.
+        """
+        try:
+            return self._answer(call)
+        except _Broken:
+            return self._answer(call)
+
+    def _answer(self, call: Callable[[], object]) -> Any:
         with self._lock:
             self._check()
             try:
@@ -191,9 +204,7 @@ class Instance:
         status = error.args[1] if isinstance(error, MastodonAPIError) and len(error.args) > 3 else None
         if status in REFUSED:
             self.refuse(status)
-        raise Unavailable(
-            f"{self.name}: " + (f"HTTP status {status}" if status else "an answer that is no JSON")
-        ) from None
+        raise _Broken(f"{self.name}: " + (f"HTTP status {status}" if status else "an answer that is no JSON")) from None
 
 
 def _within(document: Any, *keys: str) -> Any:

@@ -24,6 +24,7 @@ from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Fee
 from millrace.ingest.partition import partition
 from millrace.ingest.values import cursor_value, gap_value, iso, letter_value
 from millrace.kafka.topics import CURSORS, DEAD_LETTERS, GAPS, create
+from millrace.kafka.transactions import close_forgotten
 
 TRANSACTION = 30.0  # seconds until the broker aborts what a dead adapter left open
 COMMIT = 15.0  # seconds to wait for a commit
@@ -102,6 +103,7 @@ class KafkaSink:
             self._discard(self._producer)
 
     def _connect(self) -> KafkaProducer:
+        close_forgotten(self._bootstrap, (self._feed.topic.name, CURSORS.name, GAPS.name, DEAD_LETTERS.name))
         producer = KafkaProducer(
             bootstrap_servers=self._bootstrap,
             transactional_id=f"millrace-ingest-{self._feed.name}",

@@ -11,7 +11,7 @@ from millrace.ingest.backoff import Backoff
 from millrace.ingest.buffer import Buffer
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item
 from millrace.ingest.frames import address
-from millrace.ingest.resumption import Resumption, start
+from millrace.ingest.resumption import REWIND, Resumption, missed, start
 
 PATIENCE = 0.5  # seconds between looks at `stop` while the buffer is full
 
@@ -47,7 +47,7 @@ class Reader(threading.Thread):
         self._clock, self._timer, self._backoff = clock, timer, backoff or Backoff(timer)
         self._host, self._delivered = feed.hosts[0], False
         self._last: int | None = None  # the position that a bad frame without a place gets
-        self._full_since: int | None = None
+        self._full_since: int | None = None  # from when on the buffer's fullness has lost data
 
     def run(self) -> None:
         """Connect again and again; a host that delivered is asked again before the next one."""
@@ -78,10 +78,14 @@ class Reader(threading.Thread):
 
     def follow(self, host: str) -> None:
         """Read one connection; raises Unavailable when it is lost or silent for too long."""
-        resumption = Resumption(self.feed, replace(self.cursor), self._clock) if self.cursor else None
+        replayed = self.cursor if self.feed.replayable else None
+        resumption = Resumption(self.feed, replace(replayed), self._clock) if replayed else None
         with closing(self.feed.connect(host, start(self.feed, self.cursor, host))) as items:
+            asked = self._now()
             next(items, None)
             self._greet(host)
+            if not self.feed.replayable:
+                self._put(missed(self.feed, self.cursor, host, asked, self._now()))
             heard = self._timer()
             for item in items:
                 if self._stop_asked.is_set():
@@ -105,20 +109,28 @@ class Reader(threading.Thread):
             item.position = self._last if item.position is None else item.position
         elif not isinstance(item, Gap):
             self.cursor = self.cursor or Cursor(host, 0, 0)
-            self.cursor.advance(host, item, int(self._clock() * SECOND))
+            self.cursor.advance(host, item, self._now())
             self._last = max(self._last or 0, min(item.position, self.cursor.position))
         self._delivered = True
         self._put(item)
 
     def _put(self, entry: Entry) -> None:
-        if self._full_since is not None and self.buffer.put(self._overrun(self._full_since)):
-            self._full_since = None
-        if not self.feed.replayable:
-            if not self.buffer.put(entry) and self._full_since is None:
-                self._full_since = int(self._clock() * SECOND)
-            return
-        while not self.buffer.put(entry, PATIENCE) and not self._stop_asked.is_set():
-            continue
+        if self.feed.replayable:
+            while not self.buffer.put(entry, PATIENCE) and not self._stop_asked.is_set():
+                continue
+        elif not (self._put_overrun() and self.buffer.put(entry)):
+            since = entry.start if isinstance(entry, Gap) else self._now() - REWIND
+            self._full_since = min(since, self._full_since or since)
 
-    def _overrun(self, since: int) -> Gap:
-        return Gap(self.feed.name, address(self._host), since, int(self._clock() * SECOND), "the buffer was full")
+    def _put_overrun(self) -> bool:
+        """Return whether the gap that a full buffer left, if any, is in the buffer: nothing may come before it."""
+        if self._full_since is None:
+            return True
+        gap = Gap(self.feed.name, address(self._host), self._full_since, self._now(), "the buffer was full")
+        if not self.buffer.put(gap):
+            return False
+        self._full_since = None
+        return True
+
+    def _now(self) -> int:
+        return int(self._clock() * SECOND)

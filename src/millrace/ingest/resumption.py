@@ -8,6 +8,7 @@ from millrace.ingest.frames import address
 
 REWIND = 2 * SECOND  # a server's times may step back; what comes twice ends in the window of recent ids
 REWIND_ELSEWHERE = 10 * SECOND  # another host saw the same events at other times
+SETTLED = 2 * SECOND  # a server that does not answer a subscription has taken it by then
 HELD = 1000  # bad frames that are held back
 
 
@@ -23,9 +24,20 @@ def start(feed: Feed, cursor: Cursor | None, host: str) -> Cursor | None:
     return replace(cursor, position=cursor.seen - (REWIND if same else REWIND_ELSEWHERE))
 
 
+def missed(feed: Feed, cursor: Cursor | None, host: str, asked: int, now: int) -> Gap:
+    """Return what a new connection of a feed that cannot replay shows to be missing; times in microseconds.
+
+    It was `asked` for at that time and stood `now` at the earliest. Nothing was lost up to the cursor, but for what the
+    server tells late; without a cursor there is no more to be missing than the first moments.
+    """
+    if cursor is None or not cursor.seen:
+        return Gap(feed.name, address(host), asked, now + SETTLED, "subscribed")
+    return Gap(feed.name, address(host), min(cursor.seen, asked) - REWIND, now + SETTLED, "the feed cannot replay")
+
+
 @dataclass
 class Resumption:
-    """The first moments of a connection that goes on from `cursor`.
+    """The first moments of a connection that goes on from `cursor`, of a feed that can replay.
 
     A feed resumes inclusively: if the first good item is later than the cursor, what lay between is missing.
     If not, bad frames without a place of their own that come before it were seen before the interruption.
@@ -57,6 +69,6 @@ class Resumption:
     def _missing(self, host: str, first: Event | Mark) -> list[Item]:
         if not self.cursor.seen or first.seen <= self.cursor.seen:
             return []
-        reason = "the server no longer replays from the cursor" if self.feed.replayable else "the feed cannot replay"
+        reason = "the server no longer replays from the cursor"
         letters = [replace(letter, position=self.cursor.position) for letter in self.held]
         return [Gap(self.feed.name, address(host), self.cursor.seen, first.seen, reason), *letters]

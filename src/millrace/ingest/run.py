@@ -133,11 +133,11 @@ class Loop:
         return self._is_full() or (seconds is not None and time.monotonic() - self._began >= seconds)
 
     def _write(self, entries: list[Entry]) -> None:
-        if not entries:
-            return
-        batch = [item for item in map(self._admit, entries) if item is not None]
-        self._sink.write(batch, self._cursor)
-        self.counts.commits += 1
+        """Commit the entries, each gap before what comes after it: who sees a record sees the gaps before it."""
+        for part in _up_to_gaps(entries):
+            batch = [item for item in map(self._admit, part) if item is not None]
+            self._sink.write(batch, self._cursor)
+            self.counts.commits += 1
 
     def _admit(self, entry: Entry) -> Event | DeadLetter | Gap | None:
         """Move the cursor, count, and return what is to be written."""
@@ -173,6 +173,15 @@ class Loop:
         if now - self._told >= PROGRESS:
             self._say(self.counts.line((self.counts.events - self._told_events) / (now - self._told)))
             self._told, self._told_events = now, self.counts.events
+
+
+def _up_to_gaps(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Yield the entries in parts that end with a gap, and what comes after the last one."""
+    begin = 0
+    for end, entry in enumerate(entries, 1):
+        if isinstance(entry, Gap) or end == len(entries):
+            yield entries[begin:end]
+            begin = end
 
 
 def to_stderr(text: str) -> None:

@@ -27,6 +27,11 @@ def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def moment(time: int) -> datetime:
+    """Return a time (microseconds) as an aware datetime."""
+    return _EPOCH + timedelta(microseconds=time)
+
+
 def micros(moment: datetime) -> int:
     """Return an aware datetime as microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
@@ -54,6 +59,11 @@ def encode(value: dict[str, Any]) -> bytes:
         data = orjson.dumps(value)
     except orjson.JSONEncodeError as error:
         raise BadRecord(str(error)) from None
+    return fitting(data)
+
+
+def fitting(data: bytes) -> bytes:
+    """Return a record's value; raises BadRecord where Kafka would refuse it."""
     if len(data) > LARGEST_VALUE:
         raise BadRecord(f"value of {len(data)} bytes is larger than {LARGEST_VALUE}")
     return data

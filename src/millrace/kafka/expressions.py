@@ -23,9 +23,7 @@ def posts(records: DataFrame, columns: Iterable[str] = COLUMNS) -> DataFrame:
 
     Spark judges more mildly: it takes a number for text and a time without zone for UTC, and stops after the object.
     """
-    schema = (
-        f"{spark_schema(pa.schema(list(COLUMNS.items())))}, `{_NO_RECORD}` STRING"  # the whole record must be right
-    )
+    schema = spark_schema(pa.schema(list(COLUMNS.items()))).add(_NO_RECORD, "string")  # the whole record must be right
     text = F.col("value").cast("string")
     parsed = F.from_json(text, schema, {"columnNameOfCorruptRecord": _NO_RECORD}).alias("post")
     judged = records.select("timestamp", parsed, (F.is_valid_utf8(text) & ~text.rlike(_NUL)).alias("plain"))

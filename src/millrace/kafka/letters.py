@@ -9,18 +9,22 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from millrace.errors import BadRecord
-from millrace.kafka.posts import decode
+from millrace.kafka import posts, trades
+from millrace.kafka.topics import TOPICS
 
 HEAD = 4096  # bytes of a bad value that its letter keeps
 LONGEST_REASON = 500  # characters
 COLUMNS = "topic STRING, partition INT, offset BIGINT, reason STRING, value_base64 STRING, size BIGINT, sha256 STRING"
+DECODERS = {posts.SCHEMA: posts.decode, trades.SCHEMA: trades.decode}
 KEY = ["topic", "partition", "offset"]
 KEY_OF_ROWS = [*KEY, "sha256"]  # of what lies in no partition: a row that a store refused
 
 
 def dead_letters(records: DataFrame) -> DataFrame:
-    """Return a letter for each Kafka record that is no post.v1: topic, partition, offset, reason, value_base64 (its
-    first 4 KB), size (bytes) and sha256 of the whole value."""
+    """Return a letter for each Kafka record that is not of its topic's schema, post.v1 where that is unknown.
+
+    Columns: topic, partition, offset, reason, value_base64 (its first 4 KB), size (bytes), sha256 of the whole.
+    """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -44,6 +48,8 @@ def table(letters: list[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def _letter(row: dict[str, Any]) -> dict[str, Any] | None:
+    known = TOPICS.get(row["topic"])
+    decode = DECODERS.get(known.schema if known else posts.SCHEMA, posts.decode)
     try:
         decode(row["value"])
         return None

@@ -1,16 +1,18 @@
-"""Kafka records to rows of post.v1: one Arrow pass over each batch, bad records counted and left out.
+"""Kafka records to rows of their schema: one Arrow pass over each batch, bad records counted and left out.
 
 Measured beside from_json and pyarrow.json (`make bench`): typed decoding by msgspec is the fastest of those that judge
 each record by itself; pyarrow.json fails a whole batch for one bad row, and crashes on a top-level `null`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
 
 from millrace.errors import BadRecord
 from millrace.kafka.posts import NUL, Post, decode, decode_clean
@@ -18,9 +20,6 @@ from millrace.kafka.posts import NUL, Post, decode, decode_clean
 TIME = pa.timestamp("us", tz="UTC")
 TEXT = pa.string()
 AUTHOR = pa.struct([("id", TEXT), ("username", TEXT), ("name", TEXT), ("bot", pa.bool_())])
-_SPARK = {TEXT: "STRING", TIME: "TIMESTAMP", pa.int64(): "BIGINT", pa.list_(TEXT): "ARRAY<STRING>"} | {
-    AUTHOR: "STRUCT<id: STRING, username: STRING, name: STRING, bot: BOOLEAN>"
-}
 COLUMNS: dict[str, pa.DataType] = (
     dict.fromkeys(Post.__struct_fields__, TEXT)
     | dict.fromkeys(("event_time", "created_at", "observed_at"), TIME)
@@ -30,7 +29,21 @@ COLUMNS: dict[str, pa.DataType] = (
 BAD = "_bad"  # how many bad records a row stands for; null on good rows
 OBSERVED = "millrace"  # name of the observed metrics, which the listener reads
 
-Decoded = Iterable[tuple[int, Post]]  # event time in microseconds since 1970, and the post
+Decoded = Iterable[tuple[int, Any]]  # event time in microseconds since 1970, and the post or trade
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How records of one schema are read: `whole` takes any value, `clean` one of UTF-8 without escaped NUL.
+
+    Both raise BadRecord.
+    """
+
+    whole: Callable[[bytes | None], Any]
+    clean: Callable[[bytes | None], Any]
+
+
+POSTS = Judge(decode, decode_clean)
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,7 @@ class Fold:
     rows: Callable[[DataFrame], DataFrame]
     batch: Callable[[Decoded], pa.RecordBatch]
     schema: pa.Schema
+    judge: Judge = POSTS
 
 
 def posts(records: DataFrame, columns: Iterable[str] = COLUMNS) -> DataFrame:
@@ -50,34 +64,39 @@ def posts(records: DataFrame, columns: Iterable[str] = COLUMNS) -> DataFrame:
 
     `event_time` is the Kafka timestamp (milliseconds), which is the event time by contract.
     """
-    schema = pa.schema([(name, COLUMNS[name]) for name in columns])
-    return _decoded(records, schema, _Columns(schema))
+    return rows(records, {name: COLUMNS[name] for name in columns}, POSTS)
+
+
+def rows(records: DataFrame, columns: Mapping[str, pa.DataType], judge: Judge) -> DataFrame:
+    """Do as `posts` for records of another schema: its `columns`, and who judges them."""
+    schema = pa.schema(list(columns.items()))
+    return _decoded(records, schema, _Columns(schema), judge)
 
 
 def folded(records: DataFrame, fold: Fold) -> DataFrame:
-    """Return `fold.rows(posts(records))`, computed batch by batch before the rows reach the JVM."""
-    return _decoded(records, fold.schema, fold.batch)
+    """Return `fold.rows` of the rows in `records`, computed batch by batch before they reach the JVM."""
+    return _decoded(records, fold.schema, fold.batch, fold.judge)
 
 
-def spark_schema(schema: pa.Schema) -> str:
-    """Return the Spark DDL of an Arrow schema that uses the types of COLUMNS."""
-    return ", ".join(f"`{field.name}` {_SPARK[field.type]}" for field in schema)
+def spark_schema(schema: pa.Schema) -> StructType:
+    """Return the Spark schema of an Arrow schema."""
+    return from_arrow_schema(schema)
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Decoded posts to one Arrow column a field."""
+    """Decoded records to one Arrow column a field."""
 
     schema: pa.Schema
 
     def __call__(self, decoded: Decoded) -> pa.RecordBatch:
-        posts = list(decoded)
-        return pa.RecordBatch.from_arrays([self._column(field, posts) for field in self.schema], schema=self.schema)
+        found = list(decoded)
+        return pa.RecordBatch.from_arrays([self._column(field, found) for field in self.schema], schema=self.schema)
 
-    def _column(self, field: pa.Field, decoded: list[tuple[int, Post]]) -> pa.Array:
+    def _column(self, field: pa.Field, decoded: list[tuple[int, Any]]) -> pa.Array:
         if field.name == "event_time":
             return pa.array([time for time, _ in decoded], pa.int64()).cast(field.type)
-        values: list[Any] = [getattr(post, field.name) for _, post in decoded]
+        values: list[Any] = [getattr(record, field.name) for _, record in decoded]
         if field.name == "author":
             values = [
                 author and {name: getattr(author, name) for name in author.__struct_fields__} for author in values
@@ -85,44 +104,47 @@ class _Columns:
         return pa.array(values, field.type)
 
 
-def _decoded(records: DataFrame, schema: pa.Schema, build: Callable[[Decoded], pa.RecordBatch]) -> DataFrame:
+def _decoded(
+    records: DataFrame, schema: pa.Schema, build: Callable[[Decoded], pa.RecordBatch], judge: Judge
+) -> DataFrame:
     wire = schema.append(pa.field(BAD, pa.int64()))
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            decoding = Decoding(batch)
-            rows = build(decoding)
-            yield pa.RecordBatch.from_arrays([*rows.columns, pa.nulls(rows.num_rows, pa.int64())], schema=wire)
+            decoding = Decoding(batch, judge)
+            built = build(decoding)
+            yield pa.RecordBatch.from_arrays([*built.columns, pa.nulls(built.num_rows, pa.int64())], schema=wire)
             if decoding.bad:
                 yield pa.RecordBatch.from_pylist([{BAD: decoding.bad}], schema=wire)
 
-    rows = records.select("value", "timestamp").mapInArrow(run, spark_schema(wire))
-    counted = rows.observe(OBSERVED, F.coalesce(F.sum(BAD), F.lit(0)).alias("bad"))
+    parsed = records.select("value", "timestamp").mapInArrow(run, spark_schema(wire))
+    counted = parsed.observe(OBSERVED, F.coalesce(F.sum(BAD), F.lit(0)).alias("bad"))
     return counted.filter(F.col(BAD).isNull()).drop(BAD)
 
 
 class Decoding:
-    """The good posts of a (value, timestamp) batch with their event times; counts the bad ones while it is iterated.
+    """The good records of a (value, timestamp) batch with their event times; counts the bad ones while it is iterated.
 
-    Posts are handed on one by one, not collected, so that a batch of them never stands in memory.
+    They are handed on one by one, not collected, so that a batch of them never stands in memory.
     """
 
-    def __init__(self, batch: pa.RecordBatch) -> None:
+    def __init__(self, batch: pa.RecordBatch, judge: Judge = POSTS) -> None:
         self.bad = 0
+        self._judge = judge
         self._values = batch.column("value")
         self._times = batch.column("timestamp").cast(TIME).cast(pa.int64())
 
-    def __iter__(self) -> Iterator[tuple[int, Post]]:
-        judge = decode_clean if _clean(self._values) else decode
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        judge = self._judge.clean if _clean(self._values) else self._judge.whole
         for time, value in zip(self._times.to_pylist(), self._values.to_pylist(), strict=True):
             try:
                 if time is None or time < 0:
                     raise BadRecord("no timestamp")
-                post = judge(value)
+                record = judge(value)
             except BadRecord:
                 self.bad += 1
             else:
-                yield time, post
+                yield time, record
 
 
 def _clean(values: pa.BinaryArray) -> bool:

@@ -39,6 +39,7 @@ class Topic:
 BLUESKY = Topic("bluesky-raw-posts", key="id", schema="post.v1")
 MASTODON = Topic("Mastodon_stream", key="id", schema="post.v1")
 TWEETS = Topic("tweets", key="id", schema="post.v1")
+TRADES = Topic("finnhub-trades", key="symbol", schema="trade.v1")
 HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, window_end, hashtag", schema="hashtag_counts")
 LANGUAGE_COUNTS = Topic("language-counts", key="source, window_start, window_end, language", schema="language_counts")
 AUTHOR_COUNTS = Topic("author-counts", key="source, window_start, window_end, author", schema="author_counts")
@@ -56,12 +57,21 @@ DEAD_LETTERS = Topic(
     "dead-letters", key="topic-partition-offset", schema="dead-letter.v1", config=KEEP_LATEST, partitions=1
 )
 
-TOPICS = {topic.name: topic for topic in (BLUESKY, MASTODON, TWEETS, *COUNTED, *MEASURED, CURSORS, GAPS, DEAD_LETTERS)}
-SOURCES = {"bluesky": BLUESKY, "mastodon": MASTODON, "tweets": TWEETS}  # --source NAME reads this topic
+TOPICS = {
+    topic.name: topic for topic in (BLUESKY, MASTODON, TWEETS, TRADES, *COUNTED, *MEASURED, CURSORS, GAPS, DEAD_LETTERS)
+}
+SOURCES = {"bluesky": BLUESKY, "mastodon": MASTODON, "tweets": TWEETS}  # of posts: --source NAME reads this topic
+MARKETS = {"finnhub": TRADES}  # the same for trades
+
+
+def candle_topic(name: str) -> Topic:
+    """Return the topic of one symbol's candles, one partition: its readers see them in order."""
+    return Topic(name, key="symbol, resolution, window_start", schema="candle.v1", partitions=1)
 
 
 @contextmanager
-def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+def administrator(bootstrap: str) -> Iterator[KafkaAdminClient]:
+    """Connect to ask for topics and more; raises Unavailable naming the brokers."""
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=PATIENCE)
         try:
@@ -76,13 +86,13 @@ def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
 
 def existing(bootstrap: str) -> set[str]:
     """Return the names of all topics; raises Unavailable naming the brokers."""
-    with _admin(bootstrap) as admin:
+    with administrator(bootstrap) as admin:
         return set(admin.list_topics())
 
 
 def create(bootstrap: str, topics: Iterable[Topic], partitions: int) -> list[str]:
     """Create those of `topics` that do not exist yet and return their names; raises Unavailable naming the brokers."""
-    with _admin(bootstrap) as admin:
+    with administrator(bootstrap) as admin:
         there = set(admin.list_topics())
         missing = [topic for topic in topics if topic.name not in there]
         if missing:

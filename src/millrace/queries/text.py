@@ -11,11 +11,16 @@ def window_columns() -> tuple[Column, Column]:
     return F.col("window.start").alias("window_start"), F.col("window.end").alias("window_end")
 
 
-def watermarked(posts: DataFrame, lateness: str) -> DataFrame:
-    """Return `posts` with a watermark on event_time, unless it carries one already: Spark refuses a second."""
-    if _DELAY in posts.schema["event_time"].metadata:
-        return posts
-    return posts.withWatermark("event_time", lateness)
+def watermarked(rows: DataFrame, lateness: str) -> DataFrame:
+    """Return `rows` with a watermark on event_time, unless it carries one already: Spark refuses a second."""
+    if _DELAY in rows.schema["event_time"].metadata:
+        return rows
+    return rows.withWatermark("event_time", lateness)
+
+
+def watermark_mark(rows: DataFrame) -> dict[str, object]:
+    """Return the metadata by which Spark knows that a column goes with the watermark; none in a batch."""
+    return {key: value for key, value in rows.schema["event_time"].metadata.items() if key == _DELAY}
 
 
 def cut(column: str, length: int) -> Column:

@@ -62,16 +62,19 @@ async def _run(double: Double, host: str, port: int, scheme: str, ready: Ready) 
         await stop.wait()
 
 
-def _announce(url: str, stop: asyncio.Event) -> None:
+def _announce(url: str, stop: asyncio.Event, hint: str) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    sys.stderr.write(f"ready {url}\n")
+    sys.stderr.write(f"ready {url}\n{hint.replace('URL', url)}")
     sys.stderr.flush()
 
 
-def serve(double: Double, port: int, scheme: str, host: str = HOST) -> None:
-    """Serve `double` until SIGTERM or SIGINT; prints `ready SCHEME://HOST:PORT` to stderr. Raises Unavailable."""
-    asyncio.run(_run(double, host, port, scheme, _announce))
+def serve(double: Double, port: int, scheme: str, host: str = HOST, hint: str = "") -> None:
+    """Serve `double` until SIGTERM or SIGINT; prints `ready SCHEME://HOST:PORT` and then `hint` to stderr.
+
+    `URL` in the hint becomes the address. Raises Unavailable.
+    """
+    asyncio.run(_run(double, host, port, scheme, partial(_announce, hint=hint)))
 
 
 @contextmanager

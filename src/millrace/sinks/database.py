@@ -5,22 +5,27 @@ No message holds a password: errors name host, user and database, never the URL.
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import mysql.connector
-import psycopg
 import sqlalchemy
 from sqlalchemy import URL, Engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from millrace.errors import BadRecord, ConfigError, MillraceError, Unavailable
 from millrace.sinks.merge import dialect_name
 
 WAIT_FOR_LOCK = 30  # seconds that SQLite waits for another writer
 CONNECT = 10  # seconds to open a connection
+READ_ONLY = {  # for a whole session
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+}
 OPTIONS: dict[str, dict[str, Any]] = {
     "sqlite": {"timeout": WAIT_FOR_LOCK},
     "postgresql": {
@@ -48,12 +53,7 @@ AGAIN: dict[str, set[Any]] = {
     "postgresql": {"08", "40", "53", "55", "57"},  # SQLSTATE classes
     "sqlite": {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR},
 }
-DRIVERS = (
-    sqlite3.Error,
-    psycopg.Error,
-    mysql.connector.Error,
-)  # what reaches us past SQLAlchemy: COPY, connection events
-BAD_DATA = tuple(getattr(d, n) for d in (sqlite3, psycopg, mysql.connector) for n in ("DataError", "IntegrityError"))
+DRIVERS = ("sqlite3", "psycopg", "mysql.connector")
 REFUSED = re.compile(
     r"access denied|authentication failed|no pg_hba|(role|database) \S+ does not exist|unknown database",
     re.I,
@@ -66,12 +66,42 @@ def connect(url: str) -> Engine:
     Sessions are in UTC; SQLite's transactions take the write lock at their start.
     Raises ConfigError for a wrong URL.
     """
+    engine = _engine(url)
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
+
+
+def reader(url: str) -> Engine:
+    """Return an engine for `url` whose sessions cannot write; they are in UTC, too.
+
+    Raises ConfigError for a wrong URL, and for an SQLite file that is not there.
+    """
+    engine = _engine(url)
+    file = engine.url.database
+    if engine.dialect.name == "sqlite" and file:
+        if not Path(file).exists():
+            raise ConfigError(f"SQLite file {file} is not there yet: `millrace tables create` or any job makes it")
+        only_read = engine.url.set(database=f"file:{quote(file)}", query={"mode": "ro", "uri": "true"})
+        return _engine(only_read, poolclass=NullPool)  # a new file under the old name is seen
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(READ_ONLY[dialect_name(engine.dialect.name)])
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+def _engine(url: str | URL, **options: Any) -> Engine:
     try:
         parsed = sqlalchemy.make_url(url)
         name = dialect_name(parsed.get_backend_name())
         ours = {key: value for key, value in OPTIONS[name].items() if key not in parsed.query}
-        engine = sqlalchemy.create_engine(
-            parsed, connect_args=ours, pool_pre_ping=name != "sqlite", hide_parameters=True
+        return sqlalchemy.create_engine(
+            parsed, connect_args=ours, pool_pre_ping=name != "sqlite", hide_parameters=True, **options
         )
     except (ArgumentError, ValueError, ImportError):  # their texts may quote the URL with its password
         raise ConfigError(
@@ -79,9 +109,6 @@ def connect(url: str) -> Engine:
             "postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE or "
             "mysql+mysqlconnector://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from None
-    if name == "sqlite":
-        _prepare_sqlite(engine)
-    return engine
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -103,7 +130,7 @@ def place(url: URL) -> str:
     """Say where `url` leads, without password: `mysql at localhost:3306, user millrace, database posts`."""
     name = dialect_name(url.get_backend_name())
     if name == "sqlite":
-        return f"SQLite file {url.database}"
+        return f"SQLite file {(url.database or '').removeprefix('file:')}"
     port = f":{url.port}" if url.port else ""
     return f"{name} at {url.host or 'localhost'}{port}, user {url.username}, database {url.database}"
 
@@ -113,8 +140,15 @@ def errors(url: URL, what: str = "") -> Iterator[None]:
     """Turn a driver's errors into ours: Unavailable where waiting may help, else ConfigError or BadRecord."""
     try:
         yield
-    except (SQLAlchemyError, *DRIVERS) as error:
+    except Exception as error:
+        if not isinstance(error, (SQLAlchemyError, *_raised("Error"))):
+            raise
         raise _translate(error.orig if isinstance(error, DBAPIError) else error, url, what) from None
+
+
+def _raised(*names: str) -> tuple[type[Exception], ...]:
+    """Return the exceptions `names` of the drivers in use, which COPY and connection events raise past SQLAlchemy."""
+    return tuple(getattr(sys.modules[driver], name) for driver in DRIVERS if driver in sys.modules for name in names)
 
 
 def _translate(cause: object, url: URL, what: str) -> MillraceError:
@@ -123,7 +157,7 @@ def _translate(cause: object, url: URL, what: str) -> MillraceError:
         return ConfigError(f"{text} (check user, password and database)")
     if _may_pass(cause, dialect_name(url.get_backend_name())):
         return Unavailable(text)
-    if isinstance(cause, BAD_DATA):
+    if isinstance(cause, _raised("DataError", "IntegrityError")):
         return BadRecord(text)
     return ConfigError(text)
 

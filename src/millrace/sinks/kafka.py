@@ -33,14 +33,37 @@ def publish(topic: Topic | str, key: list[str], bootstrap: str, options: Mapping
     def write(batch: DataFrame, batch_id: int) -> None:
         documents.require_key(key, batch.columns, f"topic {name}")
         records = batch.select(_key(key), documents.document().alias("value"), _headers(schema))
-        target = {"kafka.bootstrap.servers": bootstrap, "topic": name, "includeHeaders": "true"}
-        try:
-            records.write.format("kafka").options(**target, **(options or {})).save()
-        except (PySparkException, Py4JJavaError) as error:
-            unavailable = Unavailable(f"Kafka at {bootstrap}, topic {name}: {_reason(error)}")
-            raise tasks.cause(error) or unavailable from None
+        _save(records, bootstrap, f"topic {name}", {"topic": name, **(options or {})})
 
     return write
+
+
+def publish_by(column: str, topics: Mapping[str, Topic], bootstrap: str) -> Writer:
+    """Publish each row as `publish` does to the topic that its text in `column` has; rows of others are left out.
+
+    The topics have one schema and key, and must exist.
+
+    Delivery: at-least-once; a replayed batch is published again under the same keys.
+    """
+    pairs = [F.lit(text) for value, topic in topics.items() for text in (value, topic.name)]
+    [(key, schema)] = {(topic.key, topic.schema) for topic in topics.values()}
+
+    def write(batch: DataFrame, batch_id: int) -> None:
+        topic = F.element_at(F.create_map(*pairs), F.col(column)).alias("topic")
+        value = documents.document().alias("value")
+        records = batch.select(topic, _key(key.split(", ")), value, _headers(schema)).filter("topic IS NOT NULL")
+        _save(records, bootstrap, f"topics by {column}", {})
+
+    return write
+
+
+def _save(records: DataFrame, bootstrap: str, what: str, options: Mapping[str, str]) -> None:
+    target = {"kafka.bootstrap.servers": bootstrap, "includeHeaders": "true"}
+    try:
+        records.write.format("kafka").options(**target, **options).save()
+    except (PySparkException, Py4JJavaError) as error:
+        unavailable = Unavailable(f"Kafka at {bootstrap}, {what}: {_reason(error)}")
+        raise tasks.cause(error) or unavailable from None
 
 
 @dataclass(frozen=True)

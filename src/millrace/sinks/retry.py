@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from millrace.errors import Unavailable
 
@@ -12,6 +13,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.2  # seconds
 LONGEST_PAUSE = 10.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
 
-    def attempt(self, action: Callable[[], None]) -> None:
-        """Run `action` until it does not raise Unavailable, pausing ever longer; at the end raise that."""
+    def attempt(self, action: Callable[[], T]) -> T:
+        """Return what `action` does, run until it does not raise Unavailable, pausing ever longer; or raise that."""
         give_up = self.clock() + self.seconds
         pause = FIRST_PAUSE
         while True:

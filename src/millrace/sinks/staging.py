@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-import mysql.connector
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Column, Connection, MetaData, Table
@@ -62,7 +61,9 @@ def _refuse_warnings(connection: Connection) -> None:
     """LOCAL turns errors into warnings and stores something else: take them for the errors they are."""
     warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
     if warnings:
-        raise mysql.connector.DataError(f"{warnings[0][2]} (first of {len(warnings)} warnings)")
+        from mysql.connector import DataError  # noqa: PLC0415 - most jobs write elsewhere
+
+        raise DataError(f"{warnings[0][2]} (first of {len(warnings)} warnings)")
 
 
 def _name(table: Table, dialect: str) -> str:

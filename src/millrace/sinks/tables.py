@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 from millrace import names
 from millrace.sinks import database
-from millrace.sinks.columns import Time, key_text
+from millrace.sinks.columns import Money, Time, key_text
 from millrace.sinks.merge import dialect_name
 from millrace.sinks.views import VIEWS, create_view
 
@@ -84,6 +84,53 @@ post_engagement = _table(
     Column("observed_at", Time(), nullable=False),
     order="observed_at",
 )
+Index("post_engagement_observed_at", post_engagement.c.observed_at)
+
+
+def _price(name: str, *, known: bool = True) -> Column[Any]:
+    return Column(name, Money(24, 10), nullable=not known)
+
+
+candles = _table(
+    "candles",
+    _key("symbol", key_text(names.SYMBOL_LENGTH)),
+    _key("resolution", key_text(8)),
+    _key("window_start", Time()),
+    Column("window_end", Time(), nullable=False),
+    _price("open"),
+    _price("high"),
+    _price("low"),
+    _price("close"),
+    Column("volume", Money(28, 10), nullable=False),
+    _price("vwap", known=False),
+    _count("trades"),
+    Column("complete", Boolean, nullable=False),  # false: the feed may have lost trades of the window
+    _count("updates"),  # trades and price updates that the row knows of
+    order="updates",
+)
+Index("candles_window_start", candles.c.window_start)
+symbols = _table(
+    "symbols",
+    _key("symbol", key_text(names.SYMBOL_LENGTH)),
+    Column("topic", key_text(names.SYMBOL_LENGTH), nullable=False, unique=True),
+    Column("view_name", key_text(63), nullable=False, unique=True),
+)
+progress = _table(  # windows that end at the watermark or before are final
+    "progress",
+    _key("job", key_text(64)),
+    Column("watermark", Time()),
+    Column("batch", BigInteger, nullable=False),
+    Column("updated_at", Time(), nullable=False),
+    order="updated_at",
+)
+gaps = _table(  # when a feed may have lost something
+    "gaps",
+    _key("source", key_text(16)),
+    _key("gap_start", Time()),
+    _key("gap_end", Time()),
+    Column("host", String(300)),
+    Column("reason", String(300)),
+)
 
 
 def create(url: str) -> None:
@@ -93,7 +140,7 @@ def create(url: str) -> None:
     """
     engine = database.connect(url)
     try:
-        with database.errors(engine.url), engine.begin() as connection, _one_at_a_time(connection):
+        with database.errors(engine.url), engine.begin() as connection, one_at_a_time(connection):
             for table in metadata.sorted_tables:
                 table.create(connection, checkfirst=True)
                 for index in table.indexes:  # a creator that died midway may have left none
@@ -105,8 +152,8 @@ def create(url: str) -> None:
 
 
 @contextmanager
-def _one_at_a_time(connection: Connection) -> Iterator[None]:
-    """Hold a lock that other creators wait for; SQLite's transaction is one already."""
+def one_at_a_time(connection: Connection) -> Iterator[None]:
+    """Hold a lock that other creators of tables and views wait for; SQLite's transaction is one already."""
     dialect = dialect_name(connection.dialect.name)
     if dialect == "sqlite":  # its PRAGMAs do not notice tables made while we waited, a query does
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")

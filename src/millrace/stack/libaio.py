@@ -1,13 +1,14 @@
-"""libaio, which MySQL is linked against: the system's, else a pinned Debian package in the cache."""
+"""libaio, which MySQL and MariaDB are linked against: the system's, else a pinned Debian package in the cache."""
 
 import ctypes
 import io
 import tarfile
 from pathlib import Path
 
+from millrace.stack.debian import members
 from millrace.stack.unpack import once
 
-NAME = "libaio.so.1"  # Debian 13 and Ubuntu 24.04 call theirs libaio.so.1t64, which MySQL does not look for
+NAME = "libaio.so.1"  # Debian 13 and Ubuntu 24.04 call theirs libaio.so.1t64, which they do not look for
 
 
 def library_path() -> Path | None:
@@ -17,19 +18,6 @@ def library_path() -> Path | None:
         return None
     except OSError:
         return once("libaio", _extract)
-
-
-def members(archive: bytes) -> dict[str, bytes]:
-    """Return the files in an `ar` archive, which is what a .deb is."""
-    if not archive.startswith(b"!<arch>\n"):
-        raise ValueError("not an ar archive")
-    found, at = {}, 8
-    while at < len(archive):
-        header = archive[at : at + 60]
-        size = int(header[48:58])
-        found[header[:16].decode().rstrip(" /")] = archive[at + 60 : at + 60 + size]
-        at += 60 + size + size % 2  # members begin at even offsets
-    return found
 
 
 def _extract(package: Path, folder: Path) -> None:

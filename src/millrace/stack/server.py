@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from millrace.stack.process import Launch
 
@@ -28,6 +29,10 @@ class Server:
         """Return where `check` asks."""
         return self.web[1](folder) if self.web else self.address(folder, port)
 
+    def ports(self, folder: Path, port: int) -> list[int]:
+        """Return the ports on which clients look for it."""
+        return [port, *([urlsplit(self.web[1](folder)).port or 0] if self.web else [])]
+
     def settings(self, folder: Path, port: int) -> dict[str, str]:
         """Return its lines in servers.env."""
         second = {self.web[0]: self.web[1](folder)} if self.web else {}
@@ -41,12 +46,19 @@ class Server:
 
 def free_port(*preferred: int) -> int:
     """Return the first of `preferred` that is free on the loopback address, else any free port."""
-    for port in (*preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise AssertionError("port 0 always binds")
+    return next(found for port in (*preferred, 0) if (found := _bound(port)))
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on `port` of the loopback address now."""
+    return _bound(port) is not None
+
+
+def _bound(port: int) -> int | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])

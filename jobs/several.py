@@ -1,0 +1,15 @@
+"""Several of the other jobs in one Spark application, for a machine that has no memory for an application each.
+
+spark-submit --properties-file spark-conf/local.conf jobs/several.py hashtags --sink mysql + candles AAPL --sink mysql
+millrace run several hashtags + candles BINANCE:BTCUSDT AAPL + mastodon --name mastodon --analysis counts
+"""
+
+from millrace import application, several
+
+
+def main() -> None:
+    several.run(__doc__)
+
+
+if __name__ == "__main__":
+    application.run(main)

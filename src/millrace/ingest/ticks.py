@@ -1,0 +1,101 @@
+"""Finnhub's messages as trade.v1: one message holds trades of several symbols, and each becomes a record."""
+
+from collections.abc import Collection
+from decimal import Decimal
+
+import msgspec
+
+from millrace.errors import BadRecord
+from millrace.ingest.events import DeadLetter, Event
+from millrace.ingest.values import event_time, fitting, moment
+from millrace.kafka import trades
+from millrace.kafka.topics import TRADES
+from millrace.kafka.trades import Trade
+
+MILLISECOND = 1000  # microseconds
+
+
+class Message(msgspec.Struct):
+    """What Finnhub sends: a `type` of trade, ping or error; `data` are the trades, `msg` is the error."""
+
+    type: str
+    data: list[msgspec.Raw] | None = None
+    msg: str | None = None
+
+
+class _Trade(msgspec.Struct):
+    s: str
+    p: Decimal
+    t: int  # milliseconds
+    v: Decimal
+    c: list[str] | None = None
+
+
+_MESSAGE = msgspec.json.Decoder(Message)
+_TRADE = msgspec.json.Decoder(_Trade)
+
+
+def read(frame: bytes) -> Message:
+    """Return the message in a frame; raises BadRecord."""
+    try:
+        message = _MESSAGE.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord(str(error)) from None
+    if message.type == "trade" and message.data is None:
+        raise BadRecord("data is missing")
+    return message
+
+
+class Sequence:
+    """Numbers that grow over all connections and restarts: the clock's microseconds, or the next where it is behind."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def after(self, now: int) -> int:
+        """Return the next number; `now` is the clock in microseconds."""
+        self._last = max(self._last + 1, now)
+        return self._last
+
+
+class Ticks:
+    """The trades of one `connection`, of `symbols` alone, numbered by `sequence`."""
+
+    def __init__(self, symbols: Collection[str], connection: str, sequence: Sequence) -> None:
+        self._symbols, self._connection, self._sequence = frozenset(symbols), connection, sequence
+
+    def item(self, raw: bytes, now: int) -> Event | DeadLetter:
+        """Return the event of one trade, or the dead letter where it is none; `now` in microseconds."""
+        try:
+            return self._event(raw, now)
+        except BadRecord as error:
+            return DeadLetter.of(raw, str(error))
+
+    def _event(self, raw: bytes, now: int) -> Event:
+        found = _decode(raw)
+        if found.s not in self._symbols:
+            raise BadRecord(f"symbol {found.s[:70]!r} was not subscribed")
+        witnessed = event_time(found.t * MILLISECOND, now) // MILLISECOND * MILLISECOND
+        sequence = self._sequence.after(now)
+        trade = Trade(
+            symbol=found.s,
+            price=found.p,
+            volume=found.v,
+            event_time=moment(witnessed),
+            conditions=found.c or [],
+            received_at=moment(now),
+            connection=self._connection,
+            sequence=sequence,
+        )
+        data = fitting(trades.encode(trade))
+        trades.decode(data)  # what is written here, every reader accepts
+        event_id = f"{self._connection}/{sequence}"
+        # what is dated ahead proves nothing of the time until then
+        return Event(TRADES.name, found.s.encode(), data, witnessed, event_id, sequence, min(witnessed, now))
+
+
+def _decode(raw: bytes) -> _Trade:
+    try:
+        return _TRADE.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord(str(error)) from None

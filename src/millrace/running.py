@@ -1,0 +1,78 @@
+"""Processes of millrace that are started together and stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from millrace import stack
+from millrace.config import Settings
+from millrace.errors import MillraceError
+
+STOP_WITHIN = 45.0  # seconds for a process to end after SIGTERM
+READY_WITHIN = 60.0  # seconds
+
+Process = subprocess.Popen[bytes]
+
+
+@contextmanager
+def broker(settings: Settings) -> Iterator[None]:
+    """Kafka while the block runs; one that ran before goes on running after."""
+    ours = not any(row.name == "kafka" and row.ready for row in stack.status(settings))
+    stack.up(["kafka"], settings)
+    try:
+        yield
+    finally:
+        if ours:
+            stack.down(settings, ["kafka"])
+
+
+@contextmanager
+def started(settings: Settings, name: str, *arguments: str, **known: str) -> Iterator[Process]:
+    """Run `millrace ARGUMENTS` with its output in logs/<name>.log, `known` in its environment; SIGTERM at the end."""
+    log = settings.home / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **known, "MILLRACE_HOME": str(settings.home), "PYTHONUNBUFFERED": "1"}
+    log.unlink(missing_ok=True)
+    with log.open("ab") as file:  # appending, for spark-submit and the job both write
+        process = subprocess.Popen(
+            [sys.executable, "-m", "millrace", *arguments],
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: Process) -> None:
+    """End a process by SIGTERM, and one that does not by SIGKILL."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def check(processes: Iterable[Process]) -> None:
+    """Raise MillraceError when one of `processes` has ended."""
+    for process in processes:
+        if process.poll() is not None:
+            arguments = " ".join(map(str, process.args[2:]))  # type: ignore[index]
+            raise MillraceError(f"`{arguments}` ended with exit code {process.returncode}: see the logs folder")
+
+
+def address(settings: Settings, name: str) -> str:
+    """Return the address after `ready` in logs/<name>.log, once it is there; raises MillraceError."""
+    log, deadline = settings.home / "logs" / f"{name}.log", time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        for line in log.read_text().splitlines() if log.exists() else ():
+            if line.startswith("ready "):
+                return line.split()[1]
+        time.sleep(0.1)
+    raise MillraceError(f"{name} did not start: see {log}")

@@ -1,0 +1,127 @@
+"""Superset on MySQL, with the dashboards Market and Social: `python -m millrace.superset` (`make superset`)."""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from sqlalchemy import exists, select
+
+from millrace import config, stack
+from millrace.config import Settings
+from millrace.errors import ConfigError, MillraceError
+from millrace.pipelines import MASTODON, STOCKS, SYMBOLS, Pipeline
+from millrace.running import address, broker, check, started
+from millrace.sinks import database, tables
+from millrace.stack import mysql, servers, superset
+from millrace.stack.progress import say
+from millrace.stack.superset import SUPERSET
+
+SHOWN = (tables.candles, tables.post_counts, tables.hashtag_counts)
+ANALYSES = ("counts", "hashtags", "languages", "authors", "dashboard", "engagement")
+JOBS: tuple[tuple[Pipeline, tuple[str, ...]], ...] = (
+    (STOCKS, ("candles", *SYMBOLS, "--resolution", "1m", "--resolution", "10s")),
+    (MASTODON, ("mastodon", *(word for name in ANALYSES for word in ("--analysis", name)))),
+)
+
+
+def main() -> None:
+    """Start what the command line says; with `--feed`, feed it until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="make superset", description=__doc__)
+    parser.add_argument("--home", type=Path, help="state and data folder (default .millrace)")
+    parser.add_argument("--feed", action=argparse.BooleanOptionalAction, help="feed the dashboards from the simulators")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = prepared(config.load(home=args.home))
+    wanted = asked(settings) if args.feed is None else args.feed
+    start(settings, simulated=wanted)
+    if wanted:
+        feed(settings)
+
+
+def prepared(settings: Settings) -> Settings:
+    """Start the local MySQL with every table and view, so that no chart meets one that is missing."""
+    stack.up(["mysql"], settings)
+    settings = config.load(home=settings.home)
+    tables.create(settings.sql_url("mysql"))
+    return settings
+
+
+def asked(settings: Settings) -> bool:
+    """Ask whether to feed an empty store; without somebody to ask, say how."""
+    if not is_empty(settings.sql_url("mysql")):
+        return False
+    if sys.stdin.isatty():
+        say("MySQL holds nothing to show yet. Feed both dashboards from the simulators, until Ctrl-C? [y/N]")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    say("MySQL holds nothing to show yet: `make superset ARGS=--feed` feeds both dashboards from the simulators")
+    return False
+
+
+def is_empty(url: str) -> bool:
+    """Return whether none of the tables that the dashboards are about has a row."""
+    engine = database.connect(url)
+    try:
+        with database.errors(engine.url), engine.connect() as connection:
+            return not any(connection.scalar(select(exists(select(1).select_from(each)))) for each in SHOWN)
+    finally:
+        engine.dispose()
+
+
+def start(settings: Settings, *, simulated: bool) -> str:
+    """Start Superset, or bring the one that runs up to date; return its address.
+
+    Dashboards that were fed by the simulators once go on saying so. Passwords are told when they are made.
+    """
+    folder = servers.folder(settings.home.resolve(), SUPERSET)
+    fed, fresh = folder / "simulated", not (folder / "provisioned").exists()
+    reader = mysql.reader(settings.sql_url("mysql"), superset.password(folder, "mysql"))
+    if simulated:
+        fed.touch()
+    superset.provision(folder, reader, simulated=fed.exists())
+    servers.start(SUPERSET, settings)
+    url = config.load(home=settings.home).superset_url or ""
+    say(f"dashboards: {url}/superset/dashboard/market/ and {url}/superset/dashboard/social/")
+    for name in superset.ACCOUNTS if fresh else ():
+        say(f"log in as {name} with {superset.password(folder, name)} (kept in {folder / name / 'password'})")
+    return url
+
+
+def feed(settings: Settings) -> None:
+    """Run both pipelines from their simulators into MySQL until Ctrl-C."""
+    with ExitStack() as running, suppress(KeyboardInterrupt):
+        running.enter_context(broker(settings))
+        processes = [process for each in JOBS for process in _pipeline(settings, *each, running)]
+        say("feeding both dashboards: the first charts fill after a minute; Ctrl-C ends it, and Superset goes on")
+        while True:
+            check(processes)
+            time.sleep(1)
+
+
+def _pipeline(
+    settings: Settings, pipeline: Pipeline, job: tuple[str, ...], running: ExitStack
+) -> list[subprocess.Popen[bytes]]:
+    def begin(name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        return running.enter_context(started(settings, name, *arguments, **pipeline.environment))
+
+    simulator = f"simulator-{pipeline.feed}"
+    seed = str(int(time.time()))  # another run's events would be dropped as repeated
+    options = ("--port", "0", "--rate", str(pipeline.rate), "--seed", seed, *pipeline.simulator)
+    begin(simulator, "simulate", pipeline.feed, *options)
+    url = address(settings, simulator)
+    ingest = begin(f"ingest-{pipeline.feed}", "ingest", pipeline.feed, pipeline.option, url, *pipeline.simulated)
+    return [ingest, begin(job[0], "run", *job, "--sink", "mysql", "--trigger", "5s")]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MillraceError as error:
+        say(f"millrace: {error}")
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        say("interrupted: `make superset` goes on from there")
+        sys.exit(128 + signal.SIGINT)

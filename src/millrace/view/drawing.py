@@ -1,0 +1,206 @@
+"""The pages' content: what the other modules read, as figures, charts and tables of Streamlit."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import streamlit as st
+from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+from sqlalchemy import Engine, Table
+from streamlit.column_config import Column, DatetimeColumn, LineChartColumn, NumberColumn
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from millrace.sinks import tables
+from millrace.view import bounds, charts, health, market, others, social
+from millrace.view.text import number, plain
+
+DAY = timedelta(days=1)
+CLOCK = "YYYY-MM-DD HH:mm:ss [UTC]"
+SHARE = NumberColumn("share", format="percent")
+SHOWN = {
+    "hashtags": ("rank", "hashtag", "posts", "change", "history", "filling", "share"),
+    "minutes": ("window_start", "posts", "authors", "bots", "average_score", "top_language", "top_hashtag"),
+}
+T = TypeVar("T")
+
+
+def _line() -> Any:
+    """Return what puts its parts side by side, and one below the other on a phone."""
+    return st.container(horizontal=True, gap="medium")
+
+
+def _choose(label: str, options: Sequence[T], key: str, show: Callable[[T], str] = str) -> T:
+    """Let the reader choose among several options; there must be one."""
+    if len(options) == 1:
+        return options[0]
+    chosen = st.selectbox(label, options, key=key, format_func=show, width=260)
+    return options[0] if chosen is None else chosen
+
+
+def _window(engine: Engine, table: Table) -> tuple[str, timedelta] | None:
+    """Let the reader choose a source and the length of its windows, None where there are no rows."""
+    sources = bounds.different(engine, table.c.source)
+    if not sources:
+        return None
+    with _line():
+        source = _choose("source", sources, f"{table.name}-source")
+        lengths = bounds.lengths(engine, table, source)
+        length = _choose("window", lengths, f"{table.name}-window", lambda each: health.span(each.total_seconds()))
+    return source, length
+
+
+def _until(moments: Any, what: str) -> None:
+    """Say until when the data goes."""
+    st.caption(f"{what} up to {moments.max():%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _column(values: pd.Series) -> ColumnConfig:
+    """Return how values are shown: their name as words, times in UTC, numbers with their thousands apart."""
+    label = str(values.name).replace("_", " ")
+    if is_datetime64_any_dtype(values):
+        return DatetimeColumn(label, format=CLOCK, timezone="UTC")
+    if is_numeric_dtype(values) and not is_bool_dtype(values):
+        return NumberColumn(label, format="localized")
+    return Column(label)
+
+
+def _grid(rows: pd.DataFrame, title: str, columns: dict[str, ColumnConfig] | None = None, **more: Any) -> None:
+    """Draw rows as a table, `columns` as they say; `more` goes to Streamlit."""
+    shown = {name: _column(rows[name]) for name in rows.columns} | (columns or {})
+    st.dataframe(rows, hide_index=True, alt=title, placeholder="", column_config=shown, **more)
+
+
+def _full(windows: pd.DataFrame) -> pd.DataFrame:
+    """Return windows, oldest first, without the newest, which is still filling, where there is another."""
+    return windows.iloc[:-1] if len(windows) > 1 else windows
+
+
+def candles(engine: Engine) -> bool:
+    symbols = market.symbols(engine)
+    if not symbols:
+        return False
+    with _line():
+        symbol = _choose("symbol", symbols, "symbol")
+        resolution = _choose("resolution", market.resolutions(engine, symbol), "resolution")
+    rows = market.candles(engine, symbol, resolution)
+    last, broken = rows.iloc[-1], int((~rows["complete"]).sum())
+    change = last["close"] / rows.iloc[0]["open"] - 1 if rows.iloc[0]["open"] else 0.0
+    _figures(
+        {
+            plain(symbol): number(last["close"]),
+            "change": f"{change:+.2%}",
+            "volume": number(rows["volume"].sum()),
+            "incomplete": f"{broken} of {len(rows)}",
+        }
+    )
+    drawn = market.drawn(rows)
+    st.vega_lite_chart(drawn, charts.candles(symbol), key="candles")
+    st.vega_lite_chart(drawn, charts.volume(symbol), key="volume")
+    _until(rows["window_end"], "Rising candles are filled blue, falling ones hollow orange, incomplete ones pale;")
+    return True
+
+
+def hashtags(engine: Engine) -> bool:
+    if (chosen := _window(engine, tables.hashtag_counts)) is None:
+        return False
+    found = social.hashtags(engine, *chosen)
+    columns = {
+        "change": NumberColumn("change", format="%+d", help="posts against the window before"),
+        "filling": NumberColumn("so far", help="posts in the window that is still filling"),
+        "history": LineChartColumn("full windows", y_min=0, color=charts.RISE),
+        "share": SHARE,
+    }
+    _grid(found, "Trending hashtags", columns, height="content", column_order=SHOWN["hashtags"])
+    _until(found["window_end"], "Ranked in the newest full window, that is")
+    return True
+
+
+def posts(engine: Engine) -> bool:
+    if (chosen := _window(engine, tables.post_counts)) is None:
+        return False
+    rate = _full(social.rate(engine, *chosen))
+    _figures({"posts a minute": f"{rate['posts'].iloc[-1]:,.0f}"})
+    st.vega_lite_chart(rate, charts.line("Posts a minute", "posts"), key="rate")
+    _until(rate["window_start"] + chosen[1], "Posts a minute,")
+    return True
+
+
+def minutes(engine: Engine) -> bool:
+    sources = bounds.different(engine, tables.dashboard_windows.c.source)
+    if not sources:
+        return False
+    rows = social.minutes(engine, _choose("source", sources, "dashboard-source"))
+    newest = rows.head(60)
+    spec = charts.line("Posts and authors a minute", "posts", "authors")
+    st.vega_lite_chart(_full(newest[::-1]), spec, key="minutes")
+    _grid(newest, "Minute by minute", column_order=SHOWN["minutes"])
+    return True
+
+
+def shares(engine: Engine, table: Table, name: str) -> bool:
+    if (chosen := _window(engine, table)) is None:
+        return False
+    found = social.shares(engine, table, name, *chosen)
+    st.vega_lite_chart(found, charts.bars(f"Posts by {name}", name), key=name)
+    _grid(found, f"Posts by {name}", {"share": SHARE})
+    return True
+
+
+def engagement(engine: Engine) -> bool:
+    if (chosen := _window(engine, tables.engagement_windows)) is None:
+        return False
+    windows = social.engagement(engine, *chosen)
+    spec = charts.line("Engagement score", "average_score", "max_score")
+    st.vega_lite_chart(windows, spec, key="scores")
+    _until(
+        windows["window_start"] + chosen[1],
+        "Score = 3 x replies + 2 x reblogs + favourites, unless the job says otherwise;",
+    )
+    _grid(social.reactions(engine), "Posts with the highest scores", {"id": Column("post")})
+    return True
+
+
+def jobs(home: Path) -> None:
+    """Draw what the jobs told."""
+    told = health.jobs(home)
+    if told.empty:
+        st.info("No job has told anything yet. One starts with:")
+        st.code("millrace run hashtags", language="sh")
+        return
+    running = told[told["state"] == health.RUNNING]
+    _figures({name: f"{running[name].fillna(0).sum():,.0f}" for name in ("rows/s", "lag", "late", "bad")})
+    st.subheader("Jobs")
+    _grid(told, "What each job last told")
+
+
+def state(engine: Engine) -> None:
+    """Draw how old the rows of a store are, up to when they are final, and what may lack."""
+    there, now = others.tables(engine), datetime.now(UTC)
+    if missing := {"gaps", "progress"} - there:
+        st.info(
+            plain(f"The store has no table {' or '.join(sorted(missing))} yet: `millrace tables create` makes all.")
+        )
+        return
+    gaps, far, ages = health.gaps(engine), health.progress(engine), health.ages(engine, there)
+    recent = sum(end > now - DAY for end in gaps["gap_end"])
+    newest = f"{health.span((now - max(ages.values())).total_seconds())} ago" if ages else "none yet"
+    _figures({"newest window began": newest, "gaps in 24 h": f"{recent}{'+' * (recent == health.GAPS)}"})
+    began = pd.DataFrame(ages.items(), columns=["table", "began"])
+    began["age"] = [health.span((now - moment).total_seconds()) for moment in ages.values()]
+    for title, rows in (("Newest window of each table", began), ("Final up to", far), ("Gaps: data may lack", gaps)):
+        if len(rows):
+            st.subheader(title)
+            _grid(rows, title)
+
+
+def table(engine: Engine, name: str) -> None:
+    """Draw the rows of a table that no page is made for."""
+    st.dataframe(others.rows(engine, name), hide_index=True, alt=f"Rows of {name}")
+
+
+def _figures(values: dict[str, str]) -> None:
+    with _line():
+        for label, value in values.items():
+            st.metric(label, value, width="content")

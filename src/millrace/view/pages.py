@@ -1,0 +1,139 @@
+"""The pages: each reads the newest rows and draws them, again every few seconds."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from sqlalchemy import Engine, Table
+
+from millrace import config
+from millrace.errors import ConfigError, MillraceError
+from millrace.sinks import database, tables
+from millrace.view import bounds, drawing, others
+from millrace.view.text import plain
+
+EVERY = 2.0  # seconds between two looks
+LOOK_FOR_TABLES = 10.0  # seconds
+# Right below the navigation, which leaves a third of a phone empty otherwise; neither pale nor marked while it is
+# refreshed; small text nearly as dark, or as light, as all other.
+STYLE = """
+[data-testid=stMainBlockContainer] {padding-top: 4rem}
+[data-testid=stElementContainer][data-stale=true] {opacity: 1 !important; transition: none !important}
+[data-testid=stStatusWidget] {display: none}
+[data-testid=stCaptionContainer] {opacity: 0.85}
+[data-testid=stVegaLiteChart] text {fill: currentColor}
+"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: `table` is what it shows, `fill` the commands that fill it, `draw` returns whether there was anything."""
+
+    title: str
+    table: Table
+    fill: str
+    draw: Callable[[Engine], bool]
+
+
+def main(store: str, home: str) -> None:
+    """Draw the page that the reader chose; `store` and `home` are those of `millrace view`."""
+    st.set_page_config(layout="wide")
+    st.html(f"<style>{STYLE}</style>")
+    url = config.load(home=home).sql_url(store)
+    there = _tables(url)
+    known = {
+        page: st.Page(partial(_live, _draw, url, page), title=page.title, url_path=page.title.lower()) for page in PAGES
+    }
+    start = st.Page(lambda: st.switch_page(known[_first_filled(url, there)]), title="millrace", default=True,
+                    visibility="hidden")  # fmt: skip
+    more = [st.Page(partial(_live, _table, url, name), title=name, url_path=name) for name in others.names(there)]
+    condition = st.Page(partial(_live, _health, url, Path(home)), title="Health", url_path="health")
+    chosen = st.navigation([start, *known.values(), *more, condition], position="top")
+    st.set_page_config(page_title=f"{chosen.title} - millrace")
+    _watch(url, there)
+    st.header(plain(chosen.title))
+    chosen.run()
+
+
+@cache
+def _engine(url: str) -> Engine:
+    return database.reader(url)
+
+
+def _tables(url: str) -> frozenset[str]:
+    try:
+        return others.tables(_engine(url))
+    except MillraceError:  # each page says what is wrong
+        return frozenset()
+
+
+@st.fragment(run_every=LOOK_FOR_TABLES)
+def _watch(url: str, there: frozenset[str]) -> None:
+    """Draw all anew when tables came or went."""
+    if _tables(url) != there:
+        st.rerun()
+
+
+def _first_filled(url: str, there: frozenset[str]) -> Page:
+    try:
+        filled = (page for page in PAGES if page.table.name in there and bounds.has_rows(_engine(url), page.table))
+        return next(filled, PAGES[0])
+    except MillraceError:
+        return PAGES[0]
+
+
+def _live(draw: Callable[..., None], *arguments: Any) -> None:
+    """Draw now and every few seconds; what goes wrong is said and tried again."""
+
+    @st.fragment(run_every=EVERY)
+    def body() -> None:
+        try:
+            draw(*arguments)
+        except MillraceError as error:
+            st.warning(plain(str(error)))
+
+    body()
+
+
+def _draw(url: str, page: Page) -> None:
+    try:
+        engine = _engine(url)
+    except ConfigError:  # no file yet
+        drawn = False
+    else:
+        drawn = page.table.name in others.tables(engine) and page.draw(engine)
+    if not drawn:
+        st.info("Nothing here yet. These commands fill it:")
+        st.code(page.fill, language="sh")
+
+
+def _health(url: str, home: Path) -> None:
+    drawing.jobs(home)
+    with suppress(ConfigError):  # no file yet
+        drawing.state(_engine(url))
+
+
+def _table(url: str, name: str) -> None:
+    drawing.table(_engine(url), name)
+
+
+PAGES = (
+    Page("Candles", tables.candles, "millrace ingest finnhub BINANCE:BTCUSDT AAPL\n"
+         "millrace run candles BINANCE:BTCUSDT AAPL", drawing.candles),
+    Page("Hashtags", tables.hashtag_counts, "millrace ingest bluesky\nmillrace run hashtags", drawing.hashtags),
+    Page("Posts", tables.post_counts, "millrace ingest mastodon\nmillrace run counts --source mastodon --sink sqlite",
+         drawing.posts),
+    Page("Minutes", tables.dashboard_windows,
+         "millrace ingest mastodon\nmillrace run dashboard --source mastodon --sink sqlite", drawing.minutes),
+    Page("Languages", tables.language_counts,
+         "millrace ingest mastodon\nmillrace run languages --source mastodon --sink sqlite",
+         partial(drawing.shares, table=tables.language_counts, name="language")),
+    Page("Authors", tables.author_counts, "millrace ingest bluesky\nmillrace run authors",
+         partial(drawing.shares, table=tables.author_counts, name="author")),
+    Page("Engagement", tables.engagement_windows,
+         "millrace ingest mastodon\nmillrace run engagement --source mastodon --sink sqlite", drawing.engagement),
+)  # fmt: skip

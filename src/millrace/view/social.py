@@ -1,0 +1,96 @@
+"""What the pages of posts show: rows of the newest windows as pandas, from queries that indexes bound."""
+
+from datetime import timedelta
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Engine, Table, func, select
+
+from millrace.sinks import tables, views
+from millrace.sinks.views import ratio, seconds_between
+from millrace.view import bounds
+
+TOP = 20
+WINDOWS = 30  # of a sparkline
+HOUR = timedelta(hours=1)
+INSTANT = timedelta(milliseconds=1)
+
+
+def hashtags(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
+    """Return the top hashtags of the newest full window, none when nothing was counted.
+
+    Columns: window_start, hashtag, posts, previous, change, share, rank as in view trending_hashtags; `filling`, the
+    posts in the newest window so far; `history`, a list of the posts in each of the newest full windows.
+    """
+    table = tables.hashtag_counts
+    rows = bounds.latest(engine, table, source, length, (WINDOWS + 1) * length)
+    newest = bounds.starts(engine, rows, WINDOWS + 1) if rows is not None else []
+    if not newest:
+        return pd.DataFrame()
+    full, before = newest[:2][-1], newest[:3][-1]
+    pair = bounds.between(table, source, length, before - INSTANT, full)
+    trend = views.trending_hashtags({"hashtag_counts": pair}).subquery()
+    top = select(trend).where(trend.c.window_start == full, trend.c.rank <= TOP)
+    found = bounds.frame(engine, top.order_by(trend.c.rank, trend.c.hashtag).limit(TOP))
+    seen = bounds.between(table, source, length, newest[-1] - INSTANT, newest[0])
+    columns = (seen.c.hashtag, seen.c.window_start, seen.c.posts)
+    past = bounds.frame(engine, select(*columns).where(seen.c.hashtag.in_(list(found["hashtag"]))))
+    grid = past.pivot(index="hashtag", columns="window_start", values="posts")
+    posts = grid.reindex(index=found["hashtag"], columns=sorted(newest)).fillna(0).astype(int).to_numpy()
+    history = posts[:, :-1] if len(newest) > 1 else posts
+    return found.assign(filling=posts[:, -1], history=pd.Series(history.tolist(), dtype=object))
+
+
+def shares(engine: Engine, table: Table, name: str, source: str, length: timedelta) -> pd.DataFrame:
+    """Return the top values of column `name` (language or author) of the last hour, with posts and share (0 to 1)."""
+    rows = bounds.latest(engine, table, source, length, max(HOUR, length))
+    if rows is None:
+        return pd.DataFrame()
+    posts = func.sum(rows.c.posts)
+    whole = select(func.sum(rows.c.posts)).scalar_subquery()
+    share = ratio(posts, whole).label("share")
+    query = select(rows.c[name], posts.label("posts"), share).group_by(rows.c[name])
+    return bounds.frame(engine, query.order_by(posts.desc(), rows.c[name]).limit(TOP)).astype({"posts": int})
+
+
+def rate(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
+    """Return window_start and `posts` a minute for the windows of the last hour."""
+    rows = bounds.latest(engine, tables.post_counts, source, length, max(HOUR, WINDOWS * length))
+    if rows is None:
+        return pd.DataFrame()
+    a_minute = ratio(rows.c.posts * 60, seconds_between(rows.c.window_start, rows.c.window_end))
+    query = select(rows.c.window_start, a_minute.label("posts"))
+    return bounds.frame(engine, query.order_by(rows.c.window_start))
+
+
+def minutes(engine: Engine, source: str) -> pd.DataFrame:
+    """Return view minute_dashboard for the last hour, newest first."""
+    minute, facts = timedelta(minutes=1), tables.dashboard_windows
+    last = bounds.newest(engine, facts.c.window_start, facts.c.source == source)
+    if last is None:
+        return pd.DataFrame()
+    parts = {
+        table.name: bounds.between(table, source, minute, last - HOUR, last) for table in (facts, tables.hashtag_counts)
+    }
+    query = views.minute_dashboard(parts).subquery()
+    return bounds.frame(engine, select(query).order_by(query.c.window_start.desc()))
+
+
+def engagement(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
+    """Return window_start, readings, average_score and max_score for the windows of the last hour."""
+    rows = bounds.latest(engine, tables.engagement_windows, source, length, max(HOUR, WINDOWS * length))
+    if rows is None:
+        return pd.DataFrame()
+    names = ("window_start", "readings", "average_score", "max_score")
+    return bounds.frame(engine, select(*(rows.c[name] for name in names)).order_by(rows.c.window_start))
+
+
+def reactions(engine: Engine) -> pd.DataFrame:
+    """Return the posts with the highest scores among those looked at in the last hour."""
+    posts = tables.post_engagement
+    last = bounds.newest(engine, posts.c.observed_at)
+    if last is None:
+        return pd.DataFrame()
+    names = ("source", "author", "language", "engagement_score", "replies", "reblogs", "favourites", "created_at", "id")
+    recent: list[ColumnElement[bool]] = [posts.c.observed_at > last - HOUR, posts.c.engagement_score > 0]
+    query = select(*(posts.c[name] for name in names)).where(*recent)
+    return bounds.frame(engine, query.order_by(posts.c.engagement_score.desc(), posts.c.id).limit(TOP))

@@ -1,0 +1,249 @@
+"""Superset as people see it: dashboards drawn from MySQL in a browser, and what its viewer may not do."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import delete, func, select
+from tests.browser.superset import CHOICE, Page, candle, fill, store
+from tests.support import MINUTE, Child, alive, now, wait, window
+
+from millrace import config, stack
+from millrace import superset as command
+from millrace.config import Settings
+from millrace.errors import ConfigError
+from millrace.sinks import database, tables
+from millrace.stack import mysql as mysql_server
+from millrace.stack import servers, superset
+from millrace.stack.superset import DESCRIBED, SUPERSET
+from millrace.superset import JOBS
+
+pytestmark = pytest.mark.timeout(1800)  # the first start installs Superset
+ASSETS = DESCRIBED / "assets"
+CHARTS = {path.stem: len(re.findall(r"type: CHART", path.read_text())) for path in (ASSETS / "dashboards").glob("*")}
+EVERY = [table for table in tables.metadata.sorted_tables if table.name not in ("symbols",)]
+LATEST = 100  # rows of the table
+GRAINS = {"PT1S": 1, "PT1M": 60, "PT5M": 300, "PT10M": 600, "PT15M": 900, "PT30M": 1800, "PT1H": 3600}
+
+
+@dataclass
+class Served:
+    """A Superset that `make superset` started over the MySQL of `settings`."""
+
+    settings: Settings
+    folder: Path
+    url: str
+
+    @property
+    def mysql(self) -> str:
+        return self.settings.sql_url("mysql")
+
+    @contextmanager
+    def client(self, name: str) -> Iterator[httpx.Client]:
+        """A client of its API that is logged in as `name`."""
+        known = {"username": name, "password": superset.password(self.folder, name), "provider": "db"}
+        with httpx.Client(base_url=self.url, timeout=60, headers={"Referer": self.url}) as client:
+            token = client.post("/api/v1/security/login", json=known).raise_for_status().json()["access_token"]
+            client.headers["Authorization"] = f"Bearer {token}"
+            csrf = client.get("/api/v1/security/csrf_token/").raise_for_status().json()["result"]
+            client.headers["X-CSRFToken"] = csrf
+            yield client
+
+
+@pytest.fixture(scope="module")
+def served(mysql: Settings) -> Iterator[Served]:
+    settings = command.prepared(mysql)
+    settings = config.load(home=Path(os.path.relpath(settings.home)))  # relative, as the default is
+    url = command.start(settings, simulated=False)
+    try:
+        yield Served(settings, servers.folder(mysql.home, SUPERSET), url)
+    finally:
+        servers.down(settings, ["superset"])
+
+
+@pytest.fixture
+def filled(served: Served) -> Served:
+    empty(served)
+    fill(served.mysql)
+    return served
+
+
+def empty(served: Served) -> None:
+    engine = database.connect(served.mysql)
+    with engine.begin() as connection:
+        for table in EVERY:
+            connection.execute(delete(table))
+    engine.dispose()
+
+
+def ask(served: Served, query: Any) -> list[Any]:
+    engine = database.connect(served.mysql)
+    with engine.connect() as connection:
+        found = list(connection.execute(query))
+    engine.dispose()
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(served: Served, lasting_browser: Any) -> Page:
+    """A browser in which the viewer is logged in."""
+    lasting_browser.size(1500, 2000)
+    page = Page(served.url, lasting_browser)
+    page.log_in("viewer", superset.password(served.folder, "viewer"))
+    return page
+
+
+@pytest.mark.parametrize("dashboard", CHARTS)
+def test_every_chart_is_drawn_and_none_shows_an_error(filled: Served, page: Page, dashboard: str) -> None:
+    page.complaints()
+    page.open(dashboard, CHARTS[dashboard])
+    page.save(dashboard)
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("dashboard", CHARTS)
+def test_an_empty_store_is_no_error_and_fills_by_itself(served: Served, page: Page, dashboard: str) -> None:
+    empty(served)
+    page.show(dashboard, CHARTS[dashboard])
+    wait(page.settled, "charts without data")
+    page.save(f"{dashboard}-empty")
+    assert not page.errors() and page.drawn() == 1 and "No data" in page.text("Data up to")
+    fill(served.mysql)
+    page.fills(CHARTS[dashboard])
+
+
+def test_times_on_the_page_are_those_in_mysql(filled: Served, page: Page) -> None:
+    """The tile, the table, and what the pointer meets on the axis of a curve."""
+    page.open("market", CHARTS["market"])
+    rows = ask(filled, select(tables.candles.c.window_start, tables.candles.c.symbol, tables.candles.c.complete))
+    known = {(f"{start:%Y-%m-%d %H:%M:%S}", symbol): complete for start, symbol, complete in rows}
+    newest = max(start for start, _ in known)
+    assert f"{newest} UTC" in page.text("Data up to")
+    shown = {(row[0], row[1]): row[2] == "complete" for row in page.rows("Latest candles")}
+    latest = sorted(sorted(known, key=itemgetter(1)), key=itemgetter(0), reverse=True)[:LATEST]
+    assert shown == {key: known[key] for key in latest} and not all(shown.values())
+    tips = page.tips("Price")
+    assert tips and {tip.splitlines()[0].removesuffix(" UTC") for tip in tips} <= {start for start, _ in known}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "symbol"),
+    [("", "AAPL"), (CHOICE.format(symbol="OANDA:EUR_USD"), "OANDA:EUR_USD")],
+    ids=["first", "chosen"],
+)
+def test_the_curves_are_the_prices_in_mysql(filled: Served, page: Page, chosen: str, symbol: str) -> None:
+    """Those of the symbol that is chosen, else of the first."""
+    page.open("market", CHARTS["market"], chosen)
+    query = select(tables.candles.c.window_start, tables.candles.c.close).where(tables.candles.c.symbol == symbol)
+    closes = {f"{start:%Y-%m-%d %H:%M:%S}": close for start, close in ask(filled, query)}
+    for tip in page.tips("VWAP"):
+        moment, told = tip.splitlines()[0].removesuffix(" UTC"), re.search(rf"Close, {symbol}\s+([\d.,]+)", tip)
+        assert told and Decimal(told[1].replace(",", "")) == pytest.approx(closes[moment], rel=Decimal("1e-6"))
+
+
+@pytest.mark.parametrize(("grain", "seconds"), GRAINS.items())
+def test_a_grain_keeps_the_hour(filled: Served, grain: str, seconds: int) -> None:
+    """Second, minute and hour are where Superset 6.1 would double the hour."""
+    with filled.client("admin") as client:
+        found = client.get("/api/v1/dataset/", params={"q": "(page_size:100)"}).raise_for_status().json()["result"]
+        dataset = next(each["id"] for each in found if each["table_name"] == "post_counts")
+        axis = {"columnType": "BASE_AXIS", "sqlExpression": "window_start", "label": "window_start"}
+        query = {
+            "columns": [axis | {"timeGrain": grain, "expressionType": "SQL"}],
+            "metrics": ["Posts"],
+            "row_limit": 1000,
+        }
+        asked = {"datasource": {"id": dataset, "type": "table"}, "queries": [query], "result_format": "json"}
+        answer = client.post("/api/v1/chart/data", json=asked).raise_for_status().json()["result"][0]["data"]
+    expected: dict[float, int] = {}
+    for start, posts in ask(filled, select(tables.post_counts.c.window_start, tables.post_counts.c.posts)):
+        bucket = start.timestamp() // seconds * seconds
+        expected[bucket] = expected.get(bucket, 0) + posts
+    assert {row["window_start"] / 1000: int(row["Posts"]) for row in answer} == expected
+
+
+def test_the_page_refreshes_by_itself(filled: Served, page: Page) -> None:
+    page.open("market", CHARTS["market"])
+    later = window(now()) + MINUTE
+    assert f"{later:%H:%M:%S} UTC" not in page.text("Data up to")
+    store(filled.mysql, "candles", [candle("AAPL", later, Decimal(250), Decimal(251))])
+    wait(lambda: f"{later:%H:%M:%S} UTC" in page.text("Data up to"), "refreshed tile", deadline=30)
+
+
+def test_the_viewer_looks_and_changes_nothing(filled: Served, page: Page) -> None:
+    page.open("social", CHARTS["social"])
+    assert "Edit dashboard" not in page.driver.page_source
+    with filled.client("admin") as admin:
+        shown = admin.get("/api/v1/dashboard/social").raise_for_status().json()["result"]
+        chart = admin.get("/api/v1/dashboard/social/charts").raise_for_status().json()["result"][0]["id"]
+        dashboard = f"/api/v1/dashboard/{shown['id']}"
+        assert page.call("GET", dashboard) == page.call("GET", f"/api/v1/chart/{chart}") == 200
+        refused: list[tuple[str, str, dict[str, Any] | None]] = [
+            ("PUT", dashboard, {"dashboard_title": "Mine"}),
+            ("DELETE", dashboard, None),
+            ("PUT", f"/api/v1/chart/{chart}", {"slice_name": "Mine"}),
+            ("POST", "/api/v1/dashboard/", {"dashboard_title": "Mine"}),
+            ("POST", "/api/v1/sqllab/execute/", {"database_id": 1, "sql": "SELECT 1"}),
+            ("GET", "/api/v1/database/1/connection", None),
+            ("GET", "/api/v1/security/users/", None),
+        ]
+        assert [page.call(*each) for each in refused] == [403] * len(refused)
+        after = admin.get("/api/v1/dashboard/social").raise_for_status().json()["result"]
+        assert after["dashboard_title"] == shown["dashboard_title"]
+
+
+def test_superset_reads_mysql_as_somebody_who_cannot_write(served: Served) -> None:
+    url = mysql_server.reader(served.mysql, superset.password(served.folder, "mysql"))
+    engine = database.connect(url.replace("mysql+pymysql", "mysql+mysqlconnector").partition("?")[0])
+    with database.errors(engine.url), engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(tables.candles)) is not None
+    with pytest.raises(ConfigError, match="denied"), database.errors(engine.url), engine.begin() as connection:
+        connection.execute(delete(tables.candles))
+    engine.dispose()
+
+
+def test_feed_fills_both_dashboards_until_ctrl_c(served: Served, page: Page, begin: Any, tmp_path: Path) -> None:
+    """MySQL's account got another password meanwhile: the dashboards that are there read with it."""
+    empty(served)
+    (served.folder / "mysql" / "password").write_text("another")
+    before = runs("kafka", served.settings)
+    command = [sys.executable, "-m", "millrace.superset", "--feed", "--home", str(served.settings.home)]
+    feed = begin(Child, tmp_path, "superset", command=command)
+    feed.says("feeding both dashboards", deadline=300)
+    assert "log in as" not in feed.text()
+    for table in (tables.candles, tables.post_counts, tables.hashtag_counts):
+        wait(lambda each=table: ask(served, select(each).limit(1)), f"rows of {table.name}", feed, deadline=180)
+    page.open("market", CHARTS["market"])
+    assert "What is shown is simulated" in page.driver.text()
+    family = feed.tree()
+    assert len(family) > len(JOBS) * 3 and feed.stop(signal.SIGINT, deadline=120) == 0
+    assert not alive(family)
+    assert runs("kafka", served.settings) == before and runs("superset", served.settings)
+
+
+def runs(server: str, settings: Settings) -> bool:
+    return any(row.name == server and row.ready for row in stack.status(settings))
+
+
+def test_what_is_not_told_is_kept_for_the_owner_alone(served: Served) -> None:
+    for kept in ("admin/password", "viewer/password", "mysql/password", "secret-key"):
+        assert (served.folder / kept).stat().st_mode & 0o777 == 0o600
+
+
+def test_an_empty_store_offers_the_simulators(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    empty(served)
+    assert not command.asked(served.settings)
+    assert "make superset ARGS=--feed" in capsys.readouterr().err
+    fill(served.mysql)
+    assert not command.asked(served.settings)
+    assert capsys.readouterr().err == ""

@@ -75,28 +75,22 @@ class Child:
         return self.ends(deadline)
 
     def tree(self) -> list[psutil.Process]:
-        try:
-            root = psutil.Process(self.process.pid)
-            return [root, *root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+        return family(self.process.pid)
 
     def command_lines(self) -> list[str]:
         """Return what `ps` shows of it and its children."""
-        return [" ".join(words) for words in _each(self.tree(), psutil.Process.cmdline)]
+        return [" ".join(words) for words in each_of(self.tree(), psutil.Process.cmdline)]
 
     def memory(self) -> int:
         """Return resident bytes, with children."""
-        return sum(info.rss for info in _each(self.tree(), psutil.Process.memory_info))
+        return sum(info.rss for info in each_of(self.tree(), psutil.Process.memory_info))
 
     def kill(self) -> None:
         """End it and everything that it started as a power cut would."""
-        family = self.tree()
-        for each in family:
-            with suppress(psutil.NoSuchProcess):
-                each.kill()
+        tree = self.tree()
+        list(each_of(tree, psutil.Process.kill))
         self.process.wait()
-        psutil.wait_procs(family, 30)
+        psutil.wait_procs(tree, 30)
 
 
 def alive(family: Iterable[psutil.Process]) -> list[psutil.Process]:
@@ -105,12 +99,22 @@ def alive(family: Iterable[psutil.Process]) -> list[psutil.Process]:
     def runs(each: psutil.Process) -> bool:
         return bool(each.is_running() and each.status() != psutil.STATUS_ZOMBIE)
 
-    return [each for each in family if any(_each([each], runs))]
+    return [each for each in family if any(each_of([each], runs))]
 
 
-def _each(family: list[psutil.Process], look: Callable[[psutil.Process], Any]) -> Iterator[Any]:
-    for process in family:
-        with suppress(psutil.Error):  # it has ended since
+def family(pid: int) -> list[psutil.Process]:
+    """Return a process and its children, and theirs; nothing where it has ended."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def each_of(processes: Iterable[psutil.Process], look: Callable[[psutil.Process], Any]) -> Iterator[Any]:
+    """Yield what `look` finds at each process that has not ended since."""
+    for process in processes:
+        with suppress(psutil.Error):
             yield look(process)
 
 

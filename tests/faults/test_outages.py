@@ -1,6 +1,5 @@
 """Servers and disks that go away for a while: nothing is committed meanwhile, and all of it comes after."""
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,22 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from tests.faults.test_recovery import RUNNING, feeding
 from tests.proxy import Proxy
-from tests.support import Job, Posts, clear, fill, new_topic, now, pid_of, send, sqlite, stored, wait, window
+from tests.support import (
+    Job,
+    Posts,
+    clear,
+    each_of,
+    family,
+    fill,
+    new_topic,
+    now,
+    pid_of,
+    send,
+    sqlite,
+    stored,
+    wait,
+    window,
+)
 
 from millrace.config import Settings
 
@@ -29,14 +43,12 @@ def posts() -> Posts:
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """Hold a process and its children still, as a machine that hangs does."""
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    for each in family:
-        each.send_signal(signal.SIGSTOP)
+    held = family(pid)
+    assert list(each_of(held, psutil.Process.suspend))
     try:
         yield
     finally:
-        for each in family:
-            each.send_signal(signal.SIGCONT)
+        assert list(each_of(held, psutil.Process.resume))
 
 
 def committed(home: Path) -> set[str]:

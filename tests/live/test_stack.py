@@ -9,6 +9,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
+from operator import methodcaller
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +22,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from sqlalchemy.pool import NullPool
-from tests.support import alive, wait
+from tests.support import alive, each_of, family, wait
 
 from millrace import config, stack
 from millrace.archive import files
@@ -134,10 +136,9 @@ def test_status_shows_a_row_for_each_on_stdout(running: Settings, own_home: Path
 
 
 def test_nothing_listens_beyond_the_loopback_address(running: Settings, own_home: Path) -> None:
-    found = set()
+    found, connections = set(), methodcaller("net_connections", "inet")
     for name, pid in pids(own_home).items():
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        for connection in (each for one in family for each in one.net_connections("inet")):
+        for connection in chain.from_iterable(each_of(family(pid), connections)):
             if connection.status == psutil.CONN_LISTEN:
                 found.add(name)
                 assert connection.laddr.ip in ("127.0.0.1", "::ffff:127.0.0.1"), (name, connection)
@@ -360,27 +361,23 @@ def test_a_server_that_cannot_start_says_why_and_keeps_no_other_from_it(tmp_path
 
 
 def test_a_server_that_does_not_answer_is_not_ready(running: Settings, own_home: Path) -> None:
-    everything = [psutil.Process(pid) for pid in pids(own_home).values()]
-    everything += [child for parent in everything for child in parent.children(recursive=True)]
+    everything = [each for pid in pids(own_home).values() for each in family(pid)]
     try:
-        for one in everything:
-            one.suspend()
+        assert len(list(each_of(everything, psutil.Process.suspend))) >= len(NAMES)
         rows = stack.status(config.load(home=own_home))
         assert [(row.name, row.ready) for row in rows] == [(name, False) for name in NAMES]
     finally:
-        for one in everything:
-            one.resume()
+        assert list(each_of(everything, psutil.Process.resume))
     stack.up(NAMES, running)
     assert all(row.ready for row in stack.status(running))
 
 
 def test_down_leaves_no_process_no_address_no_password(own_home: Path, running: Settings) -> None:
-    trees = [psutil.Process(pid) for pid in pids(own_home).values()]
-    trees += [child for parent in trees for child in parent.children(recursive=True)]
-    assert len(trees) > 3
+    trees = [each for pid in pids(own_home).values() for each in family(pid)]
+    commands = list(each_of(trees, psutil.Process.cmdline))
+    assert len(commands) >= len(NAMES)
     secrets = [sqlalchemy.make_url(running.sql_url(name)).password for name in ("postgres", "mysql")]
-    for parent in trees:
-        assert not any(str(secret) in " ".join(parent.cmdline()) for secret in secrets)
+    assert not any(str(secret) in word for secret in secrets for words in commands for word in words)
     assert millrace("down", "--data", home=own_home).returncode == 0
     psutil.wait_procs(trees, timeout=20)
     assert not alive(trees)

@@ -16,6 +16,7 @@ from millrace.stack import process
 from millrace.stack.process import Launch, Running
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
+COMES_AND_GOES = "import subprocess; print('up', flush=True)\nwhile True: subprocess.run(['true'])"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP
 
 
@@ -41,6 +42,16 @@ def test_starts_detached_and_stops_by_pid(tmp_path: Path) -> None:
     assert process.read(tmp_path / "run/x.pid") == running
     process.stop(running)
     assert not running.alive()
+
+
+def test_its_memory_is_known_while_its_children_come_and_go(tmp_path: Path) -> None:
+    running = start(tmp_path, COMES_AND_GOES)
+    wait_for(lambda: says_up(tmp_path))
+    try:
+        assert all(running.memory() > 1e6 for _ in range(1000))
+    finally:
+        process.stop(running)
+    assert running.memory() == 0
 
 
 def test_kills_what_does_not_stop_with_its_children(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
+
 from millrace.errors import Unavailable
 from millrace.stack import accounts
 
@@ -42,6 +44,15 @@ class Running:
     def alive(self) -> bool:
         """Return whether that very process still runs."""
         return _start_ticks(self.pid) == self.started
+
+    def memory(self) -> int:
+        """Return its resident bytes with those of its children, of which some come and go; 0 once it ended."""
+        try:
+            process = psutil.Process(self.pid)
+            family = [process, *process.children(recursive=True)]
+        except psutil.Error:
+            return 0
+        return sum(map(_resident, family))
 
 
 def read(pid_file: Path) -> Running | None:
@@ -116,6 +127,13 @@ def _gone(running: Running, within: float) -> bool:
             return False
         time.sleep(PAUSE)
     return True
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:  # it has ended since
+        return 0
 
 
 def _start_ticks(pid: int) -> int | None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-import psutil
-
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import topics, transactions
@@ -166,15 +164,7 @@ def _status(server: Server, home: Path) -> Status:
         ready = True
     except Unavailable:
         ready = False
-    return Status(server.name, running.pid, running.port, ready, _memory(running.pid))
-
-
-def _memory(pid: int) -> int | None:
-    try:
-        parent = psutil.Process(pid)
-        return sum(int(each.memory_info().rss) for each in [parent, *parent.children(recursive=True)])
-    except psutil.Error:
-        return None
+    return Status(server.name, running.pid, running.port, ready, running.memory())
 
 
 @contextmanager

@@ -17,6 +17,7 @@ SCHEMA = "post.v1"
 Operation = Literal["create", "update", "delete", "metrics"]
 Time = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a decoder makes of a wrong value
 NUL = b"\\u0000"  # as JSON spells it
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -58,7 +59,8 @@ class Post(msgspec.Struct, gc=False, kw_only=True):
     raw: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(Post)
+decode_clean = msgspec.json.Decoder(Post).decode
+"""Do as `decode` for a value that is UTF-8 without escaped NUL; raises what is in REFUSED."""
 
 
 def decode(value: bytes | None) -> Post:
@@ -66,22 +68,13 @@ def decode(value: bytes | None) -> Post:
 
     The whole record must be right, not only what one analysis reads.
     """
-    post = decode_clean(value)
-    assert value is not None
+    if value is None:
+        raise BadRecord("null value")
     try:
+        post = decode_clean(value)
         value.decode()  # msgspec does not look into fields that it skips
-    except UnicodeDecodeError as error:
+    except REFUSED as error:
         raise BadRecord(str(error)) from None
     if NUL in value and _NUL.search(value):
         raise BadRecord("text with U+0000, which PostgreSQL cannot store")
     return post
-
-
-def decode_clean(value: bytes | None) -> Post:
-    """Do as `decode` for a value that is known to be UTF-8 and to hold no escaped NUL."""
-    if value is None:
-        raise BadRecord("null value")
-    try:
-        return _DECODER.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord(str(error)) from None

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from millrace import names
 from millrace.errors import BadRecord, ConfigError
-from millrace.kafka.posts import NUL
+from millrace.kafka.posts import NUL, REFUSED
 
 SCHEMA = "trade.v1"
 PLACES = Decimal("1E-10")  # what feeds say beyond ten decimals is rounded half up
@@ -50,26 +50,22 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 def decode(value: bytes | None) -> Trade:
     """Return the trade in a record's value, decimals to ten places; raises BadRecord with the reason."""
-    trade = decode_clean(value)
-    assert value is not None
+    if value is None:
+        raise BadRecord("null value")
     try:
+        trade = decode_clean(value)
         value.decode()  # msgspec does not look into fields that it skips
-    except UnicodeDecodeError as error:
+    except REFUSED as error:
         raise BadRecord(str(error)) from None
     if NUL in value:
         raise BadRecord("text with U+0000")
     return trade
 
 
-def decode_clean(value: bytes | None) -> Trade:
-    """Do as `decode` for a value that is known to be UTF-8 and to hold no escaped NUL."""
-    if value is None:
-        raise BadRecord("null value")
-    try:
-        trade = _DECODER.decode(value)
-        _known(trade.symbol)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ConfigError) as error:
-        raise BadRecord(str(error)) from None
+def decode_clean(value: bytes) -> Trade:
+    """Do as `decode` for a value that is UTF-8 without escaped NUL; raises BadRecord or what is in REFUSED."""
+    trade = _DECODER.decode(value)
+    _known(trade.symbol)
     trade.price = exact(trade.price, PRICES, "price")
     trade.volume = exact(trade.volume, VOLUMES, "volume")
     if trade.volume < 0:
@@ -100,4 +96,7 @@ def exact(number: Decimal, limit: Decimal, name: str) -> Decimal:
 
 @lru_cache(maxsize=4096)
 def _known(symbol: str) -> str:
-    return names.symbol(symbol)
+    try:
+        return names.symbol(symbol)
+    except ConfigError as error:
+        raise BadRecord(str(error)) from None

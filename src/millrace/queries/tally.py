@@ -1,6 +1,5 @@
 """Posts per name and window: what hashtags, languages, authors and plain counts share, in Spark SQL and as a fold."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import gcd
@@ -48,18 +47,18 @@ def fold_batch(decoded: Decoded, names: Names, step: int, schema: pa.Schema) -> 
     `event_time` is the newest of the group, so the watermark advances as if each post were a row; a group never spans
     two steps, so it falls into the same windows as each of its posts.
     """
-    posts: defaultdict[tuple[str, int, str], int] = defaultdict(int)
-    newest: dict[tuple[str, int, str], int] = {}
+    groups: dict[tuple[str, int, str], list[int]] = {}  # posts and newest time of each
     for time, post in decoded:
         if post.operation == "create":
             for name in names(post):
-                key = (post.source, time // step, name)
-                posts[key] += 1
-                newest[key] = max(time, newest.get(key, 0))
+                group = groups.setdefault((post.source, time // step, name), [0, 0])
+                group[0] += 1
+                if time > group[1]:
+                    group[1] = time
     known = {
-        "source": pa.array([source for source, _, _ in posts], TEXT),
-        "event_time": pa.array([newest[key] for key in posts], pa.int64()).cast(TIME),
-        "posts": pa.array(list(posts.values()), pa.int64()),
+        "source": pa.array([source for source, _, _ in groups], TEXT),
+        "event_time": pa.array([newest for _, newest in groups.values()], pa.int64()).cast(TIME),
+        "posts": pa.array([posts for posts, _ in groups.values()], pa.int64()),
     }
-    named = pa.array([name for _, _, name in posts], TEXT)
+    named = pa.array([name for _, _, name in groups], TEXT)
     return pa.RecordBatch.from_arrays([known.get(field.name, named) for field in schema], schema=schema)

@@ -16,6 +16,7 @@ Check = Callable[[pa.ChunkedArray], pa.ChunkedArray]  # values -> true where the
 YEARS = (datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))  # what every dialect can hold
 KNOWN = "order is known"  # no column of ours has a space in its name
 MICROSECONDS = pa.timestamp("us", "UTC")
+MILLISECONDS = pa.timestamp("ms", "UTC")
 
 
 def collect(batch: DataFrame, table: Table) -> pa.Table:
@@ -46,10 +47,16 @@ def settle_times(rows: pa.Table, dialect: str) -> pa.Table:
     for index, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type):
             times = rows.column(index).cast(MICROSECONDS)
-            if dialect != "postgresql":
-                times = pc.floor_temporal(times, unit="millisecond")
-            rows = rows.set_column(index, field.name, times)
+            rows = rows.set_column(index, field.name, times if dialect == "postgresql" else _whole(times))
     return rows
+
+
+def _whole(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        times.cast(MILLISECONDS)  # ten times faster than the floor, which windows do not need
+        return times
+    except pa.ArrowInvalid:
+        return pc.floor_temporal(times, unit="millisecond")
 
 
 def sift(rows: pa.Table, table: Table) -> tuple[pa.Table, list[tuple[BadRecord, pa.Table]]]:
@@ -57,8 +64,9 @@ def sift(rows: pa.Table, table: Table) -> tuple[pa.Table, list[tuple[BadRecord, 
     bad = []
     for column in table.columns:
         for reason, check in _checks(column, rows.schema.field(column.name).type):
-            fails = pc.fill_null(check(rows[column.name]), False)
+            fails = check(rows[column.name])
             if pc.any(fails).as_py():
+                fails = pc.fill_null(fails, False)
                 lot = rows.filter(fails)
                 rows = rows.filter(pc.invert(fails))
                 bad.append((BadRecord(f"{lot.num_rows} rows for table {table.name}: {column.name} {reason}"), lot))

@@ -59,8 +59,7 @@ class Post(msgspec.Struct, gc=False, kw_only=True):
     raw: str | None = None
 
 
-decode_clean = msgspec.json.Decoder(Post).decode
-"""Do as `decode` for a value that is UTF-8 without escaped NUL; raises what is in REFUSED."""
+_DECODER = msgspec.json.Decoder(Post)
 
 
 def decode(value: bytes | None) -> Post:
@@ -78,3 +77,8 @@ def decode(value: bytes | None) -> Post:
     if NUL in value and _NUL.search(value):
         raise BadRecord("text with U+0000, which PostgreSQL cannot store")
     return post
+
+
+def decode_clean(value: bytes) -> Post:
+    """Do as `decode` for a value that is UTF-8 without escaped NUL; raises what is in REFUSED."""
+    return _DECODER.decode(value)

@@ -49,11 +49,14 @@ def test_a_record_without_a_usable_timestamp_is_bad(spark):
     assert parse.posts(records(spark, [good], before_time), ["id"]).count() == 0
 
 
-def test_a_batch_tells_how_many_records_were_bad():
-    values = pa.array([json.dumps(GOOD).encode(), *BAD.values()], pa.binary())
+@pytest.mark.parametrize(
+    "bad", [*({name: value} for name, value in BAD.items()), BAD, {}], ids=lambda bad: " ".join(bad)
+)
+def test_a_batch_tells_how_many_records_were_bad(bad):
+    values = pa.array([json.dumps(GOOD).encode(), *bad.values(), json.dumps(GOOD).encode()], pa.binary())
     times = pa.array([NOON] * len(values), parse.TIME)
     decoding = parse.Decoding(pa.record_batch([values, times], names=["value", "timestamp"]))
-    assert (len(list(decoding)), decoding.bad) == (1, len(BAD))
+    assert (len(list(decoding)), decoding.bad) == (2, len(bad))
 
 
 @pytest.mark.parametrize("reason", ["null", "1e400", "U+0000"])

@@ -5,6 +5,7 @@ MILLRACE_TEST_HOME=DIR keeps the home and its servers running from one test run 
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -29,6 +30,9 @@ KEPT = os.environ.pop("MILLRACE_TEST_HOME", None)
 
 for setting in [key for key in os.environ if key.startswith("MILLRACE_")]:
     del os.environ[setting]  # tests never touch the servers of who runs them
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in a shell's background: what tests start would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,6 @@ from millrace.stack.fetch import fetch
 NAME = "candles"
 ROOT = Path(__file__).parents[1]
 SYMBOLS = [f"BINANCE:S{number}" for number in range(50)]
-BATCHES = 7  # micro-batches at least
 FASTEST = 100_000  # trades a second, the goal
 SIZES = (2_000, 30_000)  # rows a batch
 APPENDED = 30_000
@@ -54,8 +53,9 @@ def throughput(settings: Settings, trades: int) -> Iterator[Figure]:
     """Yield the steady trades/s of the job on two cores, and their share of Spark's raw count."""
     topic = mill.topic(settings, "trades", 3)
     fill.fill(settings.kafka_bootstrap, topic, 3, trades, 5_000, made_of=patterns())
+    hashtags.warm_up(settings, topic, trades)
     raw = hashtags.run(settings, topic, "raw", trades)
-    options = ["--topic", topic, "--once", "--max-offsets", str(max(1, trades // (BATCHES - 1))), "--sink", "mysql"]
+    options = ["--topic", topic, "--once", "--max-offsets", str(hashtags.bite(trades)), "--sink", "mysql"]
     ours = submit.run(submit.ours("candles", *SYMBOLS, *options), settings.home / "logs" / "candles.log", {})
     share = f"{ratio(ours.steady, raw.steady):.0%} of Spark's raw count, {ours.seconds:.1f} s in all"
     goal = f">= {FASTEST:,}"

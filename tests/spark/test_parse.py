@@ -49,9 +49,7 @@ def test_a_record_without_a_usable_timestamp_is_bad(spark):
     assert parse.posts(records(spark, [good], before_time), ["id"]).count() == 0
 
 
-@pytest.mark.parametrize(
-    "bad", [*({name: value} for name, value in BAD.items()), BAD, {}], ids=lambda bad: " ".join(bad)
-)
+@pytest.mark.parametrize("bad", [*({name: value} for name, value in BAD.items()), BAD, {}], ids=" ".join)
 def test_a_batch_tells_how_many_records_were_bad(bad):
     values = pa.array([json.dumps(GOOD).encode(), *bad.values(), json.dumps(GOOD).encode()], pa.binary())
     times = pa.array([NOON] * len(values), parse.TIME)

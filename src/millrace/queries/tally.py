@@ -53,8 +53,7 @@ def fold_batch(decoded: Decoded, names: Names, step: int, schema: pa.Schema) -> 
             for name in names(post):
                 group = groups.setdefault((post.source, time // step, name), [0, 0])
                 group[0] += 1
-                if time > group[1]:
-                    group[1] = time
+                group[1] = max(group[1], time)
     known = {
         "source": pa.array([source for source, _, _ in groups], TEXT),
         "event_time": pa.array([newest for _, newest in groups.values()], pa.int64()).cast(TIME),

@@ -68,10 +68,10 @@ def test_records_carry_the_contract_and_the_other_spellings_work(kafka: Settings
         )
         assert child.ends(60) == 0, child.text()
     assert child.text().strip() == "ready"
-    seen = 0
+    seen, wanted = 0, uris(sent)
     for record in records(kafka.kafka_bootstrap, TOPIC):
         post, headers = json.loads(record.value), dict(record.headers)
-        if post["id"] not in uris(sent):
+        if post["id"] not in wanted:
             continue
         seen += 1
         assert record.key.decode() == post["id"]
@@ -81,9 +81,9 @@ def test_records_carry_the_contract_and_the_other_spellings_work(kafka: Settings
 
 
 def test_a_restart_goes_on_with_revisits_that_are_pending(kafka: Settings, adapter) -> None:
-    """Posts of half an hour ago, one every 20 s: the first are due soon, and no page shows them to the second run."""
+    """Posts of half an hour ago, one every 5 s: the first are due soon, and no page shows them to the second run."""
     start = datetime.now(UTC) - timedelta(minutes=30)
-    sent = Community(seed=85, speed=0, count=60, rate=0.05, start=start, edited=0.0)
+    sent = Community(seed=85, speed=0, count=60, rate=0.2, start=start, edited=0.0)
     due = ["--revisit", "1825s"]
     with running(sent) as (url, _):
         assert adapter(url, "--since", "1h", "--limit", "60", *due).ends(60) == 0

@@ -5,8 +5,9 @@ analysis and in the quarantine alike. No Spark here, so that adapters may use it
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +15,7 @@ from msgspec import Meta
 from millrace.errors import BadRecord
 
 SCHEMA = "post.v1"
+T = TypeVar("T")
 Operation = Literal["create", "update", "delete", "metrics"]
 Time = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -67,18 +69,23 @@ def decode(value: bytes | None) -> Post:
 
     The whole record must be right, not only what one analysis reads.
     """
-    if value is None:
-        raise BadRecord("null value")
-    try:
-        post = decode_clean(value)
-        value.decode()  # msgspec does not look into fields that it skips
-    except REFUSED as error:
-        raise BadRecord(str(error)) from None
-    if NUL in value and _NUL.search(value):
-        raise BadRecord("text with U+0000, which PostgreSQL cannot store")
-    return post
+    return whole(value, decode_clean)
 
 
 def decode_clean(value: bytes) -> Post:
     """Do as `decode` for a value that is UTF-8 without escaped NUL; raises what is in REFUSED."""
     return _DECODER.decode(value)
+
+
+def whole(value: bytes | None, clean: Callable[[bytes], T]) -> T:
+    """Return what `clean` makes of any value; raises BadRecord where it is null, no UTF-8, or text with U+0000."""
+    if value is None:
+        raise BadRecord("null value")
+    try:
+        record = clean(value)
+        value.decode()  # msgspec does not look into fields that it skips
+    except REFUSED as error:
+        raise BadRecord(str(error)) from None
+    if NUL in value and _NUL.search(value):
+        raise BadRecord("text with U+0000, which PostgreSQL cannot store")
+    return record

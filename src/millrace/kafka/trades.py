@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from millrace import names
 from millrace.errors import BadRecord, ConfigError
-from millrace.kafka.posts import NUL, REFUSED
+from millrace.kafka.posts import whole
 
 SCHEMA = "trade.v1"
 PLACES = Decimal("1E-10")  # what feeds say beyond ten decimals is rounded half up
@@ -50,20 +50,11 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 def decode(value: bytes | None) -> Trade:
     """Return the trade in a record's value, decimals to ten places; raises BadRecord with the reason."""
-    if value is None:
-        raise BadRecord("null value")
-    try:
-        trade = decode_clean(value)
-        value.decode()  # msgspec does not look into fields that it skips
-    except REFUSED as error:
-        raise BadRecord(str(error)) from None
-    if NUL in value:
-        raise BadRecord("text with U+0000")
-    return trade
+    return whole(value, decode_clean)
 
 
 def decode_clean(value: bytes) -> Trade:
-    """Do as `decode` for a value that is UTF-8 without escaped NUL; raises BadRecord or what is in REFUSED."""
+    """Do as `decode` for a value that is UTF-8 without escaped NUL; raises BadRecord or what is in `posts.REFUSED`."""
     trade = _DECODER.decode(value)
     _known(trade.symbol)
     trade.price = exact(trade.price, PRICES, "price")

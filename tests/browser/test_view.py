@@ -10,7 +10,7 @@ from tests import stored, support
 from tests.browser.page import PAGES, View, visit
 from tests.stored import HOSTILE, MINUTE
 
-from millrace.sinks import tables
+from millrace.sinks import database, tables
 
 MARKS = """[...document.querySelectorAll('[data-testid=stVegaLiteChart] svg path')].filter(
     each => [each.getAttribute('fill'), each.getAttribute('stroke')].includes('#2a87d0')).length"""
@@ -73,6 +73,40 @@ def test_rows_appear_while_they_are_written(view: View, browser: Any, writer: En
         connection.execute(update(tables.candles).values(close=4321))
     browser.reads("4,321", deadline=15)
     assert shown != "4,321"
+    assert browser.complaints() == []
+
+
+@pytest.mark.usefixtures("writer")
+def test_the_address_without_a_page_shows_what_is_filled(view: View, browser: Any) -> None:
+    """And sends nobody on: that took the place of a click which came meanwhile, and led Back to where one was."""
+    browser.get(view.url)
+    browser.reads("AAPL", "incomplete")
+    assert browser.title == "Candles - millrace"
+    visit(browser, "hashtags")
+    browser.reads("café")
+    browser.back()
+    browser.reads("AAPL", "incomplete")
+    assert browser.execute_script("return location.pathname") == "/"
+    assert browser.complaints() == []
+
+
+def test_whoever_comes_before_the_rows_is_shown_them(view: View, browser: Any) -> None:
+    """The demo opens the page before anything is counted; what is filled first is shown, and stays."""
+    browser.get(view.url)
+    browser.reads(FILLED_BY["candles"])
+    tables.create(view.store)
+    writer = database.connect(view.store)
+    start = support.window(support.now())
+    stored.put(writer, "hashtag_counts", stored.window("bluesky", start) | {"hashtag": "early", "posts": 9})
+    browser.reads("early")
+    browser.sees("document.querySelector('h2')?.textContent.trim() === 'Hashtags'")
+    stored.put(writer, "candles", stored.candle("AAPL", start, 100))
+    with writer.begin() as connection:  # which draws all anew
+        connection.exec_driver_sql("CREATE TABLE sentiment (id TEXT PRIMARY KEY, label TEXT)")
+    writer.dispose()
+    browser.sees("[...document.querySelectorAll('a')].some(each => each.textContent.trim() === 'sentiment')")
+    browser.reads("early")
+    assert browser.execute_script("return document.querySelector('h2').textContent.trim()") == "Hashtags"
     assert browser.complaints() == []
 
 

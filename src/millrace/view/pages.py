@@ -17,7 +17,7 @@ from millrace.view import bounds, drawing, others
 from millrace.view.text import plain
 
 EVERY = 2.0  # seconds between two looks
-LOOK_FOR_TABLES = 10.0  # seconds
+LOOK_FOR_TABLES = 5.0  # seconds
 # Right below the navigation, which leaves a third of a phone empty otherwise; neither pale nor marked while it is
 # refreshed; small text nearly as dark, or as light, as all other.
 STYLE = """
@@ -45,16 +45,16 @@ def main(store: str, home: str) -> None:
     st.html(f"<style>{STYLE}</style>")
     url = config.load(home=home).sql_url(store)
     there = _tables(url)
-    known = {
-        page: st.Page(partial(_live, _draw, url, page), title=page.title, url_path=page.title.lower()) for page in PAGES
-    }
-    start = st.Page(lambda: st.switch_page(known[_first_filled(url, there)]), title="millrace", default=True,
-                    visibility="hidden")  # fmt: skip
+    known = [st.Page(partial(_live, _draw, url, page), title=page.title, url_path=page.title.lower()) for page in PAGES]
+    # It draws itself what is filled: to switch to that page would take the place of a click that came meanwhile.
+    filled = st.session_state["filled"] = st.session_state.get("filled") or _first_filled(url, there)
+    first = filled or PAGES[0]
+    start = st.Page(partial(_live, _draw, url, first), title=first.title, default=True, visibility="hidden")
     more = [st.Page(partial(_live, _table, url, name), title=name, url_path=name) for name in others.names(there)]
     condition = st.Page(partial(_live, _health, url, Path(home)), title="Health", url_path="health")
-    chosen = st.navigation([start, *known.values(), *more, condition], position="top")
+    chosen = st.navigation([start, *known, *more, condition], position="top")
     st.set_page_config(page_title=f"{chosen.title} - millrace")
-    _watch(url, there)
+    _watch(url, there, waits=chosen is start and not filled)
     st.header(plain(chosen.title))
     chosen.run()
 
@@ -72,18 +72,18 @@ def _tables(url: str) -> frozenset[str]:
 
 
 @st.fragment(run_every=LOOK_FOR_TABLES)
-def _watch(url: str, there: frozenset[str]) -> None:
-    """Draw all anew when tables came or went."""
-    if _tables(url) != there:
+def _watch(url: str, there: frozenset[str], *, waits: bool) -> None:
+    """Draw all anew when tables came or went, or when there is something to show to a reader who waits for it."""
+    now = _tables(url)
+    if now != there or (waits and _first_filled(url, now)):
         st.rerun()
 
 
-def _first_filled(url: str, there: frozenset[str]) -> Page:
-    try:
+def _first_filled(url: str, there: frozenset[str]) -> Page | None:
+    with suppress(MillraceError):  # each page says what is wrong
         filled = (page for page in PAGES if page.table.name in there and bounds.has_rows(_engine(url), page.table))
-        return next(filled, PAGES[0])
-    except MillraceError:
-        return PAGES[0]
+        return next(filled, None)
+    return None
 
 
 def _live(draw: Callable[..., None], *arguments: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from selenium.webdriver import Keys
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, delete, update
 from tests import stored, support
 from tests.browser.page import PAGES, View, visit
 from tests.stored import HOSTILE, MINUTE
@@ -199,8 +199,34 @@ def test_a_page_for_a_table_appears_with_it(view: View, browser: Any, writer: En
         connection.exec_driver_sql("CREATE TABLE sentiment (id TEXT PRIMARY KEY, label TEXT)")
         connection.exec_driver_sql("INSERT INTO sentiment VALUES ('a', 'glad')")
     browser.sees("[...document.querySelectorAll('a')].some(each => each.textContent.trim() === 'sentiment')")
-    browser.get(f"{view.url}/sentiment")
+    browser.get(f"{view.url}/table-sentiment")
     browser.reads("glad")
+
+
+def test_a_table_may_be_named_as_a_page(view: View, browser: Any, writer: Engine) -> None:
+    with writer.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE posts (id TEXT PRIMARY KEY, label TEXT)")
+        connection.exec_driver_sql("INSERT INTO posts VALUES ('a', 'foreign')")
+    browser.get(f"{view.url}/table-posts")
+    browser.reads("foreign")
+    browser.get(f"{view.url}/posts")
+    browser.reads("Posts a minute")
+
+
+@pytest.mark.usefixtures("writer")
+def test_it_is_localhost_too(view: View, browser: Any) -> None:
+    browser.get(view.url.replace("127.0.0.1", "localhost"))
+    browser.reads("AAPL")
+
+
+def test_windows_that_are_not_of_a_minute_are_said(view: View, browser: Any, writer: Engine) -> None:
+    start = support.window(support.now())
+    facts = {"posts": 1, "authors": 1, "bots": 0, "average_score": 1.0}
+    with writer.begin() as connection:
+        connection.execute(delete(tables.dashboard_windows))
+    stored.put(writer, "dashboard_windows", stored.window("bluesky", start, 5 * MINUTE) | facts)
+    browser.get(f"{view.url}/minutes")
+    browser.reads("--window 1m")
 
 
 def test_a_store_that_goes_away_is_said_and_comes_back(view: View, browser: Any, writer: Engine) -> None:

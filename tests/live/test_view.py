@@ -89,6 +89,30 @@ def test_the_pages_show_what_the_views_say(store: Engine) -> None:
     assert health.gaps(store)["reason"].tolist() == [stored.HOSTILE]
 
 
+def test_windows_that_overlap_count_a_post_once(url: str, store: Engine) -> None:
+    engine = database.connect(url)
+    five = timedelta(minutes=5)
+    stored.put(engine, "language_counts", *(
+        stored.window("slid", NOON - n * MINUTE, five) | {"language": "en", "posts": 100 if n % 5 else 1 + n}
+        for n in range(70)
+    ))  # fmt: skip
+    engine.dispose()
+    found = social.shares(store, tables.language_counts, "language", "slid", five)
+    assert found.values.tolist() == [["en", sum(1 + n for n in range(0, 60, 5)), 1.0]]
+
+
+def test_a_table_with_an_index_of_an_expression(request: pytest.FixtureRequest) -> None:
+    """SQLAlchemy tells of one in PostgreSQL alone."""
+    url = ADDRESSES["postgres"](request)
+    engine = database.connect(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE sentiment (id TEXT, label TEXT)"))
+        connection.execute(text("CREATE INDEX lowered ON sentiment (lower(label))"))
+        connection.execute(text("INSERT INTO sentiment VALUES ('a', 'Glad')"))
+    assert others.rows(engine, "sentiment").values.tolist() == [["a", "Glad"]]
+    engine.dispose()
+
+
 def test_a_reader_cannot_write(store: Engine) -> None:
     for _ in range(2):  # also on a connection that was used before
         with (

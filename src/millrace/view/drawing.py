@@ -82,7 +82,9 @@ def candles(engine: Engine) -> bool:
     if not symbols:
         return False
     with _line():
-        symbol = _choose("symbol", symbols, "symbol")
+        symbol = _choose(
+            f"the first {bounds.MOST} symbols" if len(symbols) == bounds.MOST else "symbol", symbols, "symbol"
+        )
         resolution = _choose("resolution", market.resolutions(engine, symbol), "resolution")
     rows = market.candles(engine, symbol, resolution)
     last, broken = rows.iloc[-1], int((~rows["complete"]).sum())
@@ -132,6 +134,9 @@ def minutes(engine: Engine) -> bool:
     if not sources:
         return False
     rows = social.minutes(engine, _choose("source", sources, "dashboard-source"))
+    if rows.empty:
+        st.info("Windows of one minute are shown here, and the newest hour has none: `--window 1m` counts them.")
+        return True
     newest = rows.head(60)
     spec = charts.line("Posts and authors a minute", "posts", "authors")
     st.vega_lite_chart(_full(newest[::-1]), spec, key="minutes")
@@ -175,13 +180,12 @@ def jobs(home: Path) -> None:
     _grid(told, "What each job last told")
 
 
-def state(engine: Engine) -> None:
+def state(engine: Engine, store: str) -> None:
     """Draw how old the rows of a store are, up to when they are final, and what may lack."""
     there, now = others.tables(engine), datetime.now(UTC)
     if missing := {"gaps", "progress"} - there:
-        st.info(
-            plain(f"The store has no table {' or '.join(sorted(missing))} yet: `millrace tables create` makes all.")
-        )
+        st.info(f"The store has no table {' or '.join(sorted(missing))} yet. This command makes all:")
+        st.code(f"millrace tables create --store {store}", language="sh")
         return
     gaps, far, ages = health.gaps(engine), health.progress(engine), health.ages(engine, there)
     recent = sum(end > now - DAY for end in gaps["gap_end"])

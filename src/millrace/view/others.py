@@ -36,8 +36,7 @@ def rows(engine: Engine, name: str) -> pd.DataFrame:
     """Return rows of a table, the newest where an index leads to them."""
     with database.errors(engine.url):
         table = Table(name, MetaData(), autoload_with=engine)
-    leading = {next(iter(index.columns)).name for index in table.indexes} | {
-        column.name for column in list(table.primary_key)[:1]
-    }
+    keys = [table.primary_key.columns, *(index.columns for index in table.indexes)]
+    leading = {column.name for columns in keys for column in list(columns)[:1]}  # none in an index of an expression
     order = [table.c[age].desc() for age in AGES if age in leading]
     return bounds.frame(engine, select(table).order_by(*order).limit(ROWS))

@@ -31,12 +31,21 @@ STYLE = """
 
 @dataclass(frozen=True)
 class Page:
-    """A page: `table` is what it shows, `fill` the commands that fill it, `draw` returns whether there was anything."""
+    """A page: `table` is what it shows, `feed` and `job` fill it, `draw` returns whether there was anything."""
 
     title: str
     table: Table
-    fill: str
+    feed: str
+    job: str
     draw: Callable[[Engine], bool]
+
+    @property
+    def path(self) -> str:
+        return self.title.lower()
+
+    def commands(self, store: str) -> str:
+        """Return what fills it in `store`."""
+        return f"millrace ingest {self.feed}\nmillrace run {self.job} --sink {store}"
 
 
 def main(store: str, home: str) -> None:
@@ -45,13 +54,14 @@ def main(store: str, home: str) -> None:
     st.html(f"<style>{STYLE}</style>")
     url = config.load(home=home).sql_url(store)
     there = _tables(url)
-    known = [st.Page(partial(_live, _draw, url, page), title=page.title, url_path=page.title.lower()) for page in PAGES]
+    known = [st.Page(partial(_live, _draw, url, store, page), title=page.title, url_path=page.path) for page in PAGES]
     # It draws itself what is filled: to switch to that page would take the place of a click that came meanwhile.
     filled = st.session_state["filled"] = st.session_state.get("filled") or _first_filled(url, there)
     first = filled or PAGES[0]
-    start = st.Page(partial(_live, _draw, url, first), title=first.title, default=True, visibility="hidden")
-    more = [st.Page(partial(_live, _table, url, name), title=name, url_path=name) for name in others.names(there)]
-    condition = st.Page(partial(_live, _health, url, Path(home)), title="Health", url_path="health")
+    start = st.Page(partial(_live, _draw, url, store, first), title=first.title, default=True, visibility="hidden")
+    more = [st.Page(partial(_live, _table, url, name), title=name, url_path=f"table-{name}")
+            for name in others.names(there)]  # fmt: skip
+    condition = st.Page(partial(_live, _health, url, store, Path(home)), title="Health", url_path="health")
     chosen = st.navigation([start, *known, *more, condition], position="top")
     st.set_page_config(page_title=f"{chosen.title} - millrace")
     _watch(url, there, waits=chosen is start and not filled)
@@ -99,7 +109,7 @@ def _live(draw: Callable[..., None], *arguments: Any) -> None:
     body()
 
 
-def _draw(url: str, page: Page) -> None:
+def _draw(url: str, store: str, page: Page) -> None:
     try:
         engine = _engine(url)
     except ConfigError:  # no file yet
@@ -108,13 +118,13 @@ def _draw(url: str, page: Page) -> None:
         drawn = page.table.name in others.tables(engine) and page.draw(engine)
     if not drawn:
         st.info("Nothing here yet. These commands fill it:")
-        st.code(page.fill, language="sh")
+        st.code(page.commands(store), language="sh")
 
 
-def _health(url: str, home: Path) -> None:
+def _health(url: str, store: str, home: Path) -> None:
     drawing.jobs(home)
     with suppress(ConfigError):  # no file yet
-        drawing.state(_engine(url))
+        drawing.state(_engine(url), store)
 
 
 def _table(url: str, name: str) -> None:
@@ -122,18 +132,13 @@ def _table(url: str, name: str) -> None:
 
 
 PAGES = (
-    Page("Candles", tables.candles, "millrace ingest finnhub BINANCE:BTCUSDT AAPL\n"
-         "millrace run candles BINANCE:BTCUSDT AAPL", drawing.candles),
-    Page("Hashtags", tables.hashtag_counts, "millrace ingest bluesky\nmillrace run hashtags", drawing.hashtags),
-    Page("Posts", tables.post_counts, "millrace ingest mastodon\nmillrace run counts --source mastodon --sink sqlite",
-         drawing.posts),
-    Page("Minutes", tables.dashboard_windows,
-         "millrace ingest mastodon\nmillrace run dashboard --source mastodon --sink sqlite", drawing.minutes),
-    Page("Languages", tables.language_counts,
-         "millrace ingest mastodon\nmillrace run languages --source mastodon --sink sqlite",
+    Page("Candles", tables.candles, "finnhub BINANCE:BTCUSDT AAPL", "candles BINANCE:BTCUSDT AAPL", drawing.candles),
+    Page("Hashtags", tables.hashtag_counts, "bluesky", "hashtags", drawing.hashtags),
+    Page("Posts", tables.post_counts, "mastodon", "counts --source mastodon", drawing.posts),
+    Page("Minutes", tables.dashboard_windows, "mastodon", "dashboard --source mastodon", drawing.minutes),
+    Page("Languages", tables.language_counts, "mastodon", "languages --source mastodon",
          partial(drawing.shares, table=tables.language_counts, name="language")),
-    Page("Authors", tables.author_counts, "millrace ingest bluesky\nmillrace run authors",
+    Page("Authors", tables.author_counts, "bluesky", "authors",
          partial(drawing.shares, table=tables.author_counts, name="author")),
-    Page("Engagement", tables.engagement_windows,
-         "millrace ingest mastodon\nmillrace run engagement --source mastodon --sink sqlite", drawing.engagement),
+    Page("Engagement", tables.engagement_windows, "mastodon", "engagement --source mastodon", drawing.engagement),
 )  # fmt: skip

@@ -15,10 +15,10 @@ from millrace.errors import ConfigError
 from millrace.stack.progress import say
 from millrace.stack.server import LOOPBACK, free_port
 
+HOSTS = (LOOPBACK, "localhost")  # no other site's name leads here
 NEXT = 20  # ports that are tried after the one that was asked for
 OPTIONS = {
     "server.address": LOOPBACK,
-    "server.allowedHosts": LOOPBACK,  # no other site's name leads here
     "server.headless": "true",  # it neither opens browsers nor asks for an email address
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
@@ -49,6 +49,7 @@ def serve(settings: Settings, store: str, port: int, *, browser: bool) -> None:
     url = f"http://{LOOPBACK}:{chosen}"
     threading.Thread(target=_announce, args=(url, browser and has_browser()), daemon=True).start()
     options = [f"--{name}={value}" for name, value in {**OPTIONS, "server.port": str(chosen)}.items()]
+    options += [f"--server.allowedHosts={host}" for host in HOSTS]
     page = Path(__file__).with_name("page.py")
     cli.main(["run", *options, str(page), "--", store, str(settings.home)], standalone_mode=False)
 

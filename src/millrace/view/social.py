@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Engine, Table, func, select
+from sqlalchemy import ColumnElement, Engine, Table, func, literal, select
 
 from millrace.sinks import tables, views
+from millrace.sinks.columns import Time
 from millrace.sinks.views import ratio, seconds_between
 from millrace.view import bounds
 
@@ -41,10 +42,16 @@ def hashtags(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
 
 
 def shares(engine: Engine, table: Table, name: str, source: str, length: timedelta) -> pd.DataFrame:
-    """Return the top values of column `name` (language or author) of the last hour, with posts and share (0 to 1)."""
-    rows = bounds.latest(engine, table, source, length, max(HOUR, length))
-    if rows is None:
+    """Return the top values of column `name` (language or author) of the last hour, with posts and share (0 to 1).
+
+    Of windows that overlap, those are added that end where the next begins, back from the newest.
+    """
+    every = bounds.latest(engine, table, source, length, max(HOUR, length))
+    newest = bounds.starts(engine, every, 1) if every is not None else []
+    if every is None or not newest:
         return pd.DataFrame()
+    before = seconds_between(every.c.window_start, literal(newest[0], Time()))
+    rows = select(every).where(before % max(1, int(length.total_seconds())) == 0).subquery()
     posts = func.sum(rows.c.posts)
     whole = select(func.sum(rows.c.posts)).scalar_subquery()
     share = ratio(posts, whole).label("share")

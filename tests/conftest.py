@@ -93,7 +93,7 @@ def hdfs(home: Path) -> Settings:
 def archive(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
     """An empty archive of its own, on a folder and on HDFS; MILLRACE_ARCHIVE_URL names it."""
     if request.param == "file":
-        monkeypatch.setenv("MILLRACE_ARCHIVE_URL", str(tmp_path / "archive"))
+        monkeypatch.setenv("MILLRACE_ARCHIVE_URL", str(tmp_path / "mein Archiv ü#1"))
         yield files.of(config.load())
         return
     skip_without_pydoop(request)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -36,7 +36,14 @@ def arguments(parser: ArgumentParser) -> None:
     layout = parser.add_mutually_exclusive_group()
     layout.add_argument("--format", choices=("jsonl", "parquet"), default="jsonl", help="default %(default)s, gzipped")
     text = f"append to one file of JSON lines instead, through pydoop on HDFS (default {SINGLE}, in the archive)"
-    layout.add_argument("--single-file", nargs="?", const=SINGLE, metavar="PATH", help=text)
+    layout.add_argument("--single-file", nargs="?", const=SINGLE, type=_below, metavar="PATH", help=text)
+
+
+def _below(path: str) -> str:
+    parts = path.split("/")
+    if any(part.startswith((".", "_")) or not part for part in parts):
+        raise ArgumentTypeError(f"{path!r} is no path below the archive, such as {SINGLE}; no part begins with . or _")
+    return path
 
 
 def run(options: Options) -> None:
@@ -52,7 +59,9 @@ def run(options: Options) -> None:
         else:
             read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
             held = [stack.enter_context(lease.hold(archive, f"{place}/_writer")) for place in places(options, archive)]
-            starts = {} if STOP.requested else beginning(options, archive)
+            if STOP.requested:
+                return
+            starts = beginning(options, archive)
         start = json.dumps(starts) if starts else "earliest"
         records = read.stream(spark, options.bootstrap, options.topics, start, options.args.max_offsets, headers=True)
         session.start(options, records, _writer(options, archive, starts, held))
@@ -90,8 +99,8 @@ def beginning(options: Options, archive: Files) -> dict[str, dict[str, int]]:
 
 def _archived(options: Options, archive: Files, topic: str) -> dict[int, int]:
     if options.args.single_file:
-        found = Journal(archive, options.args.single_file).load().offsets.get(topic, {})
-        return {int(partition): end for partition, end in found.items()}
+        state = Journal(archive, options.args.single_file).load()
+        return {int(partition): end for partition, end in state.offsets.get(topic, {}).items()} if state else {}
     return Log(archive, topic).load().next()
 
 
@@ -116,12 +125,12 @@ def taken(batch: DataFrame, number: int, *, checkpoint: str, starts: Starts, web
 
     Between records lie markers of transactions, and aborted ones; so rows alone do not tell whether any is missing.
     """
-    place = checkpoint if "://" in checkpoint else Path(checkpoint).resolve().as_uri()
+    place = checkpoint if "://" in checkpoint else f"file://{Path(checkpoint).resolve()}"
     if not place.startswith(("file://", "hdfs://")):
         return {}
     offsets = files.at(place, web)
     ends = _planned(offsets, number)
-    begins = _planned(offsets, number - 1) if number else starts
+    begins = _planned(offsets, number - 1) if number else _began(offsets) or starts
     return {
         topic: {
             int(p): (begins.get(topic, {}).get(p, 0), end)
@@ -133,6 +142,18 @@ def taken(batch: DataFrame, number: int, *, checkpoint: str, starts: Starts, web
 
 
 def _planned(checkpoint: Files, number: int) -> dict[str, dict[str, int]]:
-    *_, line = checkpoint.read(f"offsets/{number}").decode().splitlines()
-    planned: dict[str, dict[str, int]] = json.loads(line)
-    return planned
+    return _last_line(checkpoint.read(f"offsets/{number}"))
+
+
+def _began(checkpoint: Files) -> dict[str, dict[str, int]]:
+    """Return where the first batch began: there a job begins again that planned it and died, wherever it would now."""
+    try:
+        return _last_line(checkpoint.read("sources/0/0"))
+    except FileNotFoundError:
+        return {}
+
+
+def _last_line(text: bytes) -> dict[str, dict[str, int]]:
+    *_, line = text.decode().splitlines()
+    offsets: dict[str, dict[str, int]] = json.loads(line)
+    return offsets

@@ -101,9 +101,14 @@ class Settings(BaseSettings):
     @field_validator("archive_url")
     @classmethod
     def _archive(cls, value: str | None) -> str | None:
-        if value and "://" in value and not value.startswith(("hdfs://", "file://")):
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if value.startswith("file:/") and not parts.netloc:  # file:/folder is how Hadoop writes it
+            return value.removeprefix("file:").removeprefix("//").rstrip("/")
+        if value.startswith("file:") or ("://" in value and not (parts.scheme == "hdfs" and parts.hostname)):
             raise ValueError("expected hdfs://host:port/folder, file:///folder or a folder")
-        return value.rstrip("/") if value else None
+        return value.rstrip("/")
 
     @field_validator("webhdfs_url")
     @classmethod
@@ -115,8 +120,8 @@ class Settings(BaseSettings):
     @property
     def archive(self) -> str:
         """The URL of the archive, by default a folder in the home folder."""
-        given = (self.archive_url or str(self.home / "archive")).removeprefix("file://")
-        return given if "://" in given else Path(given).resolve().as_uri()
+        given = self.archive_url or str(self.home / "archive")
+        return given if "://" in given else f"file://{Path(given).resolve()}"  # as Hadoop takes it: nothing encoded
 
     @field_validator("elasticsearch_url")
     @classmethod

@@ -49,7 +49,7 @@ class Options:
     @property
     def topics(self) -> list[str]:
         """The topics to read: --topic, else the topic of --source."""
-        return self.args.topic or [(SOURCES | MARKETS)[self.args.source].name]
+        return list(dict.fromkeys(self.args.topic or ())) or [(SOURCES | MARKETS)[self.args.source].name]
 
     @property
     def bootstrap(self) -> str:

@@ -150,6 +150,14 @@ def test_a_single_file_is_lines_of_json_and_one_journal(spark: SparkSession, arc
     assert len(archive.list("kafka_demo/_tweets_data.json")) == 1
 
 
+def test_a_single_file_of_somebody_else_is_left_as_it_is(spark: SparkSession, archive: Files) -> None:
+    archive.write(PATH, b"precious\n")
+    with pytest.raises(MillraceError, match=r"tweets_data.json holds 9 bytes that no job of millrace wrote"):
+        single_file.append(archive, PATH)(frame(spark, batch(0)), 0)
+    assert archive.read(PATH) == b"precious\n"
+    assert archive.list("kafka_demo/_tweets_data.json") == []
+
+
 def test_a_single_file_that_was_cut_is_not_written_on(spark: SparkSession, archive: Files) -> None:
     single_file.append(archive, PATH)(frame(spark, batch(0)), 0)
     archive.write(PATH, archive.read(PATH)[:-10])

@@ -1,5 +1,6 @@
 """Compaction on a folder and on real HDFS: the same records in fewer files, wherever it is killed."""
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from pyspark.sql import SparkSession
 from tests.archived import LATER, NOON, archived, by_spark, frame, record, three_batches
 
 from millrace.archive import census, compact
-from millrace.archive.files import Files
+from millrace.archive.files import Files, Status
 from millrace.archive.log import Log
 from millrace.sinks import hdfs as sink
 
@@ -31,6 +32,28 @@ def test_compaction_keeps_every_record(spark: SparkSession, archive: Files, form
     assert archived(archive) == sorted(made + more)
     sink.append(archive, form)(frame(spark, more), 3)  # replayed although it is compacted since
     assert archived(archive) == sorted(made + more) and census.verify(archive) == []
+
+
+def test_a_batch_that_is_committed_while_leftovers_are_looked_for_stays(
+    spark: SparkSession, archive: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, late = three_batches(spark, archive), [record(90 + n) for n in range(3)]
+    walk = census.walk
+
+    def walked(*arguments: Any) -> Iterator[Status]:
+        yield from walk(*arguments)
+        monkeypatch.setattr(census, "walk", walk)
+        entries.pop()()
+
+    entries: list[Callable[[], None]] = []
+    commit = Log.commit
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "commit", lambda log, entry, state: entries.append(lambda: commit(log, entry, state)))
+        sink.append(archive)(frame(spark, late), 3)
+    monkeypatch.setattr(census, "walk", walked)
+    compact.compact(archive, now=NOON)
+    assert not entries
+    assert archived(archive) == sorted(made + late) and census.verify(archive) == []
 
 
 def test_an_open_hour_is_left_alone(spark: SparkSession, archive: Files) -> None:

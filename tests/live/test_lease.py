@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from threading import Timer
 
 import pytest
 
@@ -22,6 +23,24 @@ def test_one_lease_at_a_time(archive: Files) -> None:
     with lease.hold(archive, "source=t/_writer"):
         pass
     assert archive.list("source=t") == []
+
+
+def test_a_heartbeat_that_is_being_written_takes_nothing_from_its_holder(archive: Files) -> None:
+    with lease.hold(archive, "_writer") as held:
+        whole = archive.read("_writer")
+        archive.write("_writer", whole[:9])  # as others see a file of HDFS meanwhile
+        later = Timer(0.3, archive.write, ("_writer", whole))
+        later.start()
+        held.check()
+        later.join()
+
+
+def test_a_lease_without_a_name_is_told(archive: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a full HDFS leaves of a heartbeat."""
+    monkeypatch.setattr(lease, "TRIES", 2)
+    archive.write("_writer", b"")
+    with pytest.raises(MillraceError, match="_writer: remove that when no job writes"), lease.hold(archive, "_writer"):
+        pass
 
 
 def test_a_dead_holder_loses_the_lease_at_once_and_learns_of_it(archive: Files) -> None:

@@ -1,19 +1,21 @@
 """The archive's log, spans and pace, without Spark and servers."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from argparse import ArgumentParser
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hdfs import HdfsError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace import archiving, config
-from millrace.archive import files, log, records, replay
+from millrace.archive import census, files, log, records, replay
 from millrace.archive.log import Entry, Log, Part, merge
 from millrace.archive.records import Record
-from millrace.errors import ConfigError, MillraceError
+from millrace.errors import ConfigError, MillraceError, Unavailable
 
 HOUR = "date=2026-11-22/hour=12"
 
@@ -88,6 +90,15 @@ def test_what_a_batch_took_is_read_from_its_checkpoint(tmp_path: Path) -> None:
     assert took == [{"t": {0: (2, 5)}}, {"t": {1: (0, 7), 2: (0, 3)}}]
 
 
+def test_a_planned_first_batch_begins_where_its_checkpoint_says(tmp_path: Path) -> None:
+    """Not where a job would begin now, after what another has archived meanwhile."""
+    for path, text in {"sources/0/0": '\0v1\n{"t":{"0":0}}', "offsets/0": 'v1\n{}\n{"t":{"0":9}}'}.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    took = archiving.taken(None, 0, checkpoint=str(tmp_path), starts={"t": {"0": 5}}, web=None)  # type: ignore[arg-type]
+    assert took == {"t": {0: (0, 9)}}
+
+
 def test_a_span_has_what_lies_within() -> None:
     span = replay.span(datetime(2026, 11, 22, 12, 30), datetime(2026, 11, 22, 14, 0))
     hours = [f"date=2026-11-22/hour={hour}" for hour in (11, 12, 13, 14, 15)]
@@ -95,6 +106,12 @@ def test_a_span_has_what_lies_within() -> None:
     noon = int(datetime(2026, 11, 22, 12, 30, tzinfo=UTC).timestamp() * 1000)
     at = [Record(noon + each, 0, 0, "t", None, None, ()) for each in (-1, 0, 5_400_000 - 1, 5_400_000)]
     assert [span.has(each) for each in at] == [False, True, True, False]
+
+
+def test_a_span_between_times_of_another_zone() -> None:
+    eight = datetime(2026, 11, 22, 20, tzinfo=timezone(timedelta(hours=2)))
+    assert replay.span(eight, None).touches("date=2026-11-22/hour=18")
+    assert not replay.span(None, eight).touches("date=2026-11-22/hour=19")
 
 
 def test_the_pace_is_that_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +143,21 @@ def test_files_give_back_what_went_in(bodies: list[tuple[bytes | None, bytes | N
         assert records.count(data, form) == len(made)
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_damaged_file_is_named(tmp_path: Path, form: str) -> None:
+    """Wherever the damage is: in the middle of a Parquet file its row count is still right."""
+    place = files.at(tmp_path.as_uri())
+    made = [Record(1_795_348_800_000 + n, 0, n, "t", b"key", str(n * 7919).encode() * 9, ()) for n in range(5000)]
+    data = bytearray(records.write(made, form))
+    data[len(data) // 3 : len(data) // 3 + 400] = bytes(400)
+    own, part = Log(place, "t"), Part("date=2026-11-22/hour=12", "a-0", form, 5000)
+    place.write(path := f"source=t/{part.folder}/part-0{records.SUFFIXES[form]}", bytes(data))
+    own.commit(Entry("a", 0, {0: (0, 5000)}, [part]), own.load())
+    assert any(path in fault.where and "cannot be read" in fault.what for fault in census.verify(place))
+    with pytest.raises(MillraceError, match=f"{path} cannot be read"):
+        list(replay.read(place, "t", replay.EVERYTHING))
+
+
 def test_times_have_six_decimals() -> None:
     line = records._line(Record(1_000, 0, 0, "t", None, None, ()))
     assert line["timestamp"] == "1970-01-01T00:00:01.000000Z"
@@ -133,8 +165,33 @@ def test_times_have_six_decimals() -> None:
 
 
 def test_the_archive_is_a_folder_or_hdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert config.load(home=tmp_path).archive == (tmp_path / "archive").as_uri()
+    assert config.load(home=tmp_path).archive == f"file://{tmp_path}/archive"
     assert config.load(home=tmp_path, archive_url="hdfs://localhost:9000/a/").archive == "hdfs://localhost:9000/a"
-    assert config.load(home=tmp_path, archive_url=f"file://{tmp_path}/x y").archive == (tmp_path / "x y").as_uri()
-    with pytest.raises(ConfigError, match="MILLRACE_ARCHIVE_URL"):
-        config.load(home=tmp_path, archive_url="s3a://bucket/archive")
+    assert config.load(home=tmp_path, archive_url=f"file://{tmp_path}/x y").archive == f"file://{tmp_path}/x y"
+    assert config.load(home=tmp_path, archive_url=f"file:{tmp_path}").archive == tmp_path.as_uri()
+    for wrong in ("s3a://bucket/archive", "hdfs:///archive", "file://host/archive", "file:archive"):
+        with pytest.raises(ConfigError, match="MILLRACE_ARCHIVE_URL"):
+            config.load(home=tmp_path, archive_url=wrong)
+
+
+@pytest.mark.parametrize("path", ["/tmp/a.json", "../a.json", "a//b", "a/", "", "_a/b", ".a"])
+def test_a_single_file_lies_in_the_archive(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = ArgumentParser()
+    archiving.arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--single-file", path])
+    assert "is no path below the archive" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    place = files.at(f"file://{tmp_path}/file/a")
+    for step in (lambda: place.write("b", b""), lambda: place.list(""), lambda: place.read("b")):
+        with pytest.raises(MillraceError, match=r"file/a/b?: Not a directory"):
+            step()
+
+
+@pytest.mark.parametrize("name", ["SafeModeException", "StandbyException"])
+def test_a_server_that_cannot_yet_is_away(name: str) -> None:
+    with pytest.raises(Unavailable, match="cannot yet"), files.at("hdfs://localhost:9000/a")._errors("b"):  # type: ignore[attr-defined]
+        raise HdfsError("cannot yet\nmore", exception=name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from millrace.archive import log, records
 from millrace.archive.files import Files, Status, walk
-from millrace.archive.log import Log, Part
+from millrace.archive.log import Log, Part, State
 from millrace.errors import ConfigError
 
 Advance = Callable[[int], object]  # takes how many bytes were looked at
@@ -79,7 +79,7 @@ def _verify(files: Files, topic: str, advance: Advance) -> Iterator[Fault]:
             yield Fault(topic, f"partition {partition}", f"offsets {first} to {end - 1} are not in the archive")
     for overlap in state.overlaps:
         yield Fault(topic, overlap, "was archived twice")
-    for folder in leftovers(files, topic):
+    for folder in leftovers(files, topic)[0]:
         yield Fault(topic, folder, "a leftover of a killed writer, which nobody reads", serious=False)
 
 
@@ -88,17 +88,21 @@ def _part(files: Files, topic: str, hour: str, part: Part, advance: Advance) -> 
     for each in records.listed(files, topic, part):
         try:
             found += records.count(files.read(each.path), part.format)
-        except (OSError, EOFError, ValueError) as error:
+        except records.DAMAGED as error:
             yield Fault(topic, each.path, f"cannot be read: {error}")
         advance(each.size)
     if found != part.rows:
         yield Fault(topic, place, f"holds {found} rows, not {part.rows}")
 
 
-def leftovers(files: Files, topic: str) -> list[str]:
-    """Return the folders of batches that no log entry names, below the archive."""
-    counted = {f"source={topic}/{part.folder}" for part in Log(files, topic).load().parts.values()}
-    return sorted({_folder(each) for each in walk(files, f"source={topic}")} - counted)
+def leftovers(files: Files, topic: str) -> tuple[list[str], State]:
+    """Return the folders of batches that no log entry names, below the archive, and what the log says.
+
+    The log is read after the folders: a batch that is committed meanwhile is none of them.
+    """
+    there = {_folder(each) for each in walk(files, f"source={topic}")}
+    state = Log(files, topic).load()
+    return sorted(there - {f"source={topic}/{part.folder}" for part in state.parts.values()}), state
 
 
 def _folder(file: Status) -> str:

@@ -45,13 +45,13 @@ class Work:
 
 
 def due(files: Files, topics: Sequence[str] = (), now: datetime | None = None) -> list[Work]:
-    """Return the closed hours of `topics` (none: all) that have more than one batch."""
+    """Return the closed hours of `topics` (none: all) that have more than one batch, or one of several files."""
     end = (now or datetime.now(UTC)) - GRACE - timedelta(hours=1)
     return [
         Work(topic, hour, parts)
         for topic in census.chosen(files, topics)
         for hour, parts in Log(files, topic).load().hours().items()
-        if len(parts) > 1 and _start(hour) <= end
+        if _start(hour) <= end and (len(parts) > 1 or _scattered(files, topic, parts[0]))
     ]
 
 
@@ -70,9 +70,12 @@ def compact(
     done = []
     for topic in census.chosen(files, topics):
         log = Log(files, topic)
-        with lease.hold(files, f"{log.root}/_compactor"):
+        with lease.hold(files, f"{log.root}/_compactor") as held:
             _sweep(files, log)
-            done += [_hour(files, log, work, advance, rows_per_file) for work in due(files, [topic], now)]
+            for work in due(files, [topic], now):
+                held.check()
+                done.append(_hour(files, log, work, advance, rows_per_file))
+            held.check()
             log.fold()
     return done
 
@@ -116,15 +119,14 @@ def _chunks(merged: Iterator[records.Record], size: int) -> Iterator[list[record
 
 def _sweep(files: Files, log: Log) -> None:
     """Remove folders that no entry names: at once where their batch was replaced, else when no writer is at work."""
-    found = census.leftovers(files, log.topic)
-    state = log.load()
+    found, state = census.leftovers(files, log.topic)
     strangers = [folder for folder in found if not _replaced(folder, state)]
     for folder in set(found) - set(strangers):
         files.remove(folder)
     with suppress(MillraceError):  # a writer may be about to name them
         if strangers:
             with lease.hold(files, f"{log.root}/_writer"):
-                for folder in census.leftovers(files, log.topic):
+                for folder in census.leftovers(files, log.topic)[0]:
                     files.remove(folder)
 
 
@@ -135,6 +137,10 @@ def _replaced(folder: str, state: State) -> bool:
 
 def _numbers(state: State) -> list[int]:
     return [int(known.rpartition("-")[2]) for known in state.known if known.startswith(f"{COMPACT}-")]
+
+
+def _scattered(files: Files, topic: str, part: Part) -> bool:
+    return not part.id.startswith(f"{COMPACT}-") and len(records.listed(files, topic, part)) > 1
 
 
 def _start(hour: str) -> datetime:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from hdfs import HdfsError, InsecureClient
@@ -55,7 +55,7 @@ class Files(Protocol):
         """Return a file's bytes; raises FileNotFoundError."""
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a whole file, replacing what is there; a crash may leave a part of it."""
+        """Write a whole file, replacing what is there; on HDFS others may see a part of it meanwhile."""
 
     def create(self, path: str, data: bytes) -> None:
         """Write a whole file at once, or not at all; raises Exists when it is there."""
@@ -68,11 +68,16 @@ class Files(Protocol):
 
 
 def at(url: str, web: str | None = None) -> Files:
-    """Return the files below `url` (hdfs:// or file://); `web` is the NameNode's HTTP side."""
+    """Return the files below `url` (hdfs:// or file://, nothing encoded); `web` is the NameNode's HTTP side."""
+    if not url.startswith("hdfs:"):
+        return Local(url, local(url))
     parts = urlsplit(url)
-    if parts.scheme == "hdfs":
-        return Web(url, web or f"http://{parts.hostname}:{WEB_PORT}", parts.path or "/")
-    return Local(url, Path(unquote(parts.path)))
+    return Web(url, web or f"http://{parts.hostname}:{WEB_PORT}", parts.path or "/")
+
+
+def local(url: str) -> Path:
+    """Return the path in a file:// URL."""
+    return Path(url.removeprefix("file://"))
 
 
 def of(settings: Settings) -> Files:
@@ -99,19 +104,19 @@ class Local:
 
     def list(self, folder: str) -> list[Status]:
         path = self.root / folder
-        found = sorted(path.iterdir()) if path.is_dir() else []
+        with self._errors(folder):
+            try:
+                found = sorted(path.iterdir())
+            except FileNotFoundError:
+                return []
         return [Status(f"{folder}/{each.name}".lstrip("/"), _size(each), each.is_dir()) for each in found]
 
     def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
+        with self._errors(path):
+            return (self.root / path).read_bytes()
 
     def write(self, path: str, data: bytes) -> None:
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
+        self._fresh(path, data).replace(self.root / path)
 
     def create(self, path: str, data: bytes) -> None:
         fresh = self._fresh(path, data)
@@ -136,9 +141,23 @@ class Local:
             target.unlink(missing_ok=True)
 
     def _fresh(self, path: str, data: bytes) -> Path:
-        name = _temporary(path)
-        self.write(name, data)
-        return self.root / name
+        target = self.root / _temporary(path)
+        with self._errors(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+        return target
+
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise MillraceError(f"{self.url}/{path}: {error.strerror}") from None
 
 
 class Web:
@@ -207,14 +226,12 @@ class Web:
         except requests.RequestException as error:
             raise Unavailable(f"{place}: {type(error).__name__}; is MILLRACE_WEBHDFS_URL right, and HDFS up?") from None
         except HdfsError as error:
-            text = next(iter(str(error).splitlines()), "")
-            if any(word in str(error) for word in FULL):
+            text, whole = next(iter(str(error).splitlines()), ""), f"{error.exception}: {error}"
+            if any(word in whole for word in FULL):
                 raise MillraceError(f"{place} is full: make room; {text}") from None
             if "does not exist" in text or "not found" in text:
                 raise FileNotFoundError(f"{place}: {text}") from None
-            raise (Unavailable if any(word in str(error) for word in _GONE) else MillraceError)(
-                f"{place}: {text}"
-            ) from None
+            raise (Unavailable if any(word in whole for word in _GONE) else MillraceError)(f"{place}: {text}") from None
 
 
 def _size(path: Path) -> int:

@@ -16,6 +16,7 @@ from millrace.archive.files import Exists, Files
 from millrace.errors import MillraceError, Unavailable
 
 BEAT = 15.0  # seconds between heartbeats
+TRIES, PAUSE = 20, 0.1  # looks at a heartbeat that is being written, and seconds between them
 STALE = 60.0  # seconds without one after which another machine may take over
 
 
@@ -42,12 +43,8 @@ class Lease:
     def keep_beating(self) -> None:
         """Beat until the end; what goes wrong is found by the next `check`."""
         while not self.ended.wait(BEAT):
-            try:
+            with suppress(MillraceError):
                 self.beat()
-            except Unavailable:  # the server is away, for others as well
-                continue
-            except MillraceError:
-                return
 
 
 @contextmanager
@@ -109,11 +106,16 @@ def _lives(holder: dict[str, Any]) -> bool:
 
 
 def _read(files: Files, path: str) -> dict[str, Any]:
-    try:
-        holder: dict[str, Any] = json.loads(files.read(path))
-    except (ValueError, FileNotFoundError):  # it is being written, or nobody has it
-        return {}
-    return holder
+    """Return who holds it, {} where nobody does, or where it stays half written."""
+    for _ in range(TRIES):
+        try:
+            holder: dict[str, Any] = json.loads(files.read(path))
+            return holder
+        except FileNotFoundError:
+            return {}
+        except ValueError:  # HDFS shows a file while it is being written
+            time.sleep(PAUSE)
+    return {}
 
 
 def _encode(holder: dict[str, Any]) -> bytes:
@@ -121,6 +123,10 @@ def _encode(holder: dict[str, Any]) -> bytes:
 
 
 def _taken(files: Files, path: str, holder: dict[str, Any]) -> MillraceError:
+    if not holder:
+        return MillraceError(
+            f"another writer was at work and left no name in {files.url}/{path}: remove that when no job writes there"
+        )
     who = f"pid {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return MillraceError(
         f"another writer is at work ({who}): stop it, or use another archive. Lease: {files.url}/{path}"

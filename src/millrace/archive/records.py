@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,13 @@ import pyarrow.parquet as pq
 
 from millrace.archive.files import Files, Status, walk
 from millrace.archive.log import Part
+from millrace.errors import MillraceError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 LEVEL = 6  # of gzip: beyond it, time grows and size does not shrink
 BATCH = 10_000  # rows
+DAMAGED = (OSError, EOFError, ValueError, zlib.error, msgspec.MsgspecError)  # what reading a damaged file raises
 SUFFIXES = {"jsonl": ".json.gz", "parquet": ".parquet"}
 SCHEMA = pa.schema(
     [
@@ -72,9 +75,12 @@ def listed(files: Files, topic: str, part: Part) -> list[Status]:
 
 
 def read(files: Files, topic: str, parts: Iterable[Part]) -> Iterator[Record]:
-    """Yield the records of `parts` of one hour in the order of time; each file is in memory, compressed."""
-    found = [_decoded(files.read(each.path), part.format) for part in parts for each in listed(files, topic, part)]
-    return merge(*found)
+    """Yield the records of `parts` of one hour in the order of time; each file is in memory, compressed.
+
+    Raises MillraceError that names a damaged file.
+    """
+    found = [(each.path, part.format) for part in parts for each in listed(files, topic, part)]
+    return merge(*(_named(f"{files.url}/{path}", _decoded(files.read(path), form)) for path, form in found))
 
 
 def write(records: Iterable[Record], form: str) -> bytes:
@@ -83,9 +89,9 @@ def write(records: Iterable[Record], form: str) -> bytes:
 
 
 def count(data: bytes, form: str) -> int:
-    """Return how many records a file holds; raises OSError or EOFError when it is damaged."""
+    """Return how many records a file holds, all of it read; raises what is in DAMAGED when it is damaged."""
     if form == "parquet":
-        return int(pq.ParquetFile(io.BytesIO(data)).metadata.num_rows)
+        return sum(batch.num_rows for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(BATCH))
     with gzip.open(io.BytesIO(data)) as lines:
         return sum(1 for _ in lines)
 
@@ -93,6 +99,13 @@ def count(data: bytes, form: str) -> int:
 def moment(milliseconds: int) -> datetime:
     """Return a timestamp as a time."""
     return EPOCH + milliseconds * MILLISECOND
+
+
+def _named(url: str, records: Iterator[Record]) -> Iterator[Record]:
+    try:
+        yield from records
+    except DAMAGED as error:
+        raise MillraceError(f"{url} cannot be read: {error}; `millrace archive verify` names all such files") from None
 
 
 def _decoded(data: bytes, form: str) -> Iterator[Record]:

@@ -45,8 +45,8 @@ EVERYTHING = Span()
 
 
 def span(start: datetime | None, end: datetime | None) -> Span:
-    """Return the span between two times of the clock, which are UTC."""
-    bounds = [each.replace(tzinfo=UTC) if each else None for each in (start, end)]
+    """Return the span between two times; those without a zone are UTC."""
+    bounds = [each and (each.astimezone(UTC) if each.tzinfo else each.replace(tzinfo=UTC)) for each in (start, end)]
     return Span(*bounds)
 
 

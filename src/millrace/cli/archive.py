@@ -43,7 +43,7 @@ def compact(topics: Topics = None, home: Home = None) -> None:
     total = sum(work.rows for work in compact.due(archive, topics or []))
     with bar("compacting", total, "rows") as advance:
         done = compact.compact(archive, topics or [], advance=advance)
-    Console().print(grid([vars(hour) for hour in done], "no closed hour with more than one batch"))
+    Console().print(grid([vars(hour) for hour in done], "no closed hour of more than one file"))
 
 
 @app.command()

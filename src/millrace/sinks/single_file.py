@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -19,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from millrace.archive import rows
-from millrace.archive.files import Files
+from millrace.archive.files import Files, local
 from millrace.errors import MillraceError, Unavailable
 from millrace.sinks.documents import JSON
 from millrace.sinks.hdfs import Offsets, Read, explained, generation_of
@@ -49,15 +47,20 @@ class Journal:
         folder, _, name = path.rpartition("/")
         self.folder = f"{folder}/_{name}".lstrip("/")
 
-    def load(self) -> State:
-        """Return the newest state."""
+    def load(self) -> State | None:
+        """Return the newest state, None where there is none."""
         names = self._names()
-        return State(**json.loads(self.files.read(names[-1]))) if names else State()
+        return State(**json.loads(self.files.read(names[-1]))) if names else None
+
+    def begin(self) -> State:
+        """Say that the file, which is not there yet, will be ours; returns its state."""
+        self._create(State())
+        return State()
 
     def save(self, state: State) -> None:
         """Make `state` the newest."""
         old = self._names()
-        self.files.create(f"{self.folder}/{state.number:012}.json", json.dumps(asdict(state)).encode())
+        self._create(state)
         for name in old:
             self.files.remove(name)
 
@@ -65,6 +68,9 @@ class Journal:
         """Return the length of the file as it is, None when it is not there."""
         found = {each.path: each.size for each in self.files.list(self.path.rpartition("/")[0])}
         return found.get(self.path)
+
+    def _create(self, state: State) -> None:
+        self.files.create(f"{self.folder}/{state.number:012}.json", json.dumps(asdict(state)).encode())
 
     def _names(self) -> list[str]:
         found = [each.path for each in self.files.list(self.folder)]
@@ -160,7 +166,7 @@ def _opened(journal: Journal) -> Iterator[IO[bytes]]:
     """Open the file for appending, and close it for sure."""
     url = f"{journal.files.url}/{journal.path}"
     if not url.startswith("hdfs:"):
-        with _local(url).open("ab") as out:
+        with local(url).open("ab") as out:
             yield out
         return
     try:
@@ -172,12 +178,18 @@ def _opened(journal: Journal) -> Iterator[IO[bytes]]:
 
 
 def _recover(spark: SparkSession, journal: Journal) -> State:
-    """Cut off what a crash left, make the file where there is none, and return its state."""
-    state, length = journal.load(), journal.length()
+    """Cut off what a crash left, make the file where there is none, and return its state.
+
+    A file without journal is somebody else's, if there is anything in it.
+    """
+    found, length = journal.load(), journal.length()
+    url = f"{journal.files.url}/{journal.path}"
+    if found is None and length:
+        raise MillraceError(f"{url} holds {length} bytes that no job of millrace wrote: move it away, or name another")
+    state = found or journal.begin()
     if length is None and not state.length:
         journal.files.write(journal.path, b"")
         return state
-    url = f"{journal.files.url}/{journal.path}"
     if url.startswith("hdfs:"):
         _recover_lease(spark, url)
         length = journal.length()
@@ -191,7 +203,7 @@ def _recover(spark: SparkSession, journal: Journal) -> State:
 
 def _cut(spark: SparkSession, url: str, length: int) -> None:
     if not url.startswith("hdfs:"):
-        with _local(url).open("r+b") as file:
+        with local(url).open("r+b") as file:
             file.truncate(length)
         return
     system, path = _hadoop(spark, url)
@@ -213,7 +225,3 @@ def _hadoop(spark: SparkSession, url: str) -> tuple[Any, Any]:
     context: Any = spark.sparkContext
     path = context._jvm.org.apache.hadoop.fs.Path(url)
     return path.getFileSystem(context._jsc.hadoopConfiguration()), path
-
-
-def _local(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path))

@@ -74,10 +74,10 @@ def is_empty(url: str) -> bool:
 def start(settings: Settings, *, simulated: bool) -> str:
     """Start Superset, or bring the one that runs up to date; return its address.
 
-    Dashboards that were fed by the simulators once go on saying so. Passwords are told when they are made.
+    Dashboards that were fed by the simulators once go on saying so. Passwords are told once, when they can be used.
     """
     folder = servers.folder(settings.home.resolve(), SUPERSET)
-    fed, fresh = folder / "simulated", not (folder / "provisioned").exists()
+    fed, told = folder / "simulated", folder / "told"
     reader = mysql.reader(settings.sql_url("mysql"), superset.password(folder, "mysql"))
     if simulated:
         fed.touch()
@@ -85,8 +85,10 @@ def start(settings: Settings, *, simulated: bool) -> str:
     servers.start(SUPERSET, settings)
     url = config.load(home=settings.home).superset_url or ""
     say(f"dashboards: {url}/superset/dashboard/market/ and {url}/superset/dashboard/social/")
-    for name in superset.ACCOUNTS if fresh else ():
-        say(f"log in as {name} with {superset.password(folder, name)} (kept in {folder / name / 'password'})")
+    if not told.exists():
+        for name in superset.ACCOUNTS:
+            say(f"log in as {name} with {superset.password(folder, name)} (kept in {folder / name / 'password'})")
+        told.touch()
     return url
 
 

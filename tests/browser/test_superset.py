@@ -5,9 +5,10 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from decimal import Decimal
+from io import StringIO
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Served:
     settings: Settings
     folder: Path
     url: str
+    said: str
 
     @property
     def mysql(self) -> str:
@@ -64,11 +66,28 @@ class Served:
 def served(mysql: Settings) -> Iterator[Served]:
     settings = command.prepared(mysql)
     settings = config.load(home=Path(os.path.relpath(settings.home)))  # relative, as the default is
-    url = command.start(settings, simulated=False)
+    folder = servers.folder(mysql.home, SUPERSET)
+    (folder / "told").unlink(missing_ok=True)  # in a home that was kept
     try:
-        yield Served(settings, servers.folder(mysql.home, SUPERSET), url)
+        said = fails(settings)
+        with redirect_stderr(StringIO()) as after:
+            url = command.start(settings, simulated=False)
+        yield Served(settings, folder, url, said + after.getvalue())
     finally:
         servers.down(settings, ["superset"])
+
+
+def fails(settings: Settings) -> str:
+    """Have a first start end between the preparation and the server; return what it said."""
+    in_the_way = settings.home / "logs" / f"{SUPERSET.name}.log"
+    in_the_way.unlink(missing_ok=True)
+    in_the_way.mkdir(parents=True)
+    try:
+        with redirect_stderr(StringIO()) as said, pytest.raises(IsADirectoryError):
+            command.start(settings, simulated=False)
+    finally:
+        in_the_way.rmdir()
+    return said.getvalue()
 
 
 @pytest.fixture
@@ -238,6 +257,15 @@ def runs(server: str, settings: Settings) -> bool:
 def test_what_is_not_told_is_kept_for_the_owner_alone(served: Served) -> None:
     for kept in ("admin/password", "viewer/password", "mysql/password", "secret-key"):
         assert (served.folder / kept).stat().st_mode & 0o777 == 0o600
+
+
+def test_passwords_are_told_once_and_after_a_start_that_failed(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in superset.ACCOUNTS:
+        assert served.said.count(f"log in as {name} with {superset.password(served.folder, name)} ") == 1
+    command.start(served.settings, simulated=False)
+    assert "log in as" not in capsys.readouterr().err
 
 
 def test_an_empty_store_offers_the_simulators(served: Served, capsys: pytest.CaptureFixture[str]) -> None:

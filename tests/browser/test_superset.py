@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.timeout(1800)  # the first start installs Superset
 ASSETS = DESCRIBED / "assets"
 CHARTS = {path.stem: len(re.findall(r"type: CHART", path.read_text())) for path in (ASSETS / "dashboards").glob("*")}
 EVERY = [table for table in tables.metadata.sorted_tables if table.name not in ("symbols",)]
+SECOND_START = 60  # seconds
 LATEST = 100  # rows of the table
 GRAINS = {"PT1S": 1, "PT1M": 60, "PT5M": 300, "PT10M": 600, "PT15M": 900, "PT30M": 1800, "PT1H": 3600}
 
@@ -174,8 +176,7 @@ def test_the_curves_are_the_prices_in_mysql(filled: Served, page: Page, chosen: 
 def test_a_grain_keeps_the_hour(filled: Served, grain: str, seconds: int) -> None:
     """Second, minute and hour are where Superset 6.1 would double the hour."""
     with filled.client("admin") as client:
-        found = client.get("/api/v1/dataset/", params={"q": "(page_size:100)"}).raise_for_status().json()["result"]
-        dataset = next(each["id"] for each in found if each["table_name"] == "post_counts")
+        dataset = entry(client, "dataset", "table_name", "post_counts")["id"]
         axis = {"columnType": "BASE_AXIS", "sqlExpression": "window_start", "label": "window_start"}
         query = {
             "columns": [axis | {"timeGrain": grain, "expressionType": "SQL"}],
@@ -219,6 +220,29 @@ def test_the_viewer_looks_and_changes_nothing(filled: Served, page: Page) -> Non
         assert [page.call(*each) for each in refused] == [403] * len(refused)
         after = admin.get("/api/v1/dashboard/social").raise_for_status().json()["result"]
         assert after["dashboard_title"] == shown["dashboard_title"]
+
+
+def test_another_start_puts_back_what_is_described(served: Served) -> None:
+    with served.client("admin") as admin:
+        for kind, key, value in (("chart", "slice_name", "Symbols"), ("dashboard", "slug", "social")):
+            admin.delete(f"/api/v1/{kind}/{entry(admin, kind, key, value)['id']}").raise_for_status()
+        languages = entry(admin, "chart", "slice_name", "Languages")
+        admin.put(f"/api/v1/chart/{languages['id']}", json={"slice_name": "Mine"}).raise_for_status()
+    begun = time.monotonic()
+    command.start(served.settings, simulated=False)
+    assert time.monotonic() - begun < SECOND_START
+    with served.client("admin") as admin:
+        for dashboard, charts in CHARTS.items():
+            found = admin.get(f"/api/v1/dashboard/{dashboard}/charts").raise_for_status().json()["result"]
+            assert len(found) == charts
+        assert entry(admin, "chart", "slice_name", "Languages")["id"] == languages["id"]
+
+
+def entry(client: httpx.Client, kind: str, key: str, value: str) -> dict[str, Any]:
+    """Return the only thing of a kind whose `key` is `value`."""
+    found = client.get(f"/api/v1/{kind}/", params={"q": "(page_size:100)"}).raise_for_status().json()["result"]
+    [known] = [each for each in found if each[key] == value]
+    return dict(known)
 
 
 def test_superset_reads_mysql_as_somebody_who_cannot_write(served: Served) -> None:

@@ -1,5 +1,6 @@
 """Superset as people see it: dashboards drawn from MySQL in a browser, and what its viewer may not do."""
 
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import Table, delete, func, select
 from tests.browser.superset import CHOICE, Page, candle, fill, store
 from tests.support import MINUTE, Child, alive, now, wait, window
 
@@ -28,12 +29,11 @@ from millrace.sinks import database, tables
 from millrace.stack import mysql as mysql_server
 from millrace.stack import servers, superset
 from millrace.stack.superset import DESCRIBED, SUPERSET
-from millrace.superset import JOBS
+from millrace.superset import DATA, JOBS
 
 pytestmark = pytest.mark.timeout(1800)  # the first start installs Superset
 ASSETS = DESCRIBED / "assets"
 CHARTS = {path.stem: len(re.findall(r"type: CHART", path.read_text())) for path in (ASSETS / "dashboards").glob("*")}
-EVERY = [table for table in tables.metadata.sorted_tables if table.name not in ("symbols",)]
 SECOND_START = 60  # seconds
 LATEST = 100  # rows of the table
 GRAINS = {"PT1S": 1, "PT1M": 60, "PT5M": 300, "PT10M": 600, "PT15M": 900, "PT30M": 1800, "PT1H": 3600}
@@ -73,7 +73,7 @@ def served(mysql: Settings) -> Iterator[Served]:
     try:
         said = fails(settings)
         with redirect_stderr(StringIO()) as after:
-            url = command.start(settings, simulated=False)
+            url = command.start(settings)
         yield Served(settings, folder, url, said + after.getvalue())
     finally:
         servers.down(settings, ["superset"])
@@ -86,7 +86,7 @@ def fails(settings: Settings) -> str:
     in_the_way.mkdir(parents=True)
     try:
         with redirect_stderr(StringIO()) as said, pytest.raises(IsADirectoryError):
-            command.start(settings, simulated=False)
+            command.start(settings)
     finally:
         in_the_way.rmdir()
     return said.getvalue()
@@ -100,9 +100,13 @@ def filled(served: Served) -> Served:
 
 
 def empty(served: Served) -> None:
+    clear(served, *DATA, tables.progress)
+
+
+def clear(served: Served, *emptied: Table) -> None:
     engine = database.connect(served.mysql)
     with engine.begin() as connection:
-        for table in EVERY:
+        for table in emptied:
             connection.execute(delete(table))
     engine.dispose()
 
@@ -139,6 +143,7 @@ def test_an_empty_store_is_no_error_and_fills_by_itself(served: Served, page: Pa
     wait(page.settled, "charts without data")
     page.save(f"{dashboard}-empty")
     assert not page.errors() and page.drawn() == 1 and "No data" in page.text("Data up to")
+    assert "Where a chart stays empty, make superset ARGS=--feed feeds it" in page.driver.text()
     fill(served.mysql)
     page.fills(CHARTS[dashboard])
 
@@ -229,7 +234,7 @@ def test_another_start_puts_back_what_is_described(served: Served) -> None:
         languages = entry(admin, "chart", "slice_name", "Languages")
         admin.put(f"/api/v1/chart/{languages['id']}", json={"slice_name": "Mine"}).raise_for_status()
     begun = time.monotonic()
-    command.start(served.settings, simulated=False)
+    command.start(served.settings)
     assert time.monotonic() - begun < SECOND_START
     with served.client("admin") as admin:
         for dashboard, charts in CHARTS.items():
@@ -278,6 +283,41 @@ def runs(server: str, settings: Settings) -> bool:
     return any(row.name == server and row.ready for row in stack.status(settings))
 
 
+def test_the_dashboards_say_what_is_simulated_as_long_as_it_is_there(served: Served) -> None:
+    empty(served)
+    command.mark(served.mysql)
+    fill(served.mysql)
+    command.mark(served.mysql)  # to go on
+    command.start(served.settings)
+    assert all(command.SIMULATED in note and command.EMPTY not in note for note in notes(served))
+    empty(served)
+    fill(served.mysql)
+    command.start(served.settings)
+    assert all(command.EMPTY in note and command.SIMULATED not in note for note in notes(served))
+
+
+def notes(served: Served) -> list[str]:
+    with served.client("admin") as client:
+        found = [client.get(f"/api/v1/dashboard/{name}").raise_for_status().json()["result"] for name in CHARTS]
+    return [json.loads(each["position_json"])["MARKDOWN-note"]["meta"]["code"] for each in found]
+
+
+@pytest.mark.parametrize("table", DATA, ids=str)
+def test_nothing_simulated_goes_where_others_wrote(served: Served, table: Table) -> None:
+    """Into any table: each is filled alone."""
+    empty(served)
+    fill(served.mysql)
+    store(served.mysql, "gaps", [{"source": "finnhub", "gap_start": now(), "gap_end": now(), "host": "", "reason": ""}])
+    for each in set(DATA) - {table}:
+        clear(served, each)
+    assert not command.is_empty(served.mysql)
+    with pytest.raises(ConfigError, match=r"holds rows already.*millrace down mysql --data"):
+        command.mark(served.mysql)
+    assert not command.is_simulated(served.mysql)
+    clear(served, table)
+    assert command.is_empty(served.mysql)
+
+
 def test_what_is_not_told_is_kept_for_the_owner_alone(served: Served) -> None:
     for kept in ("admin/password", "viewer/password", "mysql/password", "secret-key"):
         assert (served.folder / kept).stat().st_mode & 0o777 == 0o600
@@ -288,7 +328,7 @@ def test_passwords_are_told_once_and_after_a_start_that_failed(
 ) -> None:
     for name in superset.ACCOUNTS:
         assert served.said.count(f"log in as {name} with {superset.password(served.folder, name)} ") == 1
-    command.start(served.settings, simulated=False)
+    command.start(served.settings)
     assert "log in as" not in capsys.readouterr().err
 
 

@@ -59,13 +59,14 @@ def password(folder: Path, account: str) -> str:
     return sql.password(folder / account)
 
 
-def provision(folder: Path, mysql_url: str, *, simulated: bool) -> None:
+def provision(folder: Path, mysql_url: str, *, note: str) -> None:
     """Make tables, accounts, connection and dashboards as docker/superset describes them, whatever was changed there.
 
+    `note`, Markdown, ends what each dashboard says of itself.
     Raises Unavailable with the end of the log where Superset refuses.
     """
     secrets = {f"SUPERSET_{name.upper()}_PASSWORD": password(folder, name) for name in ACCOUNTS}
-    told = secrets | {"SUPERSET_MYSQL_URL": mysql_url, "SUPERSET_SIMULATED": "yes" if simulated else ""}
+    told = secrets | {"SUPERSET_MYSQL_URL": mysql_url, "SUPERSET_NOTE": note}
     if not (folder / "tables").exists():
         say(FIRST)
     command = [str(install() / "bin" / "python"), str(DESCRIBED / "provision.py")]

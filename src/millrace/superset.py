@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from dotenv import dotenv_values
 from sqlalchemy import ColumnElement, FromClause, exists, select
 
 from millrace import config, stack
@@ -48,11 +49,21 @@ def main() -> None:
 
 
 def prepared(settings: Settings) -> Settings:
-    """Start the local MySQL with every table and view, so that no chart meets one that is missing."""
-    stack.up(["mysql"], settings)
-    settings = config.load(home=settings.home)
+    """Start the local MySQL, unless the settings name another, and make every table and view that charts ask for."""
+    if is_elsewhere(settings):
+        place = database.place(database.connect(settings.sql_url("mysql")).url)
+        say(f"MILLRACE_MYSQL_URL is set: Superset reads {place}, and no local MySQL is started")
+    else:
+        stack.up(["mysql"], settings)
+        settings = config.load(home=settings.home)
     tables.create(settings.sql_url("mysql"))
     return settings
+
+
+def is_elsewhere(settings: Settings) -> bool:
+    """Return whether the settings name a MySQL that `millrace up mysql` did not start."""
+    local = dotenv_values(settings.home / "servers.env").get("MILLRACE_MYSQL_URL")
+    return settings.mysql_url is not None and settings.mysql_url.get_secret_value() != local
 
 
 def asked(settings: Settings) -> bool:
@@ -110,7 +121,7 @@ def start(settings: Settings) -> str:
     """
     folder = servers.folder(settings.home.resolve(), SUPERSET)
     store, told = settings.sql_url("mysql"), folder / "told"
-    reader = mysql.reader(store, superset.password(folder, "mysql"))
+    reader = _reader(settings, superset.password(folder, "mysql"))
     superset.provision(folder, reader, note=SIMULATED if is_simulated(store) else EMPTY)
     servers.start(SUPERSET, settings)
     url = config.load(home=settings.home).superset_url or ""
@@ -120,6 +131,18 @@ def start(settings: Settings) -> str:
             say(f"log in as {name} with {superset.password(folder, name)} (kept in {folder / name / 'password'})")
         told.touch()
     return url
+
+
+def _reader(settings: Settings, password: str) -> str:
+    try:
+        return mysql.reader(settings.sql_url("mysql"), password)
+    except ConfigError as error:
+        if not is_elsewhere(settings):
+            raise
+        raise ConfigError(
+            f"{error}\nThe user of MILLRACE_MYSQL_URL needs CREATE USER, and to hand on SELECT and SHOW VIEW."
+            " Without the setting, `make superset` starts a MySQL; docker/compose.yaml has a Superset: docs/superset.md"
+        ) from None
 
 
 def feed(settings: Settings) -> None:

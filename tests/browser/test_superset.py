@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Table, delete, func, select
+from sqlalchemy import Table, delete, func, select, text
 from tests.browser.superset import CHOICE, Page, candle, fill, store
 from tests.support import MINUTE, Child, alive, now, wait, window
 
@@ -248,6 +248,26 @@ def entry(client: httpx.Client, kind: str, key: str, value: str) -> dict[str, An
     found = client.get(f"/api/v1/{kind}/", params={"q": "(page_size:100)"}).raise_for_status().json()["result"]
     [known] = [each for each in found if each[key] == value]
     return dict(known)
+
+
+def test_another_mysql_is_read_where_its_user_may_make_accounts(
+    mysql: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compose's user of the jobs may not; nobody starts a local server for it in vain."""
+    admin = database.connect(mysql.sql_url("mysql"))
+    with admin.begin() as connection:
+        connection.execute(text("CREATE USER IF NOT EXISTS 'jobs'@'%' IDENTIFIED BY 'jobs'"))
+        connection.execute(text(f"GRANT ALL ON {admin.url.database}.* TO 'jobs'@'%'"))
+    theirs = admin.url.set(username="jobs", password="jobs").render_as_string(hide_password=False)
+    monkeypatch.setenv("MILLRACE_MYSQL_URL", theirs)
+    settings = command.prepared(config.load(home=tmp_path))
+    assert "user jobs, database millrace, and no local MySQL is started" in capsys.readouterr().err
+    assert not runs("mysql", settings)
+    with pytest.raises(ConfigError, match=r"did not make the account(.|\n)*MILLRACE_MYSQL_URL needs CREATE USER"):
+        command.start(settings)
+    with admin.begin() as connection:
+        connection.execute(text("DROP USER 'jobs'@'%'"))
+    admin.dispose()
 
 
 def test_superset_reads_mysql_as_somebody_who_cannot_write(served: Served) -> None:

@@ -15,6 +15,7 @@ from flask_migrate import upgrade
 from superset.app import create_app
 
 ASSETS = Path(__file__).parent / "assets"
+WINDOWS = Path(__file__).parent / "windows.sql"  # of a table of windows: those that do not overlap, which may be added up
 
 
 def main() -> None:
@@ -43,11 +44,13 @@ def step(text: str) -> None:
 
 
 def contents(url: str, note: str) -> dict[str, str]:
-    """Return the files of assets by name, the connection leading to `url`, `note` on each dashboard."""
+    """Return the files of assets by name, whole, the connection leading to `url`, `note` on each dashboard."""
     files = {path.relative_to(ASSETS).as_posix(): yaml.safe_load(path.read_text()) for path in ASSETS.rglob("*.yaml")}
     for name, config in files.items():
         if name.startswith("databases/"):
             config["sqlalchemy_uri"] = url
+        if config.get("sql") == WINDOWS.name:
+            config["sql"] = WINDOWS.read_text().replace("<table>", config["table_name"])
         if name.startswith("dashboards/"):
             config["position"]["MARKDOWN-note"]["meta"]["code"] += f"\n\n{note}"
     return {name: yaml.safe_dump(config) for name, config in files.items()}

@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,73 @@ def test_the_curves_are_the_prices_in_mysql(filled: Served, page: Page, chosen: 
     for tip in page.tips("VWAP"):
         moment, told = tip.splitlines()[0].removesuffix(" UTC"), re.search(rf"Close, {symbol}\s+([\d.,]+)", tip)
         assert told and Decimal(told[1].replace(",", "")) == pytest.approx(closes[moment], rel=Decimal("1e-6"))
+
+
+def counted(
+    client: httpx.Client, dataset: str, metrics: list[str], hour: int, *columns: str, **chosen: str
+) -> list[dict[str, Any]]:
+    """Return what a chart over `dataset` gets for that hour of today, UTC."""
+    time = f"{now():%Y-%m-%d}T{hour:02}:00:00 : {now():%Y-%m-%d}T{hour:02}:59:59"
+    filters: list[dict[str, Any]] = [{"col": "window_start", "op": "TEMPORAL_RANGE", "val": time}]
+    filters += [{"col": column, "op": "IN", "val": [value]} for column, value in chosen.items()]
+    query = {"columns": columns, "metrics": metrics, "filters": filters, "row_limit": 1000}
+    number = entry(client, "dataset", "table_name", dataset)["id"]
+    asked = {"datasource": {"id": number, "type": "table"}, "queries": [query], "result_format": "json"}
+    answer = client.post("/api/v1/chart/data", json=asked)
+    assert answer.is_success, answer.text
+    return list(answer.json()["result"][0]["data"])
+
+
+def hashtags(source: str, start: datetime, length: timedelta, **posts: int) -> list[dict[str, Any]]:
+    window = {"source": source, "window_start": start, "window_end": start + length}
+    return [{**window, "hashtag": tag, "posts": count} for tag, count in posts.items()]
+
+
+def test_windows_that_overlap_are_not_added_up(served: Served) -> None:
+    """Bluesky's slide, Mastodon's are of a minute and of five; in the hour before, those of five minutes are alone."""
+    empty(served)
+    nine = now().replace(hour=9, minute=0, second=0, microsecond=0)
+    sliding = [row for n in range(10) for row in hashtags("bluesky", nine + MINUTE * n, MINUTE * 5, cat=5)]
+    single = [row for n in range(10) for row in hashtags("mastodon", nine + MINUTE * n, MINUTE, cat=1, dog=2)]
+    fives = [
+        row for n in range(-2, 2) for row in hashtags("mastodon", nine + MINUTE * 5 * n, MINUTE * 5, cat=5, dog=10)
+    ]
+    store(served.mysql, "hashtag_counts", sliding + single + fives)
+    with served.client("admin") as client:
+        found = counted(client, "hashtag_counts", ["Posts"], 9, "source", "hashtag")
+        assert {(row["source"], row["hashtag"]): int(row["Posts"]) for row in found} == {
+            ("bluesky", "cat"): 10, ("mastodon", "cat"): 10, ("mastodon", "dog"): 20,
+        }  # fmt: skip
+        [before] = counted(client, "hashtag_counts", ["Posts"], 8)
+        assert int(before["Posts"]) == 30
+
+
+def test_hashtags_trend_in_the_time_that_is_chosen(served: Served) -> None:
+    """Its last ten minutes, of the sources chosen; the clock does not matter."""
+    empty(served)
+    nine = now().replace(hour=9, minute=0, second=0, microsecond=0)
+    posts = [hashtags("mastodon", nine + MINUTE * n, MINUTE, rising=n // 10, falling=1) for n in range(30)]
+    posts.append(hashtags("bluesky", nine + MINUTE * 45, MINUTE, rising=100))
+    store(served.mysql, "hashtag_counts", list(chain(*posts)))
+    metrics = ["Posts", "Last 10 min", "Change"]
+    with served.client("admin") as client:
+        found = counted(client, "hashtag_counts", metrics, 9, "hashtag", source="mastodon")
+        assert {row["hashtag"]: [int(row[name]) for name in metrics] for row in found} == {
+            "rising": [30, 20, 10], "falling": [30, 10, 0],
+        }  # fmt: skip
+        both = counted(client, "hashtag_counts", metrics, 9, "hashtag")
+        assert {row["hashtag"]: int(row["Last 10 min"]) for row in both} == {"rising": 100, "falling": 0}
+
+
+def test_the_first_symbol_is_that_of_the_time_and_resolution_chosen(served: Served) -> None:
+    empty(served)
+    nine = now().replace(hour=9, minute=0, second=0, microsecond=0)
+    known = [candle(symbol, nine - MINUTE * ago, Decimal(1), Decimal(2)) for symbol, ago in (("MSFT", 60), ("TSLA", 0))]
+    store(served.mysql, "candles", [*known, candle("AAPL", nine, Decimal(1), Decimal(2)) | {"resolution": "10s"}])
+    with served.client("admin") as client:
+        for hour, resolution, symbol in ((8, "1m", "MSFT"), (9, "1m", "TSLA"), (9, "10s", "AAPL")):
+            found = counted(client, "curves", ["Close"], hour, "symbol", resolution=resolution)
+            assert [row["symbol"] for row in found] == [symbol]
 
 
 @pytest.mark.parametrize(("grain", "seconds"), GRAINS.items())

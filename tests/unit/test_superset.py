@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from millrace import config, stack
+from millrace.cli import app
+from millrace.errors import ConfigError
 from millrace.sinks import ddl, tables
 from millrace.sinks.views import VIEWS
 
@@ -141,3 +145,9 @@ def test_the_image_and_the_environment_have_one_release() -> None:
     assert f"FROM apache/superset:{pins['apache-superset']}\n" in image and f"pymysql=={pins['pymysql']}\n" in image
     service = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["superset"]
     assert service["image"] == f"millrace/superset:{pins['apache-superset']}"
+
+
+def test_up_and_down_say_what_starts_and_stops_superset(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no such server: superset; .*`make superset` starts Superset"):
+        stack.up(["superset"], config.load(home=tmp_path))
+    assert "make superset" in CliRunner().invoke(app, ["down", "--help"], env={"COLUMNS": "200"}).stdout

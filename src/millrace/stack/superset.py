@@ -19,7 +19,7 @@ PINS = DESCRIBED / "constraints.txt"
 PYTHON = "3.11"
 TIMEOUT = 10.0  # seconds for an answer
 THREADS = 8  # a dashboard asks for all of its charts at once
-FIRST = "superset: the first start takes about a minute, later ones less; packages that are missing come before it"
+FIRST = "superset: the first start takes 1 to 10 minutes, most of them for 700 MB of packages; later ones less than one"
 ACCOUNTS = ("admin", "viewer")
 
 
@@ -33,7 +33,7 @@ def install() -> Path:
     if not done.exists():
         with only_one("superset"):
             if not done.exists():  # no other process was faster
-                say("superset: its packages (700 MB, up to 5 minutes)")
+                say("superset: its packages")
                 python = str(home / "bin" / "python")
                 _uv("venv", "--quiet", "--clear", "--python", PYTHON, str(home))
                 _uv("pip", "install", "--compile-bytecode", "--no-deps", "--python", python, "--requirement", str(PINS))

@@ -150,9 +150,15 @@ def test_an_empty_store_is_no_error_and_fills_by_itself(served: Served, page: Pa
     page.fills(CHARTS[dashboard])
 
 
-def test_times_on_the_page_are_those_in_mysql(filled: Served, page: Page) -> None:
-    """The tile, the table, and what the pointer meets on the axis of a curve."""
-    page.open("market", CHARTS["market"])
+@pytest.mark.parametrize("zone", ["UTC", "America/St_Johns"])
+def test_times_on_the_page_are_those_in_mysql(filled: Served, page: Page, zone: str) -> None:
+    """The tile, the table, the axes and what the pointer meets on a curve, wherever the browser is."""
+    with page.in_zone(zone):
+        page.open("market", CHARTS["market"])
+        times_are_those_in_mysql(filled, page)
+
+
+def times_are_those_in_mysql(filled: Served, page: Page) -> None:
     rows = ask(filled, select(tables.candles.c.window_start, tables.candles.c.symbol, tables.candles.c.complete))
     known = {(f"{start:%Y-%m-%d %H:%M:%S}", symbol): complete for start, symbol, complete in rows}
     newest = max(start for start, _ in known)
@@ -160,6 +166,8 @@ def test_times_on_the_page_are_those_in_mysql(filled: Served, page: Page) -> Non
     shown = {(row[0], row[1]): row[2] == "complete" for row in page.rows("Latest candles")}
     latest = sorted(sorted(known, key=itemgetter(1)), key=itemgetter(0), reverse=True)[:LATEST]
     assert shown == {key: known[key] for key in latest} and not all(shown.values())
+    on_axes = {text for text in page.written() if re.fullmatch(r"\d\d:\d\d", text)}
+    assert on_axes and on_axes <= {start[11:16] for start, _ in known}
     tips = page.tips("Price")
     assert tips and {tip.splitlines()[0].removesuffix(" UTC") for tip in tips} <= {start for start, _ in known}
 
@@ -428,3 +436,20 @@ def test_an_empty_store_offers_the_simulators(served: Served, capsys: pytest.Cap
     fill(served.mysql)
     assert not command.asked(served.settings)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("answer", "wanted"), [("y", True), ("YES", True), ("n", False), ("", False)])
+def test_somebody_at_a_terminal_is_asked_whether_to_feed_an_empty_store(
+    served: Served, answer: str, wanted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty(served)
+    person, terminal = os.openpty()
+    with os.fdopen(person, "w") as hand, os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        hand.write(f"{answer}\n")
+        hand.flush()
+        assert command.asked(served.settings) is wanted
+        assert "from the simulators, until Ctrl-C? [y/N]" in capsys.readouterr().err
+        fill(served.mysql)
+        assert command.asked(served.settings) is False
+        assert capsys.readouterr().err == ""

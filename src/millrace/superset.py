@@ -23,7 +23,10 @@ from millrace.stack.superset import SUPERSET
 
 FED = "superset --feed"  # its row in table progress goes where the data goes: the simulators have fed this store
 SIMULATED = "**What is shown is simulated**: the built-in simulators have fed this MySQL."
-EMPTY = "Where a chart stays empty, `make superset ARGS=--feed` feeds it from the built-in simulators."
+EMPTY = (
+    "Where a chart stays empty, jobs with `--sink mysql` fill it; while all are, `make superset ARGS=--feed` feeds them"
+    " from the built-in simulators."
+)
 DATA = [table for table in tables.metadata.sorted_tables if table not in (tables.progress, tables.symbols)]
 ANALYSES = ("counts", "hashtags", "languages", "authors", "dashboard", "engagement")
 JOBS: tuple[tuple[Pipeline, tuple[str, ...]], ...] = (

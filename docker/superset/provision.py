@@ -1,9 +1,9 @@
 """Bring Superset to the state that this folder describes: its tables, two accounts, dashboards and their connection.
 
-    SUPERSET_MYSQL_URL=mysql+pymysql://... SUPERSET_ADMIN_PASSWORD=... SUPERSET_VIEWER_PASSWORD=... python provision.py
+    SUPERSET_MYSQL_URL=... SUPERSET_ADMIN_PASSWORD=... SUPERSET_VIEWER_PASSWORD=... SUPERSET_NOTE=... python provision.py
 
 Superset's own Python runs it, as often as one likes, also beside a Superset that serves: what is there is replaced, the
-connection and the passwords, too. With SUPERSET_SIMULATED set, the dashboards say that what they show is simulated.
+connection and the passwords, too. SUPERSET_NOTE, Markdown, is what the dashboards say of where their data comes from.
 Each step is a line on standard output.
 """
 
@@ -15,8 +15,7 @@ from flask_migrate import upgrade
 from superset.app import create_app
 
 ASSETS = Path(__file__).parent / "assets"
-SIMULATED = "\n\n**What is shown is simulated**: the built-in simulators feed it."
-EMPTY = "\n\nWhere a chart stays empty, `make superset ARGS=--feed` feeds it from the built-in simulators."
+WINDOWS = Path(__file__).parent / "windows.sql"  # of a table of windows: those that do not overlap, which may be added up
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def main() -> None:
         for name, role in (("admin", "Admin"), ("viewer", "Viewer")):
             _account(name, role, os.environ[f"SUPERSET_{name.upper()}_PASSWORD"])
         step("dashboards Market and Social")
-        _import(contents(os.environ["SUPERSET_MYSQL_URL"], simulated=bool(os.environ.get("SUPERSET_SIMULATED"))))
+        _import(contents(os.environ["SUPERSET_MYSQL_URL"], os.environ["SUPERSET_NOTE"]))
         _let_look()
 
 
@@ -44,14 +43,16 @@ def step(text: str) -> None:
     print(f"superset: {text}", flush=True)
 
 
-def contents(url: str, *, simulated: bool) -> dict[str, str]:
-    """Return the files of assets by name, the connection leading to `url`, the notes saying where data comes from."""
+def contents(url: str, note: str) -> dict[str, str]:
+    """Return the files of assets by name, whole, the connection leading to `url`, `note` on each dashboard."""
     files = {path.relative_to(ASSETS).as_posix(): yaml.safe_load(path.read_text()) for path in ASSETS.rglob("*.yaml")}
     for name, config in files.items():
         if name.startswith("databases/"):
             config["sqlalchemy_uri"] = url
+        if config.get("sql") == WINDOWS.name:
+            config["sql"] = WINDOWS.read_text().replace("<table>", config["table_name"])
         if name.startswith("dashboards/"):
-            config["position"]["MARKDOWN-note"]["meta"]["code"] += SIMULATED if simulated else EMPTY
+            config["position"]["MARKDOWN-note"]["meta"]["code"] += f"\n\n{note}"
     return {name: yaml.safe_dump(config) for name, config in files.items()}
 
 

@@ -8,19 +8,26 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from sqlalchemy import exists, select
+from dotenv import dotenv_values
+from sqlalchemy import ColumnElement, FromClause, exists, select
 
 from millrace import config, stack
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError
 from millrace.pipelines import MASTODON, STOCKS, SYMBOLS, Pipeline
 from millrace.running import address, broker, check, started
-from millrace.sinks import database, tables
+from millrace.sinks import database, market, tables
 from millrace.stack import mysql, servers, superset
 from millrace.stack.progress import say
 from millrace.stack.superset import SUPERSET
 
-SHOWN = (tables.candles, tables.post_counts, tables.hashtag_counts)
+FED = "superset --feed"  # its row in table progress goes where the data goes: the simulators have fed this store
+SIMULATED = "**What is shown is simulated**: the built-in simulators have fed this MySQL."
+EMPTY = (
+    "Where a chart stays empty, jobs with `--sink mysql` fill it; while all are, `make superset ARGS=--feed` feeds them"
+    " from the built-in simulators."
+)
+DATA = [table for table in tables.metadata.sorted_tables if table not in (tables.progress, tables.symbols)]
 ANALYSES = ("counts", "hashtags", "languages", "authors", "dashboard", "engagement")
 JOBS: tuple[tuple[Pipeline, tuple[str, ...]], ...] = (
     (STOCKS, ("candles", *SYMBOLS, "--resolution", "1m", "--resolution", "10s")),
@@ -37,17 +44,29 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = prepared(config.load(home=args.home))
     wanted = asked(settings) if args.feed is None else args.feed
-    start(settings, simulated=wanted)
+    if wanted:
+        mark(settings.sql_url("mysql"))
+    start(settings)
     if wanted:
         feed(settings)
 
 
 def prepared(settings: Settings) -> Settings:
-    """Start the local MySQL with every table and view, so that no chart meets one that is missing."""
-    stack.up(["mysql"], settings)
-    settings = config.load(home=settings.home)
+    """Start the local MySQL, unless the settings name another, and make every table and view that charts ask for."""
+    if is_elsewhere(settings):
+        place = database.place(database.connect(settings.sql_url("mysql")).url)
+        say(f"MILLRACE_MYSQL_URL is set: Superset reads {place}, and no local MySQL is started")
+    else:
+        stack.up(["mysql"], settings)
+        settings = config.load(home=settings.home)
     tables.create(settings.sql_url("mysql"))
     return settings
+
+
+def is_elsewhere(settings: Settings) -> bool:
+    """Return whether the settings name a MySQL that `millrace up mysql` did not start."""
+    local = dotenv_values(settings.home / "servers.env").get("MILLRACE_MYSQL_URL")
+    return settings.mysql_url is not None and settings.mysql_url.get_secret_value() != local
 
 
 def asked(settings: Settings) -> bool:
@@ -62,32 +81,71 @@ def asked(settings: Settings) -> bool:
 
 
 def is_empty(url: str) -> bool:
-    """Return whether none of the tables that the dashboards are about has a row."""
+    """Return whether no table has a row, but for those in which jobs keep books."""
+    return not _any(url, *(_has(table) for table in DATA))
+
+
+def is_simulated(url: str) -> bool:
+    """Return whether the simulators have fed the store."""
+    return _any(url, _has(tables.progress, tables.progress.c.job == FED))
+
+
+def mark(url: str) -> None:
+    """Note in the store that the simulators feed it; raises ConfigError where it holds what others wrote."""
     engine = database.connect(url)
     try:
-        with database.errors(engine.url), engine.connect() as connection:
-            return not any(connection.scalar(select(exists(select(1).select_from(each)))) for each in SHOWN)
+        if not is_simulated(url) and not is_empty(url):
+            raise ConfigError(
+                f"{database.place(engine.url)} holds rows already, and --feed would mix simulated ones into them:"
+                " `millrace down mysql --data` empties the local MySQL, --home FOLDER starts another"
+            )
+        market.note_progress(engine, FED, 0, None)
     finally:
         engine.dispose()
 
 
-def start(settings: Settings, *, simulated: bool) -> str:
+def _has(table: FromClause, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists(select(1).select_from(table).where(*where))
+
+
+def _any(url: str, *questions: ColumnElement[bool]) -> bool:
+    engine = database.connect(url)
+    try:
+        with database.errors(engine.url), engine.connect() as connection:
+            return any(connection.scalar(select(each)) for each in questions)
+    finally:
+        engine.dispose()
+
+
+def start(settings: Settings) -> str:
     """Start Superset, or bring the one that runs up to date; return its address.
 
-    Dashboards that were fed by the simulators once go on saying so. Passwords are told when they are made.
+    The dashboards say so where the simulators have fed the store. Passwords are told once, when they can be used.
     """
     folder = servers.folder(settings.home.resolve(), SUPERSET)
-    fed, fresh = folder / "simulated", not (folder / "provisioned").exists()
-    reader = mysql.reader(settings.sql_url("mysql"), superset.password(folder, "mysql"))
-    if simulated:
-        fed.touch()
-    superset.provision(folder, reader, simulated=fed.exists())
+    store, told = settings.sql_url("mysql"), folder / "told"
+    reader = _reader(settings, superset.password(folder, "mysql"))
+    superset.provision(folder, reader, note=SIMULATED if is_simulated(store) else EMPTY)
     servers.start(SUPERSET, settings)
     url = config.load(home=settings.home).superset_url or ""
     say(f"dashboards: {url}/superset/dashboard/market/ and {url}/superset/dashboard/social/")
-    for name in superset.ACCOUNTS if fresh else ():
-        say(f"log in as {name} with {superset.password(folder, name)} (kept in {folder / name / 'password'})")
+    if not told.exists():
+        for name in superset.ACCOUNTS:
+            say(f"log in as {name} with {superset.password(folder, name)} (kept in {folder / name / 'password'})")
+        told.touch()
     return url
+
+
+def _reader(settings: Settings, password: str) -> str:
+    try:
+        return mysql.reader(settings.sql_url("mysql"), password)
+    except ConfigError as error:
+        if not is_elsewhere(settings):
+            raise
+        raise ConfigError(
+            f"{error}\nThe user of MILLRACE_MYSQL_URL needs CREATE USER, and to hand on SELECT and SHOW VIEW."
+            " Without the setting, `make superset` starts a MySQL; docker/compose.yaml has a Superset: docs/superset.md"
+        ) from None
 
 
 def feed(settings: Settings) -> None:

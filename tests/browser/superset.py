@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -49,6 +50,14 @@ CALL = """
 const [method, path, body, done] = arguments
 const headers = {'Content-Type': 'application/json', 'X-CSRFToken': document.querySelector('#csrf_token').value}
 fetch(path, {method, body, headers}).then(answer => done(answer.status), done)"""
+ZONE = "return Intl.DateTimeFormat().resolvedOptions().timeZone"
+NOTE = """
+const write = CanvasRenderingContext2D.prototype.fillText
+window.written = []
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    window.written.push(text)
+    return write.call(this, text, ...rest)
+}"""
 TIP = """
 return [...document.querySelectorAll('.echarts-tooltip')].filter(each => each.style.visibility != 'hidden'
     && each.style.opacity != '0').map(each => each.innerText).find(Boolean) || ''"""
@@ -124,6 +133,17 @@ class Page:
 
     def __init__(self, url: str, driver: Any) -> None:
         self.url, self.driver = url, driver
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NOTE})
+
+    @contextmanager
+    def in_zone(self, zone: str) -> Iterator[None]:
+        """Put the browser's clock into a time zone for as long as the block runs."""
+        self.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+        try:
+            assert self.driver.execute_script(ZONE) == zone
+            yield
+        finally:
+            self.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
     def log_in(self, name: str, password: str) -> None:
         self.driver.get(f"{self.url}/login/")
@@ -177,6 +197,10 @@ class Page:
     def text(self, chart: str) -> str:
         """Return the text of the chart of that title."""
         return str(self.driver.execute_script(TEXT, CHART, chart))
+
+    def written(self) -> list[str]:
+        """Return what charts have written onto their canvases, the labels of axes among it."""
+        return [str(text) for text in self.driver.execute_script("return window.written")]
 
     def settled(self) -> bool:
         """Whether no chart waits for data any more."""

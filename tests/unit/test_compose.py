@@ -110,6 +110,7 @@ def test_superset_prepares_itself_and_reads_as_the_viewer_of_mysql() -> None:
     read = set(re.findall(r'environ\["(SUPERSET_\w+)"\]', (DOCKER / "superset" / "provision.py").read_text()))
     passwords = {"SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD"}
     assert read | passwords <= set(told) and told["TZ"] == "UTC"
+    assert "make superset" not in told["SUPERSET_NOTE"]  # which would start another MySQL
 
 
 def test_secrets_come_from_the_environment() -> None:

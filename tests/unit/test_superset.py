@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from millrace import config, stack
+from millrace.cli import app
+from millrace.errors import ConfigError
 from millrace.sinks import ddl, tables
 from millrace.sinks.views import VIEWS
 
@@ -22,7 +26,8 @@ def load(folder: str) -> dict[str, dict[str, Any]]:
 
 DATASETS, CHARTS, DASHBOARDS = load("datasets"), load("charts"), load("dashboards")
 BY_UUID = {dataset["uuid"]: dataset for dataset in DATASETS.values()}
-VIRTUAL = {name for name, dataset in DATASETS.items() if dataset["sql"]}
+WINDOWS = "windows.sql"  # some rows of a table
+VIRTUAL = {name for name, dataset in DATASETS.items() if dataset["sql"] not in (None, WINDOWS)}
 each_chart = pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS)
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
 
@@ -42,6 +47,20 @@ def test_a_dataset_has_the_columns_of_its_table(name: str) -> None:
 
 def test_every_view_and_all_that_jobs_write_is_a_dataset() -> None:
     assert DATASETS.keys() - VIRTUAL == set(VIEWS) | tables.metadata.tables.keys() - {"symbols"}
+
+
+def test_what_is_added_up_is_of_windows_that_do_not_overlap() -> None:
+    assert (DOCKER / "superset" / WINDOWS).exists()
+    for name, dataset in DATASETS.items():
+        columns = {column["column_name"] for column in dataset["columns"]}
+        if {"source", "window_start"} <= columns and dataset["sql"] != WINDOWS:
+            assert not [each for each in dataset["metrics"] if "SUM(" in each["expression"]], name
+
+
+def test_the_close_is_that_of_the_newest_candle() -> None:
+    closes = [each["expression"] for dataset in DATASETS.values() for each in dataset["metrics"]
+              if each["metric_name"] == "Close"]  # fmt: skip
+    assert len(closes) == 3 and all("ORDER BY window_start DESC" in each for each in closes)
 
 
 def test_identities_are_unique_and_lead_to_what_is_there() -> None:
@@ -126,3 +145,9 @@ def test_the_image_and_the_environment_have_one_release() -> None:
     assert f"FROM apache/superset:{pins['apache-superset']}\n" in image and f"pymysql=={pins['pymysql']}\n" in image
     service = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["superset"]
     assert service["image"] == f"millrace/superset:{pins['apache-superset']}"
+
+
+def test_up_and_down_say_what_starts_and_stops_superset(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no such server: superset; .*`make superset` starts Superset"):
+        stack.up(["superset"], config.load(home=tmp_path))
+    assert "make superset" in CliRunner().invoke(app, ["down", "--help"], env={"COLUMNS": "200"}).stdout

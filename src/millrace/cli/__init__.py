@@ -29,6 +29,10 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command()(store.prune)
 
 Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs")]
+Stoppable = Annotated[
+    list[str] | None,
+    typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs; superset, which `make superset` started"),
+]
 
 
 @app.command()
@@ -44,11 +48,11 @@ def up(servers: Servers = None, home: Home = None) -> None:
 
 @app.command()
 def down(
-    servers: Servers = None,
+    servers: Stoppable = None,
     home: Home = None,
     data: Annotated[bool, typer.Option("--data", help="Remove what they stored, too")] = False,
 ) -> None:
-    """Stop the local servers (default: all) that `millrace up` started.
+    """Stop the local servers (default: all, Superset too) that `millrace up` and `make superset` started.
 
     Example: millrace down mysql --data
     """

@@ -101,7 +101,8 @@ def status(settings: Settings) -> list[Status]:
 
 def _choose(names: Sequence[str], known: Mapping[str, Server] = SERVERS) -> list[Server]:
     if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"no such server: {', '.join(unknown)}; there are {', '.join(known)}")
+        apart = "; `make superset` starts Superset" if SUPERSET.name in unknown else ""
+        raise ConfigError(f"no such server: {', '.join(unknown)}; there are {', '.join(known)}{apart}")
     return [known[name] for name in dict.fromkeys(names)]
 
 

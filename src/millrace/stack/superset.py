@@ -19,7 +19,7 @@ PINS = DESCRIBED / "constraints.txt"
 PYTHON = "3.11"
 TIMEOUT = 10.0  # seconds for an answer
 THREADS = 8  # a dashboard asks for all of its charts at once
-FIRST = "superset: the first start takes about a minute, later ones less; packages that are missing come before it"
+FIRST = "superset: the first start takes 1 to 10 minutes, most of them for 700 MB of packages; later ones less than one"
 ACCOUNTS = ("admin", "viewer")
 
 
@@ -33,7 +33,7 @@ def install() -> Path:
     if not done.exists():
         with only_one("superset"):
             if not done.exists():  # no other process was faster
-                say("superset: its packages (700 MB, up to 5 minutes)")
+                say("superset: its packages")
                 python = str(home / "bin" / "python")
                 _uv("venv", "--quiet", "--clear", "--python", PYTHON, str(home))
                 _uv("pip", "install", "--compile-bytecode", "--no-deps", "--python", python, "--requirement", str(PINS))
@@ -59,19 +59,15 @@ def password(folder: Path, account: str) -> str:
     return sql.password(folder / account)
 
 
-def provision(folder: Path, mysql_url: str, *, simulated: bool) -> None:
-    """Make tables, accounts, connection and dashboards as docker/superset describes them; nothing where they are so.
+def provision(folder: Path, mysql_url: str, *, note: str) -> None:
+    """Make tables, accounts, connection and dashboards as docker/superset describes them, whatever was changed there.
 
+    `note`, Markdown, ends what each dashboard says of itself.
     Raises Unavailable with the end of the log where Superset refuses.
     """
-    described = [path.read_bytes() for path in sorted(DESCRIBED.rglob("*")) if path.suffix in (".py", ".txt", ".yaml")]
     secrets = {f"SUPERSET_{name.upper()}_PASSWORD": password(folder, name) for name in ACCOUNTS}
-    told = secrets | {"SUPERSET_MYSQL_URL": mysql_url, "SUPERSET_SIMULATED": "yes" if simulated else ""}
-    state = hashlib.sha256(b"\n".join([*described, *(value.encode() for value in told.values())])).hexdigest()
-    stamp = folder / "provisioned"
-    if stamp.exists() and stamp.read_text() == state:
-        return
-    if not stamp.exists():
+    told = secrets | {"SUPERSET_MYSQL_URL": mysql_url, "SUPERSET_NOTE": note}
+    if not (folder / "tables").exists():
         say(FIRST)
     command = [str(install() / "bin" / "python"), str(DESCRIBED / "provision.py")]
     log = folder / "provision.log"
@@ -89,7 +85,6 @@ def provision(folder: Path, mysql_url: str, *, simulated: bool) -> None:
             raise
     if steps.returncode:
         raise Unavailable(f"Superset cannot be prepared; the end of {log}:\n{tail(log)}")
-    stamp.write_text(state)
 
 
 def _environment(folder: Path) -> dict[str, str]:

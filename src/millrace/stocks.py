@@ -200,4 +200,5 @@ class Targets:
         for engine in self.engines:
             stores.mark_incomplete(engine, spans, self.patience)
         if "kafka" in self.options.args.sink:
-            market_topics.mark_incomplete(self.options.bootstrap, self.topics.values(), spans)
+            longest = timedelta(seconds=max(map(seconds, self.options.args.resolution)))
+            market_topics.mark_incomplete(self.options.bootstrap, self.topics.values(), spans, longest)

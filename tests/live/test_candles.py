@@ -20,7 +20,7 @@ from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
-from millrace.sinks import database, market, tables
+from millrace.sinks import database, market, market_topics, tables
 
 Rows = dict[tuple[str, str, datetime], dict[str, Any]]
 
@@ -206,6 +206,43 @@ def test_a_gap_that_is_known_late_marks_what_was_written(
     assert {row["complete"] for row in in_store()} == {True, False}
     assert stored(url, [symbol]) == right
     assert job.stop() == 0
+
+
+@pytest.mark.parametrize(("length", "name"), [(timedelta(minutes=1), "1m"), (timedelta(days=1), "1d")])
+def test_a_gap_marks_a_candle_written_before_it(
+    kafka: Settings, symbols: list[str], length: timedelta, name: str
+) -> None:
+    """A quiet symbol's candle is written once, soon after its window began; the gap comes later in the window."""
+    topic, start = symbol_topic(symbols[0]), NOON.replace(hour=0)
+    topics.create(kafka.kafka_bootstrap, [topics.candle_topic(topic)], 1)
+    publish(kafka, candle(symbols[0], name, start, length), at=start + timedelta(seconds=11))
+    lost = start + length - timedelta(seconds=12)
+    assert market_topics.mark_incomplete(kafka.kafka_bootstrap, [topic], [(lost, lost)], length) == 1
+    assert [row["complete"] for row in published(kafka, symbols[0])] == [True, False]
+
+
+def candle(symbol: str, resolution: str, start: datetime, length: timedelta) -> dict[str, Any]:
+    times = {"window_start": start.isoformat(), "window_end": (start + length).isoformat()}
+    counts = {"volume": 2, "trades": 1, "updates": 1, "complete": True}
+    return (
+        {"symbol": symbol, "resolution": resolution}
+        | times
+        | dict.fromkeys(("open", "high", "low", "close"), 7)
+        | counts
+    )
+
+
+def publish(settings: Settings, row: dict[str, Any], topic: str | None = None, at: datetime | None = None) -> None:
+    """Write a candle as the job does, at a moment of our own."""
+    moment = at or datetime.fromisoformat(row["window_start"])
+    key = json.dumps([row["symbol"], row["resolution"], row["window_start"]]).encode()
+    with producer(settings.kafka_bootstrap) as writer:
+        writer.send(
+            topic or symbol_topic(row["symbol"]),
+            json.dumps(row).encode(),
+            key,
+            timestamp_ms=round(moment.timestamp() * 1000),
+        )
 
 
 @pytest.mark.parametrize(

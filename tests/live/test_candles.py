@@ -20,7 +20,7 @@ from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
-from millrace.sinks import database, market, market_topics, tables
+from millrace.sinks import database, market, market_topics, reserved, tables
 
 Rows = dict[tuple[str, str, datetime], dict[str, Any]]
 
@@ -286,6 +286,28 @@ def test_views_get_names_that_are_free(mysql: Settings, symbols: list[str], tmp_
         engine.dispose()
         with pytest.raises(ConfigError, match=f"3690-{run} would have the topic"):
             market.register(url, {f"3690-{run}": symbol_topic(f"3690-{run}")})
+
+
+def test_a_ticker_that_is_a_word_of_sql_has_a_view(
+    everywhere: Settings, mariadb: str, symbols: list[str], tmp_path: Path
+) -> None:
+    tickers = ("ALL", "ON", "OR", "KEY", "KEYS", "NOTHING", "TABLESAMPLE")
+    asked = {ticker: ticker for ticker in tickers} | {symbols[0]: symbol_topic(symbols[0])}
+    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), mariadb, everywhere.sql_url("postgres")):
+        tables.create(url)
+        views = market.register(url, asked)
+        assert [views[ticker] for ticker in tickers] == [f"s_{ticker.lower()}" for ticker in tickers]
+        assert views[symbols[0]] == symbol_topic(symbols[0]).lower()
+        for view in views.values():
+            assert query(url, text(f"SELECT * FROM {view}")) == []
+
+
+def test_the_servers_reserve_no_other_words(everywhere: Settings) -> None:
+    for url, words in (
+        (everywhere.sql_url("mysql"), "SELECT LOWER(word) AS word FROM information_schema.keywords WHERE reserved"),
+        (everywhere.sql_url("postgres"), "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"),
+    ):
+        assert {row["word"] for row in query(url, text(words))} <= reserved.WORDS
 
 
 def test_flat_candles_fill_windows_without_trades(

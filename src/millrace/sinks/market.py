@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, bindparam, insert, inspect, select, u
 from millrace import names
 from millrace.errors import ConfigError
 from millrace.kafka.gaps import Span
-from millrace.sinks import database, sql, tables
+from millrace.sinks import database, reserved, sql, tables
 from millrace.sinks.retry import Patience
 from millrace.sinks.views import VIEWS, candles_flat, create_view
 
@@ -47,9 +47,9 @@ def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict
 
 
 def _taken(connection: Connection, known: Mapping[str, str]) -> set[str]:
-    """The names of tables and views that no symbol has."""
+    """The names that no symbol can get: those of tables and other views, and words of SQL."""
     seen = inspect(connection)
-    return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS} - set(known.values())
+    return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS, *reserved.WORDS} - set(known.values())
 
 
 def _refuse_shared(

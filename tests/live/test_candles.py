@@ -359,6 +359,25 @@ def test_bad_prints_and_repeated_records(
     assert sum(row["updates"] for row in found.values()) == 121
 
 
+def test_a_volume_that_no_store_holds_is_put_aside(
+    everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    topic, day, symbol = new_topic(everywhere.kafka_bootstrap), NOON + timedelta(days=8), symbols[0]
+    base, huge = round(day.timestamp() * 1000), Decimal(6 * 10**17)
+    ticks = [Tick(symbol, Decimal(7), huge, base + n, n) for n in range(2)]
+    ticks.append(Tick(symbol, Decimal(7), huge, base + 60_000, 2))
+    send(everywhere, topic, ticks)
+    names = ("kafka", "sqlite", "mysql", "postgres")
+    sinks = [word for name in names for word in ("--sink", name)]
+    run_job("candles", symbol, "--topic", topic, "--once", *sinks, "--home", str(tmp_path))
+    right = {key: row for key, row in stocks.candles(ticks, "1m").items() if row["volume"] == huge}
+    assert len(right) == 1
+    for url in (everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
+        assert stored(url, [symbol]) == right
+    assert nearly(stored(sqlite(tmp_path), [symbol])) == nearly(right)
+    assert {row["volume"] for row in published(everywhere, symbol)} == {huge, 2 * huge}
+
+
 def test_gaps_are_read_on_from_call_to_call(kafka: Settings) -> None:
     day, source = NOON - timedelta(days=3), f"feed-{uuid4().hex[:6]}"
     seen = gaps.Gaps(kafka.kafka_bootstrap, source)

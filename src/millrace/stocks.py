@@ -164,7 +164,7 @@ class Targets:
 
     def _note_progress(self, batch_id: int) -> None:
         watermark = self._watermark()
-        for engine in self.engines if watermark or self.options.args.from_topics else ():
+        for engine in self.engines if watermark else ():  # --from-topics has none: the row is that of who made them
             stores.note_progress(engine, self.options.name, batch_id, watermark, self.patience)
 
     def _watermark(self) -> datetime | None:

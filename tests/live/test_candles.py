@@ -179,6 +179,19 @@ def test_candles_of_topics_go_into_tables_apart(
     assert {row["symbol"] for row in query(url, select(tables.symbols))} >= set(symbols)
 
 
+def test_candles_of_topics_leave_the_watermark_to_who_made_them(
+    everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    topic, url = new_topic(everywhere.kafka_bootstrap), sqlite(tmp_path)
+    send(everywhere, topic, stocks.walk(symbols[:1], 300, seed=15))
+    common = ["--sink", "sqlite", "--once", "--max-offsets", "60", "--home", str(tmp_path)]
+    run_job("candles", symbols[0], "--topic", topic, "--sink", "kafka", *common)
+    told = query(url, select(tables.progress))
+    assert [row["watermark"] is None for row in told] == [False]
+    run_job("candles", "--from-topics", symbol_topic(symbols[0]), *common)
+    assert query(url, select(tables.progress)) == told
+
+
 def test_a_gap_that_is_known_late_marks_what_was_written(
     everywhere: Settings, symbols: list[str], tmp_path: Path, begin: Any
 ) -> None:

@@ -47,8 +47,8 @@ def share(text: str) -> Decimal:
     try:
         value = Decimal(text.removesuffix("%")) / 100
     except InvalidOperation:
-        value = Decimal("NaN")
-    if not Decimal(0) < value <= 1:
+        value = Decimal(0)
+    if value.is_nan() or not 0 < value <= 1:
         raise ArgumentTypeError(f"{text!r} is no percentage between 0 and 100")
     return value
 

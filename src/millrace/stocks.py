@@ -1,5 +1,6 @@
 """The job of stock candles: which symbols, where their candles go, and what a gap in the feed does to them."""
 
+import logging
 import weakref
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from millrace import application, names, session
 from millrace.durations import seconds
@@ -23,6 +25,8 @@ from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer, together
 
 GAPS_EVERY = "1 seconds"
+OF_TRADES = ("topic", "resolution", "bad_prints", "deduplicate")  # options without meaning where candles are stored
+log = logging.getLogger(__name__)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -66,6 +70,9 @@ def check(options: Options) -> None:
         raise ConfigError("name symbols, such as BINANCE:BTCUSDT AAPL, or topics of candles by --from-topics")
     if args.from_topics and "kafka" in args.sink:
         raise ConfigError("--from-topics reads from Kafka: it goes with sqlite, mysql, postgres or console")
+    shaping = [f"--{name.replace('_', '-')}" for name in OF_TRADES if args.from_topics and getattr(args, name)]
+    if shaping:
+        raise ConfigError(f"{', '.join(shaping)}: --from-topics stores candles as they are, and reads no trades")
     if "elasticsearch" in args.sink:
         raise ConfigError("--sink elasticsearch: candles have no index; use a SQL store, kafka or console")
     names.symbol_topics(args.symbols)
@@ -108,6 +115,7 @@ class Targets:
 
     def __init__(self, options: Options, by_symbol: Mapping[str, str], spark: SparkSession) -> None:
         self.options, self.topics, self.spark = options, dict(by_symbol), spark
+        self.refused: set[str] = set()  # symbols of records whose topic is another symbol's
         self.patience = Patience(sleep=STOP.pause)
         self.urls = {name: options.settings.sql_url(name) for name in options.args.sink if name in SQL_SINKS}
         self.engines = [database.connect(url) for url in self.urls.values()]
@@ -136,10 +144,8 @@ class Targets:
             fresh = gaps.fresh()
             if not began:  # what was known at the start, the gaps' own query takes care of
                 fresh, began = [], True
-            if self.options.args.from_topics:
-                batch = batch.persist()
-                self._note_symbols(batch)
-            inner(candles.flagged(batch, gaps.known), batch_id)
+            rows = self._noted(batch.persist()) if self.options.args.from_topics else batch
+            inner(candles.flagged(rows, gaps.known), batch_id)
             self.touch([*fresh, *gaps.fresh()])
             self._note_progress(batch_id)
             batch.unpersist()
@@ -155,12 +161,18 @@ class Targets:
             return kafka.publish_by("symbol", made, self.options.bootstrap)
         return console.show()
 
-    def _note_symbols(self, batch: DataFrame) -> None:
-        found = {row.symbol for row in batch.select("symbol").distinct().collect()} - self.topics.keys()
-        if found:
-            fresh = {symbol: names.symbol_topic(symbol) for symbol in sorted(found)}
-            self._register(fresh)
-            self.topics |= fresh
+    def _noted(self, batch: DataFrame) -> DataFrame:
+        """Give new symbols a view; returns the rows of those that have one."""
+        found = {row.symbol for row in batch.select("symbol").distinct().collect()}
+        for symbol in sorted(found - self.topics.keys() - self.refused):
+            topic = names.symbol_topic(symbol)
+            try:
+                self._register({symbol: topic})
+                self.topics[symbol] = topic
+            except stores.Taken as error:
+                log.error("candles of %s are left out: %s", symbol, error)
+                self.refused.add(symbol)
+        return batch.filter(~F.col("symbol").isin(self.refused)) if self.refused else batch
 
     def _note_progress(self, batch_id: int) -> None:
         watermark = self._watermark()

@@ -179,6 +179,28 @@ def test_candles_of_topics_go_into_tables_apart(
     assert {row["symbol"] for row in query(url, select(tables.symbols))} >= set(symbols)
 
 
+def test_records_of_other_symbols_in_a_topic_are_left_out(
+    everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Those of another topic, and of one that would share topic and view: the stream goes on."""
+    dotted, other = symbols[1], symbols[0]
+    shared, minute = dotted.replace(".", "_"), timedelta(minutes=1)
+    topics.create(everywhere.kafka_bootstrap, map(topics.candle_topic, map(symbol_topic, (dotted, other))), 1)
+    for number, (symbol, topic) in enumerate([(dotted, None), (other, symbol_topic(dotted)), (shared, None),
+                                              (dotted, None), (other, None)]):  # fmt: skip
+        publish(everywhere, candle(symbol, "1m", NOON + number * minute, minute), topic)
+    asked = ["--from-topics", *map(symbol_topic, (dotted, other)), "--sink", "sqlite", "--sink", "mysql"]
+    run_job("candles", *asked, "--once", "--home", str(tmp_path))
+    right = {(dotted, NOON), (dotted, NOON + 3 * minute), (other, NOON + 4 * minute)}
+    for url in (sqlite(tmp_path), everywhere.sql_url("mysql")):
+        assert {(key[0], key[2]) for key in stored(url, [dotted, shared, other])} == right
+        known = {row["symbol"] for row in query(url, select(tables.symbols))}
+        assert {dotted, other} <= known and shared not in known
+    assert json.loads((tmp_path / "run" / "candles.json").read_text())["bad_records"] == 1
+    said = f"candles of {shared} are left out: {shared} would have the topic {shared}, which {dotted} has"
+    assert said in capfd.readouterr().err
+
+
 def test_candles_of_topics_leave_the_watermark_to_who_made_them(
     everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
 ) -> None:
@@ -270,6 +292,8 @@ def publish(settings: Settings, row: dict[str, Any], topic: str | None = None, a
         ([], "name symbols"),
         (["AAPL", "--from-topics", "AAPL"], "name symbols"),
         (["--from-topics", "AAPL", "--sink", "kafka"], "--from-topics"),
+        (["--from-topics", "AAPL", "--resolution", "1m", "--bad-prints", "5%"], "--resolution, --bad-prints: "),
+        (["--from-topics", "AAPL", "--topic", "other", "--deduplicate"], "--topic, --deduplicate: "),
         (["AAPL", "--sink", "elasticsearch"], "elasticsearch"),
         (["AAPL", "--resolution", "7m"], "--resolution 7m"),
     ],

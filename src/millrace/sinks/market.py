@@ -16,11 +16,15 @@ from millrace.sinks.views import VIEWS, candles_flat, create_view
 LONGEST = timedelta(days=1)  # of all windows
 
 
+class Taken(ConfigError):
+    """Another symbol has the topic or the view that one would get."""
+
+
 def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict[str, str]:
     """Create a view for each symbol that has none and note it in table `symbols`; returns the views by symbol.
 
     `topics` are the symbols' topics. `flat` views have a candle for windows without trades, too, and replace others.
-    Raises ConfigError when another symbol has a topic or view that one would get.
+    Raises Taken, a ConfigError, when another symbol has a topic or view that one would get.
     """
     engine = database.connect(url)
     try:
@@ -67,7 +71,7 @@ def _refuse_shared(
             problems.append(f"{symbol} would have the view {view}, which is there already")
         views[view] = symbol
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise Taken("; ".join(problems))
 
 
 def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | None = None) -> None:

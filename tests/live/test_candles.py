@@ -142,7 +142,7 @@ def test_mariadb_holds_the_same(
     assert stored(mariadb, symbols) == stocks.candles(ticks, "1m")
     rows = query(mariadb, select(tables.candles).where(tables.candles.c.symbol.in_(symbols)))
     assert touched(rows, day, day + timedelta(seconds=90))
-    view = market.register(mariadb, {symbols[0]: symbol_topic(symbols[0])})[symbols[0]]
+    view = market.register(mariadb, {symbols[0]: symbol_topic(symbols[0])}, flat=True)[symbols[0]]
     starts = [row["window_start"] for row in query(mariadb, text(f"SELECT window_start FROM {view} ORDER BY 1"))]
     assert [later - earlier for earlier, later in pairwise(starts)] == [timedelta(minutes=1)] * (len(starts) - 1)
 
@@ -361,7 +361,7 @@ def test_flat_candles_fill_windows_without_trades(
     sinks = ["--sink", "sqlite", "--sink", "mysql", "--sink", "postgres"]
     run_job("candles", symbol, "--topic", topic, "--gaps", "flat", "--once", *sinks, "--home", str(tmp_path))
     for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
-        view = market.register(url, {symbol: symbol_topic(symbol)})[symbol]
+        view = market.register(url, {symbol: symbol_topic(symbol)}, flat=True)[symbol]
         rows = query(url, text(f"SELECT * FROM {view} ORDER BY window_start"))
         found = [(int(row["open"]), int(row["close"]), int(row["volume"]), bool(row["complete"]), bool(row["flat"]))
                  for row in rows]  # fmt: skip
@@ -370,6 +370,32 @@ def test_flat_candles_fill_windows_without_trades(
         starts = [as_time(row["window_start"]) for row in rows]
         assert starts == [day + timedelta(minutes=n) for n in range(5)]
         assert [as_time(row["window_end"]) for row in rows] == [day + timedelta(minutes=n + 1) for n in range(5)]
+
+
+def test_a_view_changes_between_plain_and_flat(
+    everywhere: Settings, mariadb: str, symbols: list[str], tmp_path: Path
+) -> None:
+    symbol, asked = symbols[0], {symbols[0]: symbol_topic(symbols[0])}
+    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), mariadb, everywhere.sql_url("postgres")):
+        tables.create(url)
+        for flat in (False, True, True, False, False):
+            view = market.register(url, asked, flat=flat)[symbol]
+            engine = database.connect(url)
+            with engine.connect() as connection:
+                names = connection.execute(text(f"SELECT * FROM {view}")).keys()
+            engine.dispose()
+            assert ("flat" in names, "updates" in names) == (flat, not flat)
+
+
+def test_a_view_that_is_right_is_not_made_anew(postgres: Settings, symbols: list[str]) -> None:
+    url, asked = postgres.sql_url("postgres"), {symbols[0]: symbol_topic(symbols[0])}
+    tables.create(url)
+    for flat in (False, True):
+        view = market.register(url, asked, flat=flat)[symbols[0]]
+        made = text(f"SELECT xmin::text FROM pg_rewrite WHERE ev_class = '{view}'::regclass")
+        before = query(url, made)
+        market.register(url, asked, flat=flat)
+        assert query(url, made) == before
 
 
 def as_time(value: str | datetime) -> datetime:

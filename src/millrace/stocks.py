@@ -1,6 +1,7 @@
 """The job of stock candles: which symbols, where their candles go, and what a gap in the feed does to them."""
 
 import logging
+import threading
 import weakref
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
@@ -115,6 +116,7 @@ class Targets:
 
     def __init__(self, options: Options, by_symbol: Mapping[str, str], spark: SparkSession) -> None:
         self.options, self.topics, self.spark = options, dict(by_symbol), spark
+        self._publishing = threading.Lock()  # a candle that is published again, marked, must not follow a newer one
         self.refused: set[str] = set()  # symbols of records whose topic is another symbol's
         self.patience = Patience(sleep=STOP.pause)
         self.urls = {name: options.settings.sql_url(name) for name in options.args.sink if name in SQL_SINKS}
@@ -145,7 +147,8 @@ class Targets:
             if not began:  # what was known at the start, the gaps' own query takes care of
                 fresh, began = [], True
             rows = self._noted(batch.persist()) if self.options.args.from_topics else batch
-            inner(candles.flagged(rows, gaps.known), batch_id)
+            with self._publishing:
+                inner(candles.flagged(rows, gaps.known), batch_id)
             self.touch([*fresh, *gaps.fresh()])
             self._note_progress(batch_id)
             batch.unpersist()
@@ -213,4 +216,5 @@ class Targets:
             stores.mark_incomplete(engine, spans, self.patience)
         if "kafka" in self.options.args.sink:
             longest = timedelta(seconds=max(map(seconds, self.options.args.resolution)))
-            market_topics.mark_incomplete(self.options.bootstrap, self.topics.values(), spans, longest)
+            with self._publishing:
+                market_topics.mark_incomplete(self.options.bootstrap, self.topics.values(), spans, longest)

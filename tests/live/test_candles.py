@@ -1,7 +1,9 @@
 """Candles from Kafka into every store and into a topic for each symbol, against exact fractions."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -10,16 +12,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import inspect, select, text
 from tests import stocks
 from tests.stocks import NOON, Tick
 from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, wait
 
+from millrace import stocks as stocks_job
 from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
+from millrace.options import parse
 from millrace.sinks import database, market, market_topics, reserved, tables
 
 Rows = dict[tuple[str, str, datetime], dict[str, Any]]
@@ -241,6 +245,34 @@ def test_a_gap_that_is_known_late_marks_what_was_written(
     assert {row["complete"] for row in in_store()} == {True, False}
     assert stored(url, [symbol]) == right
     assert job.stop() == 0
+
+
+def test_candles_are_not_marked_while_others_are_published(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what was read to be marked could be published after a newer candle of the same key."""
+    begun, go_on, marked = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(batch: DataFrame, batch_id: int) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(stocks_job.Targets, "_sink", lambda *_: slowly)
+    monkeypatch.setattr(market_topics, "mark_incomplete", lambda *_: marked.set())
+    argv = [symbols[0], "--sink", "kafka", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path)]
+    options = parse("candles", None, argv, sinks=stocks_job.sinks, add=stocks_job.arguments, source="finnhub")
+    stocks_job.check(options)
+    targets = stocks_job.Targets(options, {symbols[0]: symbol_topic(symbols[0])}, spark)
+    rows = spark.createDataFrame([], "window_start TIMESTAMP, window_end TIMESTAMP")
+    with ThreadPoolExecutor(2) as pool:
+        written = pool.submit(targets.writer(), rows, 0)
+        assert begun.wait(60)
+        touched = pool.submit(targets.touch, [(NOON, NOON)])
+        held = not marked.wait(1)
+        go_on.set()
+        written.result(60)
+        touched.result(60)
+    assert held and marked.is_set()
 
 
 @pytest.mark.parametrize(("length", "name"), [(timedelta(minutes=1), "1m"), (timedelta(days=1), "1d")])

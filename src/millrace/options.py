@@ -156,9 +156,10 @@ def windows(parser: argparse.ArgumentParser, length: str = "1 minutes") -> None:
     lateness(parser)
 
 
-def lateness(parser: argparse.ArgumentParser) -> None:
+def lateness(parser: argparse.ArgumentParser, of: str = "post") -> None:
     """Add --lateness, for jobs that remember anything: counts, or with --deduplicate what they have seen."""
-    parser.add_argument("--lateness", type=duration, default="10 minutes", help="how late a post may be (default 10m)")
+    text = f"how late a {of} may be (default 10m)"
+    parser.add_argument("--lateness", type=duration, default="10 minutes", help=text)
 
 
 def realtime(parser: argparse.ArgumentParser) -> None:

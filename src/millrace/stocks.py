@@ -39,7 +39,7 @@ def arguments(parser: ArgumentParser) -> None:
     text = "leave out trades farther from their window's median price than this, such as 5%%"
     add("--bad-prints", type=share, metavar="PERCENT", help=text)
     add("--gaps", choices=("none", "flat"), default="none", help="flat: per-symbol views fill windows without trades")
-    lateness(parser)
+    lateness(parser, "trade")
 
 
 def sinks(args: Namespace) -> Sequence[str]:

@@ -1,9 +1,15 @@
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from decimal import Decimal
 
 import pytest
 
 from millrace import stocks
+
+
+def test_help_speaks_of_trades():
+    parser = ArgumentParser()
+    stocks.arguments(parser)
+    assert "how late a trade may be" in parser.format_help()
 
 
 @pytest.mark.parametrize(("text", "part"), [("5%", "0.05"), ("5", "0.05"), ("0.5 %", "0.005"), ("100", "1")])

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from millrace import application, names, session
+from millrace import application, beginning, names, session
 from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka import market, parse, topics
@@ -146,9 +146,11 @@ class Targets:
             fresh = gaps.fresh()
             if not began:  # what was known at the start, the gaps' own query takes care of
                 fresh, began = [], True
-            rows = self._noted(batch.persist()) if self.options.args.from_topics else batch
+            from_topics = self.options.args.from_topics  # whose candles know what they lack
+            rows = self._noted(batch.persist()) if from_topics else batch
+            unseen = [] if from_topics else beginning.unseen(self.options, batch_id)
             with self._publishing:
-                inner(candles.flagged(rows, gaps.known), batch_id)
+                inner(candles.flagged(rows, [*gaps.known, *unseen]), batch_id)
             self.touch([*fresh, *gaps.fresh()])
             self._note_progress(batch_id)
             batch.unpersist()

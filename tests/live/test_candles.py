@@ -2,10 +2,11 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
 from millrace.options import parse
+from millrace.queries import candles
 from millrace.sinks import database, market, market_topics, reserved, tables
 
 Rows = dict[tuple[str, str, datetime], dict[str, Any]]
@@ -259,10 +261,9 @@ def test_candles_are_not_marked_while_others_are_published(
 
     monkeypatch.setattr(stocks_job.Targets, "_sink", lambda *_: slowly)
     monkeypatch.setattr(market_topics, "mark_incomplete", lambda *_: marked.set())
-    argv = [symbols[0], "--sink", "kafka", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path)]
-    options = parse("candles", None, argv, sinks=stocks_job.sinks, add=stocks_job.arguments, source="finnhub")
-    stocks_job.check(options)
-    targets = stocks_job.Targets(options, {symbols[0]: symbol_topic(symbols[0])}, spark)
+    targets = made_for(symbols[0], "--sink", "kafka", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path))(
+        spark
+    )
     rows = spark.createDataFrame([], "window_start TIMESTAMP, window_end TIMESTAMP")
     with ThreadPoolExecutor(2) as pool:
         written = pool.submit(targets.writer(), rows, 0)
@@ -273,6 +274,38 @@ def test_candles_are_not_marked_while_others_are_published(
         written.result(60)
         touched.result(60)
     assert held and marked.is_set()
+
+
+def made_for(symbol: str, *argv: str) -> Callable[[SparkSession], stocks_job.Targets]:
+    """Return who makes the targets of the job with these options, as each start of it does."""
+    options = parse(
+        "candles", None, [symbol, *argv], sinks=stocks_job.sinks, add=stocks_job.arguments, source="finnhub"
+    )
+    stocks_job.check(options)
+    return partial(stocks_job.Targets, options, {symbol: symbol_topic(symbol)})
+
+
+def test_windows_that_began_before_a_run_from_latest_are_incomplete(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """Also after a restart, which asks for no beginning."""
+    minute, now = timedelta(minutes=1), datetime.now(UTC).replace(second=0, microsecond=0)
+    starts = [now, now + timedelta(hours=1)]
+    common = [
+        "--bootstrap",
+        kafka.kafka_bootstrap,
+        "--home",
+        str(tmp_path),
+        "--checkpoint",
+        str(tmp_path / "checkpoint"),
+    ]
+    for batch, first in enumerate((["--from", "latest"], [])):
+        whole = [(symbols[0], "1m", start, start + minute, *[Decimal(7)] * 6, 1, batch + 1) for start in starts]
+        made_for(symbols[0], "--sink", "sqlite", *first, *common)(spark).writer()(
+            spark.createDataFrame(whole, candles.CANDLE), batch
+        )
+        rows = query(sqlite(tmp_path), select(tables.candles).order_by("window_start"))
+        assert [(row["complete"], row["updates"]) for row in rows] == [(False, batch + 1), (True, batch + 1)]
 
 
 @pytest.mark.parametrize(("length", "name"), [(timedelta(minutes=1), "1m"), (timedelta(days=1), "1d")])

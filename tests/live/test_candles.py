@@ -226,6 +226,7 @@ def test_a_gap_that_is_known_late_marks_what_was_written(
     """Also when no trade comes any more, and in the topics, too."""
     topic, day, symbol = new_topic(everywhere.kafka_bootstrap), NOON + timedelta(days=4), symbols[0]
     ticks = stocks.walk([symbol], 900, seed=13, start=day)
+    tables.create(everywhere.sql_url("mysql"))
     send(everywhere, topic, ticks)
     job = begin(Job, "candles", everywhere, tmp_path, symbol, "--topic", topic, "--sink", "kafka", "--sink", "mysql",
                 "--trigger", "0s")  # fmt: skip

@@ -156,9 +156,10 @@ def windows(parser: argparse.ArgumentParser, length: str = "1 minutes") -> None:
     lateness(parser)
 
 
-def lateness(parser: argparse.ArgumentParser) -> None:
+def lateness(parser: argparse.ArgumentParser, of: str = "post") -> None:
     """Add --lateness, for jobs that remember anything: counts, or with --deduplicate what they have seen."""
-    parser.add_argument("--lateness", type=duration, default="10 minutes", help="how late a post may be (default 10m)")
+    text = f"how late a {of} may be (default 10m)"
+    parser.add_argument("--lateness", type=duration, default="10 minutes", help=text)
 
 
 def realtime(parser: argparse.ArgumentParser) -> None:
@@ -193,7 +194,8 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
     )
     add("--topic", action="append", type=topic, metavar="NAME", help="read this topic instead; repeatable")
     add("--bootstrap", metavar="HOST:PORT", help="Kafka brokers (default MILLRACE_KAFKA_BOOTSTRAP)")
-    add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help="where a first run begins")
+    text = "where a first run begins; latest: in the middle of windows, of which it sees the rest alone"
+    add("--from", dest="start", choices=("earliest", "latest"), default="earliest", help=text)
     add("--from-archive", action="store_true", help="read the archived records instead, all of them in one batch")
     trigger = shared.add_mutually_exclusive_group()
     trigger.add_argument(

@@ -1,5 +1,7 @@
 """The job of stock candles: which symbols, where their candles go, and what a gap in the feed does to them."""
 
+import logging
+import threading
 import weakref
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
@@ -7,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from millrace import application, names, session
+from millrace import application, beginning, names, session
 from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka import market, parse, topics
@@ -23,6 +26,8 @@ from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer, together
 
 GAPS_EVERY = "1 seconds"
+OF_TRADES = ("topic", "resolution", "bad_prints", "deduplicate")  # options without meaning where candles are stored
+log = logging.getLogger(__name__)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -34,7 +39,7 @@ def arguments(parser: ArgumentParser) -> None:
     text = "leave out trades farther from their window's median price than this, such as 5%%"
     add("--bad-prints", type=share, metavar="PERCENT", help=text)
     add("--gaps", choices=("none", "flat"), default="none", help="flat: per-symbol views fill windows without trades")
-    lateness(parser)
+    lateness(parser, "trade")
 
 
 def sinks(args: Namespace) -> Sequence[str]:
@@ -47,8 +52,8 @@ def share(text: str) -> Decimal:
     try:
         value = Decimal(text.removesuffix("%")) / 100
     except InvalidOperation:
-        value = Decimal("NaN")
-    if not Decimal(0) < value <= 1:
+        value = Decimal(0)
+    if value.is_nan() or not 0 < value <= 1:
         raise ArgumentTypeError(f"{text!r} is no percentage between 0 and 100")
     return value
 
@@ -66,6 +71,9 @@ def check(options: Options) -> None:
         raise ConfigError("name symbols, such as BINANCE:BTCUSDT AAPL, or topics of candles by --from-topics")
     if args.from_topics and "kafka" in args.sink:
         raise ConfigError("--from-topics reads from Kafka: it goes with sqlite, mysql, postgres or console")
+    shaping = [f"--{name.replace('_', '-')}" for name in OF_TRADES if args.from_topics and getattr(args, name)]
+    if shaping:
+        raise ConfigError(f"{', '.join(shaping)}: --from-topics stores candles as they are, and reads no trades")
     if "elasticsearch" in args.sink:
         raise ConfigError("--sink elasticsearch: candles have no index; use a SQL store, kafka or console")
     names.symbol_topics(args.symbols)
@@ -108,6 +116,8 @@ class Targets:
 
     def __init__(self, options: Options, by_symbol: Mapping[str, str], spark: SparkSession) -> None:
         self.options, self.topics, self.spark = options, dict(by_symbol), spark
+        self._publishing = threading.Lock()  # a candle that is published again, marked, must not follow a newer one
+        self.refused: set[str] = set()  # symbols of records whose topic is another symbol's
         self.patience = Patience(sleep=STOP.pause)
         self.urls = {name: options.settings.sql_url(name) for name in options.args.sink if name in SQL_SINKS}
         self.engines = [database.connect(url) for url in self.urls.values()]
@@ -136,10 +146,11 @@ class Targets:
             fresh = gaps.fresh()
             if not began:  # what was known at the start, the gaps' own query takes care of
                 fresh, began = [], True
-            if self.options.args.from_topics:
-                batch = batch.persist()
-                self._note_symbols(batch)
-            inner(candles.flagged(batch, gaps.known), batch_id)
+            from_topics = self.options.args.from_topics  # whose candles know what they lack
+            rows = self._noted(batch.persist()) if from_topics else batch
+            unseen = [] if from_topics else beginning.unseen(self.options, batch_id)
+            with self._publishing:
+                inner(candles.flagged(rows, [*gaps.known, *unseen]), batch_id)
             self.touch([*fresh, *gaps.fresh()])
             self._note_progress(batch_id)
             batch.unpersist()
@@ -155,16 +166,22 @@ class Targets:
             return kafka.publish_by("symbol", made, self.options.bootstrap)
         return console.show()
 
-    def _note_symbols(self, batch: DataFrame) -> None:
-        found = {row.symbol for row in batch.select("symbol").distinct().collect()} - self.topics.keys()
-        if found:
-            fresh = {symbol: names.symbol_topic(symbol) for symbol in sorted(found)}
-            self._register(fresh)
-            self.topics |= fresh
+    def _noted(self, batch: DataFrame) -> DataFrame:
+        """Give new symbols a view; returns the rows of those that have one."""
+        found = {row.symbol for row in batch.select("symbol").distinct().collect()}
+        for symbol in sorted(found - self.topics.keys() - self.refused):
+            topic = names.symbol_topic(symbol)
+            try:
+                self._register({symbol: topic})
+                self.topics[symbol] = topic
+            except stores.Taken as error:
+                log.error("candles of %s are left out: %s", symbol, error)
+                self.refused.add(symbol)
+        return batch.filter(~F.col("symbol").isin(self.refused)) if self.refused else batch
 
     def _note_progress(self, batch_id: int) -> None:
         watermark = self._watermark()
-        for engine in self.engines if watermark or self.options.args.from_topics else ():
+        for engine in self.engines if watermark else ():  # --from-topics has none: the row is that of who made them
             stores.note_progress(engine, self.options.name, batch_id, watermark, self.patience)
 
     def _watermark(self) -> datetime | None:
@@ -200,4 +217,6 @@ class Targets:
         for engine in self.engines:
             stores.mark_incomplete(engine, spans, self.patience)
         if "kafka" in self.options.args.sink:
-            market_topics.mark_incomplete(self.options.bootstrap, self.topics.values(), spans)
+            longest = timedelta(seconds=max(map(seconds, self.options.args.resolution)))
+            with self._publishing:
+                market_topics.mark_incomplete(self.options.bootstrap, self.topics.values(), spans, longest)

@@ -1,26 +1,32 @@
 """Candles from Kafka into every store and into a topic for each symbol, against exact fractions."""
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import inspect, select, text
 from tests import stocks
 from tests.stocks import NOON, Tick
 from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, wait
 
+from millrace import stocks as stocks_job
 from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
-from millrace.sinks import database, market, tables
+from millrace.options import parse
+from millrace.queries import candles
+from millrace.sinks import database, market, market_topics, reserved, tables
 
 Rows = dict[tuple[str, str, datetime], dict[str, Any]]
 
@@ -142,7 +148,7 @@ def test_mariadb_holds_the_same(
     assert stored(mariadb, symbols) == stocks.candles(ticks, "1m")
     rows = query(mariadb, select(tables.candles).where(tables.candles.c.symbol.in_(symbols)))
     assert touched(rows, day, day + timedelta(seconds=90))
-    view = market.register(mariadb, {symbols[0]: symbol_topic(symbols[0])})[symbols[0]]
+    view = market.register(mariadb, {symbols[0]: symbol_topic(symbols[0])}, flat=True)[symbols[0]]
     starts = [row["window_start"] for row in query(mariadb, text(f"SELECT window_start FROM {view} ORDER BY 1"))]
     assert [later - earlier for earlier, later in pairwise(starts)] == [timedelta(minutes=1)] * (len(starts) - 1)
 
@@ -179,12 +185,48 @@ def test_candles_of_topics_go_into_tables_apart(
     assert {row["symbol"] for row in query(url, select(tables.symbols))} >= set(symbols)
 
 
+def test_records_of_other_symbols_in_a_topic_are_left_out(
+    everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Those of another topic, and of one that would share topic and view: the stream goes on."""
+    dotted, other = symbols[1], symbols[0]
+    shared, minute = dotted.replace(".", "_"), timedelta(minutes=1)
+    topics.create(everywhere.kafka_bootstrap, map(topics.candle_topic, map(symbol_topic, (dotted, other))), 1)
+    for number, (symbol, topic) in enumerate([(dotted, None), (other, symbol_topic(dotted)), (shared, None),
+                                              (dotted, None), (other, None)]):  # fmt: skip
+        publish(everywhere, candle(symbol, "1m", NOON + number * minute, minute), topic)
+    asked = ["--from-topics", *map(symbol_topic, (dotted, other)), "--sink", "sqlite", "--sink", "mysql"]
+    run_job("candles", *asked, "--once", "--home", str(tmp_path))
+    right = {(dotted, NOON), (dotted, NOON + 3 * minute), (other, NOON + 4 * minute)}
+    for url in (sqlite(tmp_path), everywhere.sql_url("mysql")):
+        assert {(key[0], key[2]) for key in stored(url, [dotted, shared, other])} == right
+        known = {row["symbol"] for row in query(url, select(tables.symbols))}
+        assert {dotted, other} <= known and shared not in known
+    assert json.loads((tmp_path / "run" / "candles.json").read_text())["bad_records"] == 1
+    said = f"candles of {shared} are left out: {shared} would have the topic {shared}, which {dotted} has"
+    assert said in capfd.readouterr().err
+
+
+def test_candles_of_topics_leave_the_watermark_to_who_made_them(
+    everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    topic, url = new_topic(everywhere.kafka_bootstrap), sqlite(tmp_path)
+    send(everywhere, topic, stocks.walk(symbols[:1], 300, seed=15))
+    common = ["--sink", "sqlite", "--once", "--max-offsets", "60", "--home", str(tmp_path)]
+    run_job("candles", symbols[0], "--topic", topic, "--sink", "kafka", *common)
+    told = query(url, select(tables.progress))
+    assert [row["watermark"] is None for row in told] == [False]
+    run_job("candles", "--from-topics", symbol_topic(symbols[0]), *common)
+    assert query(url, select(tables.progress)) == told
+
+
 def test_a_gap_that_is_known_late_marks_what_was_written(
     everywhere: Settings, symbols: list[str], tmp_path: Path, begin: Any
 ) -> None:
     """Also when no trade comes any more, and in the topics, too."""
     topic, day, symbol = new_topic(everywhere.kafka_bootstrap), NOON + timedelta(days=4), symbols[0]
     ticks = stocks.walk([symbol], 900, seed=13, start=day)
+    tables.create(everywhere.sql_url("mysql"))
     send(everywhere, topic, ticks)
     job = begin(Job, "candles", everywhere, tmp_path, symbol, "--topic", topic, "--sink", "kafka", "--sink", "mysql",
                 "--trigger", "0s")  # fmt: skip
@@ -208,6 +250,102 @@ def test_a_gap_that_is_known_late_marks_what_was_written(
     assert job.stop() == 0
 
 
+def test_candles_are_not_marked_while_others_are_published(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what was read to be marked could be published after a newer candle of the same key."""
+    begun, go_on, marked = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(batch: DataFrame, batch_id: int) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(stocks_job.Targets, "_sink", lambda *_: slowly)
+    monkeypatch.setattr(market_topics, "mark_incomplete", lambda *_: marked.set())
+    targets = made_for(symbols[0], "--sink", "kafka", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path))(
+        spark
+    )
+    rows = spark.createDataFrame([], "window_start TIMESTAMP, window_end TIMESTAMP")
+    with ThreadPoolExecutor(2) as pool:
+        written = pool.submit(targets.writer(), rows, 0)
+        assert begun.wait(60)
+        touched = pool.submit(targets.touch, [(NOON, NOON)])
+        held = not marked.wait(1)
+        go_on.set()
+        written.result(60)
+        touched.result(60)
+    assert held and marked.is_set()
+
+
+def made_for(symbol: str, *argv: str) -> Callable[[SparkSession], stocks_job.Targets]:
+    """Return who makes the targets of the job with these options, as each start of it does."""
+    options = parse(
+        "candles", None, [symbol, *argv], sinks=stocks_job.sinks, add=stocks_job.arguments, source="finnhub"
+    )
+    stocks_job.check(options)
+    return partial(stocks_job.Targets, options, {symbol: symbol_topic(symbol)})
+
+
+def test_windows_that_began_before_a_run_from_latest_are_incomplete(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """Also after a restart, which asks for no beginning."""
+    minute, now = timedelta(minutes=1), datetime.now(UTC).replace(second=0, microsecond=0)
+    starts = [now, now + timedelta(hours=1)]
+    common = [
+        "--bootstrap",
+        kafka.kafka_bootstrap,
+        "--home",
+        str(tmp_path),
+        "--checkpoint",
+        str(tmp_path / "checkpoint"),
+    ]
+    for batch, first in enumerate((["--from", "latest"], [])):
+        whole = [(symbols[0], "1m", start, start + minute, *[Decimal(7)] * 6, 1, batch + 1) for start in starts]
+        made_for(symbols[0], "--sink", "sqlite", *first, *common)(spark).writer()(
+            spark.createDataFrame(whole, candles.CANDLE), batch
+        )
+        rows = query(sqlite(tmp_path), select(tables.candles).order_by("window_start"))
+        assert [(row["complete"], row["updates"]) for row in rows] == [(False, batch + 1), (True, batch + 1)]
+
+
+@pytest.mark.parametrize(("length", "name"), [(timedelta(minutes=1), "1m"), (timedelta(days=1), "1d")])
+def test_a_gap_marks_a_candle_written_before_it(
+    kafka: Settings, symbols: list[str], length: timedelta, name: str
+) -> None:
+    """A quiet symbol's candle is written once, soon after its window began; the gap comes later in the window."""
+    topic, start = symbol_topic(symbols[0]), NOON.replace(hour=0)
+    topics.create(kafka.kafka_bootstrap, [topics.candle_topic(topic)], 1)
+    publish(kafka, candle(symbols[0], name, start, length), at=start + timedelta(seconds=11))
+    lost = start + length - timedelta(seconds=12)
+    assert market_topics.mark_incomplete(kafka.kafka_bootstrap, [topic], [(lost, lost)], length) == 1
+    assert [row["complete"] for row in published(kafka, symbols[0])] == [True, False]
+
+
+def candle(symbol: str, resolution: str, start: datetime, length: timedelta) -> dict[str, Any]:
+    times = {"window_start": start.isoformat(), "window_end": (start + length).isoformat()}
+    counts = {"volume": 2, "trades": 1, "updates": 1, "complete": True}
+    return (
+        {"symbol": symbol, "resolution": resolution}
+        | times
+        | dict.fromkeys(("open", "high", "low", "close"), 7)
+        | counts
+    )
+
+
+def publish(settings: Settings, row: dict[str, Any], topic: str | None = None, at: datetime | None = None) -> None:
+    """Write a candle as the job does, at a moment of our own."""
+    moment = at or datetime.fromisoformat(row["window_start"])
+    key = json.dumps([row["symbol"], row["resolution"], row["window_start"]]).encode()
+    with producer(settings.kafka_bootstrap) as writer:
+        writer.send(
+            topic or symbol_topic(row["symbol"]),
+            json.dumps(row).encode(),
+            key,
+            timestamp_ms=round(moment.timestamp() * 1000),
+        )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -220,6 +358,8 @@ def test_a_gap_that_is_known_late_marks_what_was_written(
         ([], "name symbols"),
         (["AAPL", "--from-topics", "AAPL"], "name symbols"),
         (["--from-topics", "AAPL", "--sink", "kafka"], "--from-topics"),
+        (["--from-topics", "AAPL", "--resolution", "1m", "--bad-prints", "5%"], "--resolution, --bad-prints: "),
+        (["--from-topics", "AAPL", "--topic", "other", "--deduplicate"], "--topic, --deduplicate: "),
         (["AAPL", "--sink", "elasticsearch"], "elasticsearch"),
         (["AAPL", "--resolution", "7m"], "--resolution 7m"),
     ],
@@ -251,6 +391,28 @@ def test_views_get_names_that_are_free(mysql: Settings, symbols: list[str], tmp_
             market.register(url, {f"3690-{run}": symbol_topic(f"3690-{run}")})
 
 
+def test_a_ticker_that_is_a_word_of_sql_has_a_view(
+    everywhere: Settings, mariadb: str, symbols: list[str], tmp_path: Path
+) -> None:
+    tickers = ("ALL", "ON", "OR", "KEY", "KEYS", "NOTHING", "TABLESAMPLE")
+    asked = {ticker: ticker for ticker in tickers} | {symbols[0]: symbol_topic(symbols[0])}
+    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), mariadb, everywhere.sql_url("postgres")):
+        tables.create(url)
+        views = market.register(url, asked)
+        assert [views[ticker] for ticker in tickers] == [f"s_{ticker.lower()}" for ticker in tickers]
+        assert views[symbols[0]] == symbol_topic(symbols[0]).lower()
+        for view in views.values():
+            assert query(url, text(f"SELECT * FROM {view}")) == []
+
+
+def test_the_servers_reserve_no_other_words(everywhere: Settings) -> None:
+    for url, words in (
+        (everywhere.sql_url("mysql"), "SELECT LOWER(word) AS word FROM information_schema.keywords WHERE reserved"),
+        (everywhere.sql_url("postgres"), "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"),
+    ):
+        assert {row["word"] for row in query(url, text(words))} <= reserved.WORDS
+
+
 def test_flat_candles_fill_windows_without_trades(
     everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
 ) -> None:
@@ -265,7 +427,7 @@ def test_flat_candles_fill_windows_without_trades(
     sinks = ["--sink", "sqlite", "--sink", "mysql", "--sink", "postgres"]
     run_job("candles", symbol, "--topic", topic, "--gaps", "flat", "--once", *sinks, "--home", str(tmp_path))
     for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
-        view = market.register(url, {symbol: symbol_topic(symbol)})[symbol]
+        view = market.register(url, {symbol: symbol_topic(symbol)}, flat=True)[symbol]
         rows = query(url, text(f"SELECT * FROM {view} ORDER BY window_start"))
         found = [(int(row["open"]), int(row["close"]), int(row["volume"]), bool(row["complete"]), bool(row["flat"]))
                  for row in rows]  # fmt: skip
@@ -274,6 +436,32 @@ def test_flat_candles_fill_windows_without_trades(
         starts = [as_time(row["window_start"]) for row in rows]
         assert starts == [day + timedelta(minutes=n) for n in range(5)]
         assert [as_time(row["window_end"]) for row in rows] == [day + timedelta(minutes=n + 1) for n in range(5)]
+
+
+def test_a_view_changes_between_plain_and_flat(
+    everywhere: Settings, mariadb: str, symbols: list[str], tmp_path: Path
+) -> None:
+    symbol, asked = symbols[0], {symbols[0]: symbol_topic(symbols[0])}
+    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), mariadb, everywhere.sql_url("postgres")):
+        tables.create(url)
+        for flat in (False, True, True, False, False):
+            view = market.register(url, asked, flat=flat)[symbol]
+            engine = database.connect(url)
+            with engine.connect() as connection:
+                names = connection.execute(text(f"SELECT * FROM {view}")).keys()
+            engine.dispose()
+            assert ("flat" in names, "updates" in names) == (flat, not flat)
+
+
+def test_a_view_that_is_right_is_not_made_anew(postgres: Settings, symbols: list[str]) -> None:
+    url, asked = postgres.sql_url("postgres"), {symbols[0]: symbol_topic(symbols[0])}
+    tables.create(url)
+    for flat in (False, True):
+        view = market.register(url, asked, flat=flat)[symbols[0]]
+        made = text(f"SELECT xmin::text FROM pg_rewrite WHERE ev_class = '{view}'::regclass")
+        before = query(url, made)
+        market.register(url, asked, flat=flat)
+        assert query(url, made) == before
 
 
 def as_time(value: str | datetime) -> datetime:
@@ -298,6 +486,25 @@ def test_bad_prints_and_repeated_records(
         {key: row | {"updates": 0} for key, row in right.items()}
     )
     assert sum(row["updates"] for row in found.values()) == 121
+
+
+def test_a_volume_that_no_store_holds_is_put_aside(
+    everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    topic, day, symbol = new_topic(everywhere.kafka_bootstrap), NOON + timedelta(days=8), symbols[0]
+    base, huge = round(day.timestamp() * 1000), Decimal(6 * 10**17)
+    ticks = [Tick(symbol, Decimal(7), huge, base + n, n) for n in range(2)]
+    ticks.append(Tick(symbol, Decimal(7), huge, base + 60_000, 2))
+    send(everywhere, topic, ticks)
+    names = ("kafka", "sqlite", "mysql", "postgres")
+    sinks = [word for name in names for word in ("--sink", name)]
+    run_job("candles", symbol, "--topic", topic, "--once", *sinks, "--home", str(tmp_path))
+    right = {key: row for key, row in stocks.candles(ticks, "1m").items() if row["volume"] == huge}
+    assert len(right) == 1
+    for url in (everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
+        assert stored(url, [symbol]) == right
+    assert nearly(stored(sqlite(tmp_path), [symbol])) == nearly(right)
+    assert {row["volume"] for row in published(everywhere, symbol)} == {huge, 2 * huge}
 
 
 def test_gaps_are_read_on_from_call_to_call(kafka: Settings) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from millrace.errors import ConfigError
-from millrace.sinks import database, prune, sql, tables
+from millrace.sinks import database, market, prune, sql, tables
 from millrace.sinks.views import VIEWS
 
 GRANTS = (Path(__file__).parents[2] / "docker" / "mysql" / "grants.sql").read_text()
@@ -90,6 +90,44 @@ def work(url: str) -> None:
             sql.store(engine, tables.hashtag_counts, rows)
     finally:
         engine.dispose()
+
+
+def trade(url: str) -> None:
+    """Do what candles do, twice as two starts: views of both kinds, candles, a gap that is known late, progress."""
+    for _ in range(2):
+        market.register(url, {"AAPL": "AAPL"})
+        market.register(url, {"MSFT": "MSFT"}, flat=True)
+    engine = database.connect(url)
+    try:
+        times = {"window_start": NOON, "window_end": NOON + timedelta(minutes=1)}
+        one = dict.fromkeys(("open", "high", "low", "close", "volume", "vwap"), 7.0) | times
+        counts = {"resolution": "1m", "complete": True, "trades": 1, "updates": 1}
+        rows = pa.Table.from_pylist([{"symbol": symbol} | counts | one for symbol in ("AAPL", "MSFT")])
+        for batch in range(2):
+            sql.store(engine, tables.candles, rows)
+            market.mark_incomplete(engine, [(NOON, NOON)])
+            market.note_progress(engine, "candles", batch, NOON)
+    finally:
+        engine.dispose()
+
+
+def test_candles_are_written_and_marked(server: Server) -> None:
+    tables.create(server.jobs)
+    trade(server.jobs)
+    for view in ("aapl", "msft", "candles_flat WHERE symbol = 'AAPL'"):
+        assert read(server.viewer, f"SELECT count(*) FROM {view}") == 1
+    assert read(server.viewer, "SELECT sum(complete) FROM candles") == 0
+    assert read(server.viewer, "SELECT batch FROM progress WHERE job = 'candles'") == 1
+
+
+def test_a_view_changes_only_with_the_right_to(server: Server) -> None:
+    tables.create(server.jobs)
+    market.register(server.jobs, {"AAPL": "AAPL"})
+    with pytest.raises(ConfigError, match=r"view aapl, .* takes the right DROP on it, .*denied"):
+        market.register(server.jobs, {"AAPL": "AAPL"}, flat=True)
+    execute(server.admin, "GRANT DROP ON granted.aapl TO granted")
+    market.register(server.jobs, {"AAPL": "AAPL"}, flat=True)
+    assert read(server.viewer, "SELECT count(*) FROM aapl WHERE flat") == 0
 
 
 def test_jobs_write_and_dashboards_read(server: Server) -> None:

@@ -58,6 +58,15 @@ def test_products_that_no_decimal_of_spark_holds(spark):
         assert (row.vwap, row.volume) == (stocks.average(ticks), volume * 4)
 
 
+def test_volumes_whose_sum_no_store_holds(spark):
+    volume = Decimal(6 * 10**17)
+    ticks = [Tick("A", Decimal(7), volume, 0, 1), Tick("A", Decimal(8), volume, 1, 2)]
+    rows = records(spark, ticks)
+    prints = candles.prints(market.trades(rows), ["A"])
+    for made in (folded(rows, ["A"], ("1m",)), candles.guarded(prints, Decimal("0.5"))):
+        assert values(made.collect()) == stocks.candles(ticks, "1m")
+
+
 def test_a_stream_gives_the_same_and_only_named_symbols(spark, streamed):
     ticks = stocks.walk((*SYMBOLS, "UNNAMED"), 2000, seed=5)
     order = sorted(ticks, key=lambda tick: (tick.time // 120_000, hash((tick.sequence, 7))))  # late by minutes

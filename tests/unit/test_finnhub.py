@@ -297,6 +297,25 @@ def test_an_error_about_the_token_ends_it_and_others_are_said_without_it(start) 
     assert [line for line in run.lines if "strange" in line] == ["Finnhub says 'strange ...'"]
 
 
+@pytest.mark.parametrize("text", ["Invalid API key", "Please use an API key.", "Unauthorized", "token is invalid"])
+def test_a_token_that_is_not_accepted_is_told_in_many_ways(text: str) -> None:
+    with pytest.raises(ConfigError, match="does not accept the token"):
+        follower([])._explain(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Invalid symbol BINANCE:TOKENUSDT", "No data for TOKEN", "Too many symbols for a token"]
+)
+def test_an_error_that_speaks_of_tokens_is_said(text: str) -> None:
+    lines: list[str] = []
+    follower(lines)._explain(text)
+    assert len(lines) == 1 and text in lines[0]
+
+
+def follower(lines: list[str]) -> finnhub.Follower:
+    return finnhub.Follower(SYMBOLS, SecretStr(SECRET), lines.append, time.time, time.monotonic)
+
+
 def test_429_is_said_and_tried_again(start) -> None:
     def refuse(connection: ServerConnection, _: object) -> object:
         return connection.respond(429, "")

@@ -104,7 +104,8 @@ def test_unsubscribed_and_pinged() -> None:
             pings = pings + 1 if socket.recv() == '{"type":"ping"}' else 0
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"type":"subscribe"}', '{"type":"x","symbol":"A"}', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"type":"subscribe"}', '{"type":"x","symbol":"A"}', "\x00",
+                                  '{"type":"unsubscribe","symbol":[]}'])  # fmt: skip
 def test_what_is_no_request(text: str) -> None:
     with running(MARKET) as (url, _), client(url) as socket:
         socket.send(text)

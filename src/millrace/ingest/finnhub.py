@@ -27,7 +27,11 @@ HASTY_ENDS = 3  # of them in a row look like a second connection with the same k
 FREE = 50  # symbols that a free key may follow
 NOTICES = 20  # different notices of the server that are said
 DOUBLE = "`millrace simulate finnhub` is a double for which you need no account"
-_TOKEN = re.compile(r"token|api.?key|unauthori[sz]ed|authenticat", re.IGNORECASE)
+_WRONG, _KEY = r"invalid|wrong|missing|expired|unknown", r"token|api.?key"
+_REFUSED = re.compile(  # texts may echo symbols, such as BINANCE:TOKENUSDT, or say what the token may not do
+    rf"\b({_WRONG}|use an)\s+({_KEY})\b|\b({_KEY})\s+(is\s+)?({_WRONG}|required)\b|\bunauthori[sz]ed\b|\bauthenticat",
+    re.IGNORECASE,
+)
 
 
 def feed(
@@ -123,8 +127,8 @@ class Follower:
         return int(self._clock() * SECOND)
 
     def _explain(self, text: str) -> None:
-        """Say what an error of the server means; raises ConfigError when it is about the token."""
-        if _TOKEN.search(text):
+        """Say what an error of the server means; raises ConfigError when it does not accept the token."""
+        if _REFUSED.search(text):
             raise _not_accepted()
         shown = text.replace(self._token.get_secret_value(), "...")[:200]
         notice = f"Finnhub says {shown!r}"

@@ -47,7 +47,10 @@ def read(frame: bytes) -> Message:
 
 
 class Sequence:
-    """Numbers that grow over all connections and restarts: the clock's microseconds, or the next where it is behind."""
+    """Numbers that grow over all connections: the clock's microseconds, or the next where it is behind.
+
+    So they grow over restarts, too, unless the clock was set back meanwhile.
+    """
 
     def __init__(self) -> None:
         self._last = 0

@@ -49,3 +49,12 @@ def decode(value: bytes | None) -> Candle:
     candle.vwap = None if candle.vwap is None else exact(candle.vwap, PRICES, "vwap")
     candle.volume = exact(candle.volume, VOLUMES, "volume")
     return candle
+
+
+def decode_placed(value: bytes | None) -> Candle:
+    """Do as `decode` for a record behind its topic's name and a line feed; of other topics' symbols it is bad."""
+    topic, _, record = (value or b"").partition(b"\n")
+    candle = decode(record if value else None)
+    if names.symbol_topic(candle.symbol).encode() != topic:
+        raise BadRecord(f"symbol {candle.symbol} has another topic than {topic.decode()}")
+    return candle

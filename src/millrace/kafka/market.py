@@ -12,7 +12,7 @@ from millrace.kafka import trades as trade_v1
 from millrace.kafka.parse import TEXT, TIME, Judge, rows
 
 TRADES = Judge(trade_v1.decode, trade_v1.decode_clean)
-CANDLES = Judge(candle_v1.decode, candle_v1.decode)
+CANDLES = Judge(candle_v1.decode_placed, candle_v1.decode_placed)
 GAPS = Judge(gap_v1.decode, gap_v1.decode)
 PRICE, VOLUME = pa.decimal128(24, 10), pa.decimal128(28, 10)
 TRADE_COLUMNS: dict[str, pa.DataType] = {
@@ -38,8 +38,12 @@ def trades(records: DataFrame, columns: Iterable[str] = TRADE_COLUMNS) -> DataFr
 
 
 def candles(records: DataFrame) -> DataFrame:
-    """Return candle.v1 rows (CANDLE_COLUMNS) from Kafka records; bad ones are counted and left out."""
-    return rows(records, CANDLE_COLUMNS, CANDLES)
+    """Return candle.v1 rows (CANDLE_COLUMNS) from Kafka records; bad ones are counted and left out.
+
+    Bad is also a record in the topic of another symbol.
+    """
+    placed = F.concat(F.encode("topic", "utf-8"), F.lit(b"\n"), "value").alias("value")
+    return rows(records.select(placed, "timestamp"), CANDLE_COLUMNS, CANDLES)
 
 
 def gaps(records: DataFrame, source: str) -> DataFrame:

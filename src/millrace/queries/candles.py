@@ -22,7 +22,7 @@ from millrace.queries.text import watermark_mark, watermarked
 
 DAY = 86_400
 Span = tuple[datetime, datetime]
-PRICE, VOLUME, SUM = pa.decimal128(24, 10), pa.decimal128(28, 10), pa.decimal128(38, 10)
+PRICE, SUM = pa.decimal128(24, 10), pa.decimal128(38, 10)  # a sum of valid volumes may be more than a store holds
 LIMBS = (pa.decimal128(38, 0), pa.decimal128(38, 10), pa.decimal128(38, 20))
 ORDER = pa.decimal128(38, 0)
 _VALUES = [(f"{name}_{n}", kind) for name in ("priced", "other") for n, kind in enumerate(LIMBS)]
@@ -35,10 +35,10 @@ SUMS = ("volume", "priced_volume", *(name for name, _ in _VALUES), "trades", "up
 KEY = ("symbol", "resolution", "window_start", "window_end")
 CANDLE = (
     "symbol STRING, resolution STRING, window_start TIMESTAMP, window_end TIMESTAMP, open DECIMAL(24,10), "
-    "high DECIMAL(24,10), low DECIMAL(24,10), close DECIMAL(24,10), volume DECIMAL(28,10), vwap DECIMAL(24,10), "
+    "high DECIMAL(24,10), low DECIMAL(24,10), close DECIMAL(24,10), volume DECIMAL(38,10), vwap DECIMAL(24,10), "
     "trades BIGINT, updates BIGINT"
 )
-COLUMNS = tuple(part.split()[0] for part in CANDLE.replace("(24,10)", "").replace("(28,10)", "").split(", "))
+COLUMNS = tuple(part.split()[0] for part in CANDLE.replace("(24,10)", "").replace("(38,10)", "").split(", "))
 
 
 def resolution(text: str) -> str:
@@ -249,6 +249,6 @@ def _candles(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 _CANDLE = pa.schema(
     [("symbol", TEXT), ("resolution", TEXT), ("window_start", TIME), ("window_end", TIME),
-     *((name, PRICE) for name in ("open", "high", "low", "close")), ("volume", VOLUME), ("vwap", PRICE),
+     *((name, PRICE) for name in ("open", "high", "low", "close")), ("volume", SUM), ("vwap", PRICE),
      ("trades", pa.int64()), ("updates", pa.int64())]
 )  # fmt: skip

@@ -133,10 +133,10 @@ class Exchange:
         except (ValueError, TypeError, KeyError):
             await client.say(tape.error("Invalid message"))
             return
-        if kind == "unsubscribe":
-            client.symbols.discard(symbol)
-        elif kind != "subscribe" or not isinstance(symbol, str):
+        if kind not in ("subscribe", "unsubscribe") or not isinstance(symbol, str):
             await client.say(tape.error("Invalid message"))
+        elif kind == "unsubscribe":
+            client.symbols.discard(symbol)
         elif len(client.symbols | {symbol}) > self.rules.max_symbols:
             await client.say(tape.error(TOO_MANY))
         else:

@@ -4,23 +4,28 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, bindparam, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, inspect, select, table, text, update
 
 from millrace import names
 from millrace.errors import ConfigError
 from millrace.kafka.gaps import Span
-from millrace.sinks import database, sql, tables
+from millrace.sinks import database, reserved, sql, tables
 from millrace.sinks.retry import Patience
-from millrace.sinks.views import VIEWS, candles_flat, create_view
+from millrace.sinks.views import VIEWS, candles_flat, create_view, exchange_view
 
 LONGEST = timedelta(days=1)  # of all windows
+
+
+class Taken(ConfigError):
+    """Another symbol has the topic or the view that one would get."""
 
 
 def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict[str, str]:
     """Create a view for each symbol that has none and note it in table `symbols`; returns the views by symbol.
 
-    `topics` are the symbols' topics. `flat` views have a candle for windows without trades, too, and replace others.
-    Raises ConfigError when another symbol has a topic or view that one would get.
+    `topics` are the symbols' topics. `flat` views have a candle for windows without trades, too. A view that is there
+    stays as it is, unless it is flat and shall not be, or the other way round: that takes the right to drop it.
+    Raises Taken, a ConfigError, when another symbol has a topic or view that one would get.
     """
     engine = database.connect(url)
     try:
@@ -37,19 +42,27 @@ def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict
             stored = known | fresh
             views = {symbol: names.identifier(stored[symbol]) for symbol in topics}
             for symbol, view in views.items():
-                if flat or view not in there:
-                    create_view(
-                        connection, view, select(source).where(source.c.symbol == symbol), replace=view in there
-                    )
+                query = select(source).where(source.c.symbol == symbol)
+                if view not in there:
+                    create_view(connection, view, query, replace=False)
+                elif _is_flat(connection, view) != flat:
+                    change = f"view {view}, to change which by --gaps takes the right DROP on it, in "
+                    with database.errors(engine.url, change):
+                        exchange_view(connection, view, query)
             return views
     finally:
         engine.dispose()
 
 
 def _taken(connection: Connection, known: Mapping[str, str]) -> set[str]:
-    """The names of tables and views that no symbol has."""
+    """The names that no symbol can get: those of tables and other views, and words of SQL."""
     seen = inspect(connection)
-    return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS} - set(known.values())
+    return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS, *reserved.WORDS} - set(known.values())
+
+
+def _is_flat(connection: Connection, view: str) -> bool:
+    columns = connection.execute(select(text("*")).select_from(table(view)).limit(0)).keys()
+    return "flat" in columns
 
 
 def _refuse_shared(
@@ -67,7 +80,7 @@ def _refuse_shared(
             problems.append(f"{symbol} would have the view {view}, which is there already")
         views[view] = symbol
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise Taken("; ".join(problems))
 
 
 def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | None = None) -> None:

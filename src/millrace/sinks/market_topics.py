@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -12,18 +13,19 @@ from millrace.kafka import candles
 from millrace.kafka.gaps import Span
 
 QUIET = 2_000  # milliseconds
+AHEAD = timedelta(minutes=5)  # so much sooner than its event time a trade may be written
 WHOLE = re.compile(rb'"complete"\s*:\s*true')
 
 
-def mark_incomplete(bootstrap: str, topics: Iterable[str], gaps: Sequence[Span]) -> int:
+def mark_incomplete(bootstrap: str, topics: Iterable[str], gaps: Sequence[Span], longest: timedelta) -> int:
     """Publish each candle that one of `gaps` touches and that says it is complete again, as incomplete.
 
-    Returns how many; raises Unavailable. A candle is written after its window began, so the topics are read from the
-    first gap on.
+    Returns how many; raises Unavailable. A candle is written after its window began, maybe once, long before the gap:
+    the topics are read from the `longest` of all windows before the first gap on.
 
     Delivery: at-least-once; what is repeated says the same.
     """
-    since = min(start for start, _ in gaps)
+    since = min(start for start, _ in gaps) - longest - AHEAD
     options = {"bootstrap_servers": bootstrap, "bootstrap_timeout_ms": 5_000}
     try:
         consumer = KafkaConsumer(**options, isolation_level="read_committed", enable_auto_commit=False,

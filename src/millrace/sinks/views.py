@@ -244,3 +244,11 @@ def create_view(
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
     create = "CREATE OR REPLACE" if replace and dialect != "sqlite" else "CREATE"
     connection.exec_driver_sql(f"{create} VIEW {name} AS {body}")
+
+
+def exchange_view(connection: Connection, name: str, query: Select[Any] | CompoundSelect[Any]) -> None:
+    """Put a view of other columns in the place of view `name`; PostgreSQL replaces none by such."""
+    replaced = dialect_name(connection.dialect.name) == "mysql"
+    if not replaced:
+        connection.exec_driver_sql(f"DROP VIEW {name}")
+    create_view(connection, name, query, replace=replaced)

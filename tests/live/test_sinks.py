@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from elasticsearch import helpers
 from kafka import KafkaConsumer, TopicPartition
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sqlalchemy import (
@@ -32,6 +33,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from tests.support import new_topic
 
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError, Unavailable
@@ -628,6 +630,13 @@ def test_kafka_topic_that_does_not_exist(spark: SparkSession, kafka: Settings) -
     write = publish("no-such-topic", ["name"], kafka.kafka_bootstrap, {"kafka.max.block.ms": "2000"})
     with pytest.raises(Unavailable, match="no-such-topic"):
         write(batch(spark, row("a")), 0)
+
+
+def test_a_query_that_fails_is_not_blamed_on_kafka(spark: SparkSession, kafka: Settings) -> None:
+    topic = new_topic(kafka.kafka_bootstrap)
+    rows = spark.range(3).select(F.col("id").cast("string"), F.expr("1 div (id - 1)").alias("n"))
+    with pytest.raises(PySparkException, match="DIVIDE_BY_ZERO"):
+        publish(topic, ["id"], kafka.kafka_bootstrap)(rows, 0)
 
 
 def _through(url: str, proxy: Any) -> tuple[str, Any]:

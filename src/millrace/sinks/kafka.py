@@ -62,8 +62,11 @@ def _save(records: DataFrame, bootstrap: str, what: str, options: Mapping[str, s
     try:
         records.write.format("kafka").options(**target, **options).save()
     except (PySparkException, Py4JJavaError) as error:
-        unavailable = Unavailable(f"Kafka at {bootstrap}, {what}: {_reason(error)}")
-        raise tasks.cause(error) or unavailable from None
+        if found := tasks.cause(error):
+            raise found from None
+        if "org.apache.kafka." not in str(error):  # the rows' own query failed
+            raise
+        raise Unavailable(f"Kafka at {bootstrap}, {what}: {_reason(error)}") from None
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,10 @@ def run(options: Options) -> None:
     if options.args.sink != [SINK] or options.args.from_archive:
         raise ConfigError("the archive is where records go: --sink and --from-archive are for the other jobs")
     archive = files.of(options.settings)
+    shaping = {"--from latest": options.args.start != "earliest", "--deduplicate": options.args.deduplicate,
+               "--emit": options.args.emit}  # fmt: skip
+    if wrong := [name for name, given in shaping.items() if given]:
+        raise ConfigError(f"{', '.join(wrong)}: the archive keeps every record as it came")
     options.args.archive = archive.url  # another archive is another checkpoint
     spark = session.create(options)
     with ExitStack() as stack:

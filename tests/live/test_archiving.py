@@ -164,6 +164,9 @@ def test_options_that_do_not_go_together_are_refused(kafka: Settings, tmp_path: 
     for wrong in (["--sink", "sqlite"], ["--from-archive"]):
         with pytest.raises(ConfigError, match="where records go"):
             run_job("archive", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path), *wrong)
+    for shaping in (["--from", "latest"], ["--deduplicate"], ["--emit", "final"]):
+        with pytest.raises(ConfigError, match=f"{shaping[0]}.*: the archive keeps every"):
+            run_job("archive", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path), *shaping)
     with pytest.raises(ConfigError, match="does not go with --realtime"):
         run_job("filtered", "--realtime", "--from-archive", "--home", str(tmp_path))
 

@@ -18,10 +18,11 @@ import typer
 from tests import support
 from tests.live.conftest import Mill, spark_submit
 from tests.stored import candle, put
-from tests.support import Child, sqlite, stored
+from tests.support import Child, records, sqlite, stored, wait
 
 from millrace import config, stack
 from millrace.cli import app
+from millrace.kafka import topics
 from millrace.pipelines import ALL, FEW, SYMBOLS
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
@@ -256,6 +257,18 @@ def test_replay(mill: Mill, millrace: Callable[..., str]) -> None:
     assert lines["cli-replay"][5] == str(mill.summary["posts"])
     millrace("replay", "bluesky-raw-posts", "--into", "bluesky-raw-posts", expected=2)
     millrace("replay", "bluesky-raw-posts", "--sped", "2", expected=2)
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_replay_until_it_is_stopped(mill: Mill, tmp_path: Path, number: signal.Signals) -> None:
+    """What was sent by then is in the topic, and counted."""
+    target = f"cli-stopped-{number}"
+    child = Child(tmp_path, "replay", "bluesky-raw-posts", "--into", target, "--speed", "0.001", **mill.env)
+    bootstrap = mill.settings.kafka_bootstrap
+    wait(lambda: target in topics.existing(bootstrap) and records(bootstrap, target), "a record", child)
+    assert child.stop(number) == 0
+    assert f"{len(records(bootstrap, target))} records into {target}" in child.text()
 
 
 @pytest.mark.usefixtures("archive")

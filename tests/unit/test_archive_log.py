@@ -118,16 +118,18 @@ def test_the_pace_is_that_of_the_records(monkeypatch: pytest.MonkeyPatch) -> Non
     now = 100.0
     slept: list[float] = []
 
-    def sleep(seconds: float) -> None:
+    def sleep(seconds: float) -> bool:
         nonlocal now
         now += seconds
         slept.append(seconds)
+        return False
 
     monkeypatch.setattr(replay.time, "monotonic", lambda: now)
     replay._keep_pace(25.0, 100.0, 10.0, sleep)
     assert sum(slept) == pytest.approx(2.5) and max(slept) <= 1.0
     replay._keep_pace(25.0, 100.0, 10.0, sleep)
     replay._keep_pace(1e6, 100.0, 0.0, sleep)
+    replay._keep_pace(1e6, 100.0, 1.0, lambda _: True)  # asked to stop
     assert sum(slept) == pytest.approx(2.5)
 
 

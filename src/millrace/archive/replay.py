@@ -1,5 +1,6 @@
 """The archive back into Kafka: keys, values, headers, timestamps and partitions as they were."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from millrace.kafka.topics import TOPICS, Topic
 
 SUFFIX = "-replay"
 FLUSH = 20_000  # records on their way at most
-AHEAD = 1.0  # seconds of sleep at most, so that a signal is heard
+AHEAD = 1.0  # seconds of sleep, and without a look at Kafka's answers, at most
 
 Advance = Callable[[int], object]
 
@@ -71,9 +72,9 @@ def replay(
     span: Span = EVERYTHING,
     speed: float = 0.0,
     advance: Advance = lambda count: None,
-    sleep: Callable[[float], object] = time.sleep,
+    stop: threading.Event | None = None,
 ) -> int:
-    """Write the archived records of `topic` into `target` (default: TOPIC-replay) and return how many.
+    """Write the archived records of `topic` into `target` (default: TOPIC-replay) and return how many, until `stop`.
 
     `speed` 1 keeps the pace of their timestamps, 10 is ten times as fast, 0 as fast as Kafka takes them. The target
     is created with as many partitions; each record goes to its own. Raises ConfigError when there is no such topic in
@@ -89,7 +90,9 @@ def replay(
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20, compression_type="gzip")
     try:
         _fits(producer, name, partitions)
-        return _send(producer, name, read(files, topic, span), speed=speed, advance=advance, sleep=sleep)
+        return _send(
+            producer, name, read(files, topic, span), speed=speed, advance=advance, stop=stop or threading.Event()
+        )
     except KafkaError as error:
         raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {type(error).__name__}: {error}") from None
     finally:
@@ -103,12 +106,15 @@ def _send(
     *,
     speed: float,
     advance: Advance,
-    sleep: Callable[[float], object],
+    stop: threading.Event,
 ) -> int:
     sent, waiting, begun, first = 0, [], time.monotonic(), None
+    looked = begun
     for record in found:
         first = record.timestamp if first is None else first
-        _keep_pace((record.timestamp - first) / 1000, begun, speed, sleep)
+        _keep_pace((record.timestamp - first) / 1000, begun, speed, stop.wait)
+        if stop.is_set():
+            break
         # Two nulls that the client refuses: of a header, and of a record without key.
         value = b"" if record.key is None and record.value is None else record.value
         headers = [(key, text or b"") for key, text in record.headers]
@@ -116,8 +122,9 @@ def _send(
             name, value, key=record.key, headers=headers, partition=record.partition,
             timestamp_ms=record.timestamp,
         ))  # fmt: skip
-        if len(waiting) == FLUSH:
+        if len(waiting) == FLUSH or time.monotonic() > looked + AHEAD:
             sent += _acknowledged(producer, waiting, advance)
+            looked = time.monotonic()
     return sent + _acknowledged(producer, waiting, advance)
 
 
@@ -131,10 +138,10 @@ def _acknowledged(producer: KafkaProducer, waiting: list, advance: Advance) -> i
     return count
 
 
-def _keep_pace(age: float, begun: float, speed: float, sleep: Callable[[float], object]) -> None:
-    """Wait until a record that is `age` seconds younger than the first is due."""
-    while speed and (early := age / speed - (time.monotonic() - begun)) > 0:
-        sleep(min(early, AHEAD))
+def _keep_pace(age: float, begun: float, speed: float, wait: Callable[[float], bool]) -> None:
+    """Wait until a record that is `age` seconds younger than the first is due, or `wait` is over."""
+    while speed and (early := age / speed - (time.monotonic() - begun)) > 0 and not wait(min(early, AHEAD)):
+        pass
 
 
 def _fits(producer: KafkaProducer, name: str, partitions: int) -> None:

@@ -1,5 +1,6 @@
 """`millrace archive` and `millrace replay`: the archive looked at, compacted, verified and played back."""
 
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from millrace import config
 from millrace.cli.options import Bootstrap, Home
 from millrace.cli.tables import bar, grid
 from millrace.errors import ConfigError
+from millrace.stop_event import signalled
 
 app = typer.Typer(no_args_is_help=True, help="Look into the archive at MILLRACE_ARCHIVE_URL, compact it, verify it.")
 Topics = Annotated[list[str] | None, typer.Argument(help="Topics; default all")]
@@ -96,8 +98,11 @@ def replay(
     archive, span = files.of(settings), replay.span(start, end)
     if into == topic:
         raise ConfigError(f"--into {topic}: that topic would hold everything twice; name another")
-    with bar("replaying", replay.rows(archive, topic, span), "records") as advance:
-        sent = replay.replay(archive, topic, settings.kafka_bootstrap, into, span=span, speed=speed, advance=advance)
+    stop = threading.Event()
+    with signalled(stop), bar("replaying", replay.rows(archive, topic, span), "records") as advance:
+        sent = replay.replay(
+            archive, topic, settings.kafka_bootstrap, into, span=span, speed=speed, advance=advance, stop=stop
+        )
     typer.echo(f"{sent} records into {into or topic + replay.SUFFIX}", err=True)
 
 

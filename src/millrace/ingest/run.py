@@ -1,11 +1,9 @@
 """The one loop that carries every feed into Kafka: read, drop what came before, commit, tell."""
 
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -15,6 +13,7 @@ from millrace.ingest.counts import Counts, serve
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Event, Feed, Gap, Mark
 from millrace.ingest.reader import Reader
 from millrace.logs import escape
+from millrace.stop_event import signalled
 
 INTERVAL = 0.2  # seconds between commits
 BATCH = 5_000  # entries of a commit at most
@@ -191,18 +190,8 @@ def to_stderr(text: str) -> None:
 
 def run(feed: Feed, sink: Sink, options: Options, *, stop: threading.Event, say: Say = to_stderr) -> Counts:
     """Carry `feed` into `sink`; SIGTERM and Ctrl-C flush what was read and end it. Returns the counts."""
-    with _signals(stop):
+    with signalled(stop):
         loop = Loop(feed, sink, options, stop=stop, say=say)
         counts = loop.run()
     say(f"done: {counts.line(0)}")
     return counts
-
-
-@contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    before = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

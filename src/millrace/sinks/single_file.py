@@ -5,6 +5,7 @@ that is what a crash left, and is cut off before the next batch is written.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -168,6 +169,8 @@ def _opened(journal: Journal) -> Iterator[IO[bytes]]:
     if not url.startswith("hdfs:"):
         with local(url).open("ab") as out:
             yield out
+            out.flush()
+            os.fsync(out.fileno())  # the journal, which is written for good, must not outlive it
         return
     try:
         with pydoop.client().open(url, "ab") as out:

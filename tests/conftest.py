@@ -1,6 +1,7 @@
 """Servers that tests share: each is started once a session, on free ports, in a temporary home.
 
-MILLRACE_TEST_HOME=DIR keeps the home and its servers running from one test run to the next.
+TEST_HOME=DIR keeps the home and its servers running from one test run to the next. Of two processes that run tests at
+once, each has a home and servers of its own.
 """
 
 import os
@@ -25,8 +26,8 @@ from millrace.stack.mariadb import MARIADB
 from tests.proxy import Proxy
 from tests.support import Child, skip_without_pydoop
 
-# It is no setting of millrace, which refuses what it does not know.
-KEPT = os.environ.pop("MILLRACE_TEST_HOME", None)
+KEPT = os.environ.get("TEST_HOME")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 for setting in [key for key in os.environ if key.startswith("MILLRACE_")]:
     del os.environ[setting]  # tests never touch the servers of who runs them
@@ -39,8 +40,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in a shell's background
 def home() -> Iterator[Path]:
     """A MILLRACE_HOME for the session; what was started in it stops at the end."""
     if KEPT:
-        Path(KEPT).mkdir(parents=True, exist_ok=True)
-        yield Path(KEPT).resolve()
+        kept = Path(KEPT, WORKER).resolve()
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
         return
     folder = Path(tempfile.mkdtemp(prefix="millrace-"))
     try:
@@ -52,20 +54,23 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def kafka(home: Path) -> Settings:
-    """Settings whose `kafka_bootstrap` is a broker with every topic of millrace."""
+    """Settings whose `kafka_bootstrap` is a broker with every topic of millrace.
+
+    The other servers start after it, so that their settings name it, too, and not the broker of somebody else.
+    """
     return _started("kafka", home)
 
 
 @pytest.fixture(scope="session")
-def postgres(home: Path) -> Settings:
-    """Settings whose `postgres_url` is an empty database."""
-    return _started("postgres", home)
+def postgres(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `postgres_url` is an empty database."""
+    return _started("postgres", kafka.home)
 
 
 @pytest.fixture(scope="session")
-def mysql(home: Path) -> Settings:
-    """Settings whose `mysql_url` is an empty database."""
-    return _started("mysql", home)
+def mysql(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `mysql_url` is an empty database."""
+    return _started("mysql", kafka.home)
 
 
 @pytest.fixture(scope="session")
@@ -78,15 +83,15 @@ def mariadb(home: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def elasticsearch(home: Path) -> Settings:
-    """Settings whose `elasticsearch_url` is a node without indices."""
-    return _started("elasticsearch", home)
+def elasticsearch(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `elasticsearch_url` is a node without indices."""
+    return _started("elasticsearch", kafka.home)
 
 
 @pytest.fixture(scope="session")
-def hdfs(home: Path) -> Settings:
-    """Settings whose `archive_url` is an empty HDFS."""
-    return _started("hdfs", home)
+def hdfs(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `archive_url` is an empty HDFS."""
+    return _started("hdfs", kafka.home)
 
 
 @pytest.fixture(params=["file", "hdfs"])

@@ -149,7 +149,8 @@ def build_startup_cache(bootstrap: str, topic: str) -> Path:
             try:
                 subprocess.run(
                     [*_submit(2), str(script), bootstrap, topic],
-                    env={**os.environ, **environment(), "SPARK_SUBMIT_OPTS": options}, check=True,
+                    env={**os.environ, **environment(), "SPARK_SUBMIT_OPTS": options, "JDK_JAVA_OPTIONS": ""},
+                    check=True,
                 )  # fmt: skip
                 for old in path.parent.glob("startup-*.aot"):  # 200 MB each, and of no use to the jars there are now
                     old.unlink()

@@ -49,7 +49,7 @@ def bite(records: int) -> int:
 
 
 def warm_up(settings: Settings, topic: str, posts: int) -> Run:
-    """Count the topic once: a broker serves its first reader at two thirds of its later pace."""
+    """Count the topic once: a broker serves its first reader at two thirds to four fifths of its later pace."""
     return run(settings, topic, "raw", posts, "--checkpoint", str(settings.home / "checkpoints" / "warm-up"))
 
 

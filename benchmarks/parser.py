@@ -18,11 +18,11 @@ from millrace.kafka.posts import Post
 from millrace.queries.hashtags import fold
 
 NAME = "parser"
-RECORDS = 20_000  # what spark-conf/local.conf puts into one Arrow batch
+RECORDS = 2_500  # what spark-conf/local.conf puts into one Arrow batch
 NEEDED = pa.schema([("source", pa.string()), ("operation", pa.string()), ("hashtags", pa.list_(pa.string()))])
 
 
-def measure(rounds: int = 5) -> Iterator[Figure]:
+def measure(rounds: int = 25) -> Iterator[Figure]:
     """Yield records/s of each way, as multiples of json's; ours also judges UTF-8, NUL and times."""
     batch = records()
     speeds = {name: RECORDS / seconds(partial(way, batch), rounds) for name, way in WAYS.items()}

@@ -35,7 +35,7 @@ format: setup ## Format and mend what ruff can mend
 	@$(RUN) ruff check --fix $(CHECKED)
 
 test: setup ## Run all tests against real servers that they start themselves, two files at a time
-	@$(SHORT_LIVED) $(RUN) pytest -n 2 --dist loadfile -m "not faults and not soak and not bench" $(ARGS)
+	@$(SHORT_LIVED) $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not faults and not soak and not bench" $(ARGS)
 
 faults: setup ## Run the fault injection tests, the ten-minute stream among them
 	@$(RUN) pytest tests/faults -m "not soak" --timeout 3600 $(ARGS)

@@ -29,10 +29,7 @@ from millrace.queries import authors, counts, dashboard, engagement, filtered, h
 from millrace.simulate import mastodon
 from millrace.simulate.community import Community
 
-AGO, REVISIT = (
-    timedelta(minutes=8),
-    timedelta(minutes=9),
-)  # so the revisits, a minute from now, have windows of their own
+AGO, REVISIT = timedelta(minutes=8), timedelta(minutes=8.5)  # so the revisits, soon from now, have windows apart
 FAULTS = {"duplicates": 0.2, "drop_every": 150, "broken_answers": 0.05, "malformed": 0.02, "delayed": 0.05}
 Rows = list[dict[str, Any]]
 
@@ -73,7 +70,7 @@ def told(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
     try:
         stack.up(["kafka"], config.load(home=home))
         settings, began = config.load(home=home), now()
-        sent = Community(seed=404, rate=40, count=600, speed=2, start=began - AGO, limit=100_000, tagged=0.5,
+        sent = Community(seed=404, rate=40, count=600, speed=5, start=began - AGO, limit=100_000, tagged=0.5,
                          edited=0.15, deleted=0.15, settled=120.0, **FAULTS)  # fmt: skip
         with mastodon.running(sent) as (url, instance):
             lines = list(mastodon.truth(sent, 600))

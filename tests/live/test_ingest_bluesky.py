@@ -26,7 +26,7 @@ from millrace.ingest import producer
 from millrace.ingest.bluesky import feed, parse
 from millrace.ingest.committed import last_cursor
 from millrace.ingest.events import Cursor, Event
-from millrace.ingest.producer import KafkaSink
+from millrace.ingest.producer import Fenced, KafkaSink
 from millrace.simulate import bluesky as double
 from millrace.simulate.posts import Events
 from millrace.simulate.scenario import Scenario
@@ -334,13 +334,7 @@ def test_a_commit_without_an_answer(landed: bool, kafka: Settings, topics: Topic
             raise TimeoutError
 
     lines: list[str] = []
-    sink = KafkaSink(
-        replace(feed(["ws://none"]), name="unanswered"),
-        kafka.kafka_bootstrap,
-        kafka.partitions,
-        stop=threading.Event(),
-        say=lines.append,
-    )
+    sink = copy("unanswered", kafka, lines.append)
     sink.open()
     monkeypatch.setattr(producer, "_within", within)
     sink.write(posts, Cursor("ws://none", 7, posts[-1].seen))
@@ -353,6 +347,34 @@ def test_a_commit_without_an_answer(landed: bool, kafka: Settings, topics: Topic
     committed = last_cursor(kafka.kafka_bootstrap, "unanswered")
     assert committed is not None
     assert (committed.position, committed.batch) == (8, 3)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_fenced_copy_writes_nothing_more(looks: bool, kafka: Settings, topics: Topics, monkeypatch) -> None:
+    """Also one that looked for others before the newer copy claimed the feed, and then fenced that copy in turn."""
+    [post, *others] = [
+        each for each in (parse(frame, time.time_ns() // 1000) for frame in frames(20)) if isinstance(each, Event)
+    ]
+    name, lines = f"twice-{looks}", []
+    first, second = copy(name, kafka, lines.append), copy(name, kafka, lines.append)
+    first.open()
+    first.write([post], Cursor("ws://none", 1, post.seen))
+    second.open()
+    if not looks:
+        monkeypatch.setattr(first, "_look_for_others", lambda: None)
+    with pytest.raises(Fenced, match="another copy"):
+        first.write(others, Cursor("ws://none", 2, others[-1].seen))
+    first.close()
+    assert lines == []
+    second.write(others, Cursor("ws://none", 2, others[-1].seen))
+    second.close()
+    wait(lambda: topics.event_ids() == Counter(each.event_id for each in (post, *others)), "each post once")
+
+
+def copy(name: str, kafka: Settings, say: Callable[[str], None]) -> KafkaSink:
+    """A copy of the adapter of a feed that has a name of its own."""
+    named = replace(feed(["ws://none"]), name=name)
+    return KafkaSink(named, kafka.kafka_bootstrap, kafka.partitions, stop=threading.Event(), say=say)
 
 
 def test_no_broker_at_all_is_said_and_fails(adapter, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from tests.support import serving
 
 from millrace import config, stack
@@ -349,26 +350,33 @@ def test_a_commit_without_an_answer(landed: bool, kafka: Settings, topics: Topic
     assert (committed.position, committed.batch) == (8, 3)
 
 
-@pytest.mark.parametrize("looks", [True, False])
-def test_a_fenced_copy_writes_nothing_more(looks: bool, kafka: Settings, topics: Topics, monkeypatch) -> None:
-    """Also one that looked for others before the newer copy claimed the feed, and then fenced that copy in turn."""
-    [post, *others] = [
-        each for each in (parse(frame, time.time_ns() // 1000) for frame in frames(20)) if isinstance(each, Event)
+@pytest.mark.parametrize("when", ["looks", "has looked", "sends"])
+def test_a_fenced_copy_writes_nothing_more(when: str, kafka: Settings, topics: Topics, monkeypatch) -> None:
+    """Also one that looked before the newer copy claimed the feed, and one that is told while it sends."""
+    posts = [
+        event for event in (parse(each, time.time_ns() // 1000) for each in frames(20)) if isinstance(event, Event)
     ]
-    name, lines = f"twice-{looks}", []
+    cursor, name, lines = Cursor("ws://none", 1, posts[-1].seen), f"twice-{when.replace(' ', '-')}", []
     first, second = copy(name, kafka, lines.append), copy(name, kafka, lines.append)
     first.open()
-    first.write([post], Cursor("ws://none", 1, post.seen))
+    first.write(posts[:1], cursor)
     second.open()
-    if not looks:
+    if when == "has looked":
         monkeypatch.setattr(first, "_look_for_others", lambda: None)
+    if when == "sends":
+        monkeypatch.setattr(first, "_send", partial(and_waits, first._send))
     with pytest.raises(Fenced, match="another copy"):
-        first.write(others, Cursor("ws://none", 2, others[-1].seen))
+        first.write(posts[1:], cursor)
     first.close()
     assert lines == []
-    second.write(others, Cursor("ws://none", 2, others[-1].seen))
+    second.write(posts[1:], cursor)
     second.close()
-    wait(lambda: topics.event_ids() == Counter(each.event_id for each in (post, *others)), "each post once")
+    wait(lambda: topics.event_ids() == Counter(event.event_id for event in posts), "each post once")
+
+
+def and_waits(send: Callable[..., None], made: KafkaProducer, *words: object) -> None:
+    send(made, *words)
+    wait(made._transaction_manager.has_error, "the broker's refusal")
 
 
 def copy(name: str, kafka: Settings, say: Callable[[str], None]) -> KafkaSink:

@@ -29,6 +29,7 @@ from millrace.kafka.transactions import close_forgotten
 TRANSACTION = 30.0  # seconds until the broker aborts what a dead adapter left open
 COMMIT = 15.0  # seconds to wait for a commit
 CLAIM = 3.0  # seconds in which the copy that fenced this one has written its first cursor
+FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
 
 class Fenced(MillraceError):
@@ -56,7 +57,7 @@ class KafkaSink:
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._batch = 0
         self._producer: KafkaProducer | None = None
-        self._previous: str | None = None  # who wrote the cursor before this copy
+        self._previous: str | None = None  # who wrote the cursor that this copy replaces, until it has
 
     def open(self, cursor: Cursor | None = None) -> Cursor | None:
         """Create the topics, fence older copies and return the committed cursor (or `cursor`, when given).
@@ -73,6 +74,7 @@ class KafkaSink:
         self._previous = committed.owner if committed else None
         resumed = cursor or committed
         self.write([], resumed or Cursor("", 0, 0))  # claims the feed
+        self._previous = None
         return resumed if resumed and resumed.position else None
 
     def recent(self, limit: int) -> list[str]:
@@ -91,7 +93,7 @@ class KafkaSink:
             try:
                 if self._producer is None:
                     self._producer = self._connect()
-                    if self._is_committed():
+                    if self._is_committed():  # no other copy commits any more, so what it tells holds
                         return None
                 return self._commit(self._producer, items, stamped)
             except (KafkaError, TimeoutError, Unavailable) as error:
@@ -158,10 +160,12 @@ class KafkaSink:
 
     def _recover(self, error: Exception, delay: float, records: int) -> None:
         """Give the producer up and wait; the batch stays in memory."""
+        cause: Exception | None = error
         if self._producer is not None:
+            cause = self._producer._transaction_manager.last_error or error  # calls wrap it in texts of their own
             self._discard(self._producer)
             self._producer = None
-        if isinstance(error, ProducerFencedError | InvalidProducerEpochError):
+        if isinstance(cause, FENCED):
             delay = CLAIM
         else:
             text = str(error) or type(error).__name__
@@ -173,13 +177,16 @@ class KafkaSink:
     def _look_for_others(self) -> None:
         """The broker also fences a copy whose transaction lasted too long: ask the cursor before going on."""
         with suppress(KafkaError, Unavailable):
-            found = last_cursor(self._bootstrap, self._feed.name, settled=False)
-            if found and found.owner not in (self._owner, self._previous):
-                raise Fenced(f"another copy of this feed has taken over ({found.owner}): this one ends")
+            self._refuse_others(last_cursor(self._bootstrap, self._feed.name, settled=False))
 
     def _is_committed(self) -> bool:
         found = last_cursor(self._bootstrap, self._feed.name)
+        self._refuse_others(found)
         return found is not None and found.owner == self._owner and found.batch >= self._batch
+
+    def _refuse_others(self, found: Cursor | None) -> None:
+        if found and found.owner not in (self._owner, self._previous):
+            raise Fenced(f"another copy of this feed has taken over ({found.owner}): this one ends")
 
     def _discard(self, producer: KafkaProducer) -> None:
         # close() alone would leave the sender's thread retrying for ever while the broker is away

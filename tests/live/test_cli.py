@@ -6,7 +6,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ import typer
 from tests import support
 from tests.live.conftest import Mill, spark_submit
 from tests.stored import candle, put
-from tests.support import Child, records, sqlite, stored, wait
+from tests.support import Child, Posts, new_topic, now, records, send, sqlite, stored, wait
+from typer.testing import CliRunner
 
 from millrace import config, stack
 from millrace.cli import app
-from millrace.kafka import topics
+from millrace.config import Settings
+from millrace.kafka import browse, topics
 from millrace.pipelines import ALL, FEW, SYMBOLS
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
@@ -47,8 +51,11 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 def test_every_command_has_a_test_and_an_example() -> None:
     missing = [name for name in COMMANDS if f"test_{name.replace('-', '_').replace(' ', '_')}" not in globals()]
     assert missing == []
-    for name, command in COMMANDS.items():
-        assert f"Example: millrace {name}" in (command.help or "") or name == "env", name
+    for name in COMMANDS:
+        shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "200"})
+        assert shown.exit_code == 0, name
+        assert f"Example: millrace {name}" in shown.stdout or name == "env", name
+        assert "--home" in shown.stdout or name in ("env", "run") or name.startswith("simulate"), name
 
 
 @pytest.fixture
@@ -132,6 +139,26 @@ def test_peek(mill: Mill, millrace: Callable[..., str]) -> None:
     assert all(record["value"]["source"] == "bluesky" for record in found)
     assert all(record["headers"]["schema"] == "post.v1" for record in found)
     millrace("peek", "no-such-topic", expected=2)
+
+
+def test_peek_ends_while_more_is_written(kafka: Settings) -> None:
+    topic, over = new_topic(kafka.kafka_bootstrap), threading.Event()
+    posts = Posts(now())
+
+    def write() -> None:
+        while not over.is_set():
+            send(kafka.kafka_bootstrap, topic, posts.take(20))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        wait(lambda: posts.made > 60, "records")
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(browse.newest, kafka.kafka_bootstrap, topic, 5).result(30)
+    finally:
+        over.set()
+        writer.join()
+    assert len(found) == 5
 
 
 def test_dead_letters(mill: Mill, millrace: Callable[..., str]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from millrace.errors import BadRecord, Unavailable
 from millrace.ingest import bluesky
 from millrace.ingest.bluesky import V2_PATH, parse, subscription
-from millrace.ingest.events import AHEAD, Cursor, Event, Mark
+from millrace.ingest.events import AHEAD, Cursor, Event, Gap, Mark
 from millrace.ingest.hashtags import written
 from millrace.ingest.values import claimed, iso
 from millrace.kafka import posts
@@ -311,3 +311,14 @@ def test_a_cursor_that_the_server_refuses_as_too_old_goes_by_time() -> None:
         stream.close()
     assert isinstance(first, Event | Mark)
     assert first.position > 100
+
+
+def test_a_chosen_cursor_that_the_server_refuses_as_too_old_leaves_a_gap() -> None:
+    sent = Scenario(count=200, rate=100, speed=0, lookback=0.5 / 3600, seed=3)
+    with double.running(sent) as url:
+        stream = bluesky.feed([url + V2_PATH]).connect(url + V2_PATH, Cursor(url, 1, 0))
+        first = next(item for item in stream if item is not None)
+        stream.close()
+    assert isinstance(first, Gap)
+    assert first.start < sent.start_us < first.end
+    assert first.reason == "the server does not have the chosen cursor"

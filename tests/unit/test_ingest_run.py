@@ -164,6 +164,24 @@ def test_what_the_server_no_longer_replays_is_a_gap() -> None:
     assert (entries[2].head, entries[2].position) == (b"x", 7)
 
 
+def test_another_host_may_have_seen_what_this_one_does_not_replay() -> None:
+    script = Scripted([None, letter("old"), event("a", 3, T0 - 5), event("b", 4, T0 + 5)])
+    entries, _ = follow(script, Cursor(OTHER, 7, T0))
+    missing = Gap("test", HOST, T0 - REWIND_ELSEWHERE, T0, f"the host before was {OTHER}")
+    assert [entry for entry in entries if isinstance(entry, Gap | DeadLetter)] == [missing]
+    script = Scripted([None, event("a", 3, T0 - 5)], at_once=True)  # there, whose cursor it is says nothing
+    entries, _ = follow(script, Cursor(OTHER, 7, T0))
+    assert gaps(entries) == []
+
+
+def test_a_chosen_time_that_the_server_does_not_reach_is_a_gap() -> None:
+    for seconds, expected in ((9, []), (11, [(0, 11, "the server no longer replays from the cursor")])):
+        entries, _ = follow(Scripted([None, event("a", 3, T0 + seconds * SECOND)]), Cursor(HOST, T0, 0))
+        assert gaps(entries) == expected
+    entries, _ = follow(Scripted([None, event("a", 3, T0)]), Cursor(HOST, 2, 0))
+    assert gaps(entries) == []
+
+
 def test_bad_frames_before_the_cursors_own_event_were_seen_before() -> None:
     script = Scripted([None, letter("old"), letter("placed", 5), event("a", 7, T0), letter("new")])
     entries, _ = follow(script, Cursor(HOST, 7, T0))

@@ -89,10 +89,15 @@ def run(
 ) -> None:
     """Run a job under spark-submit, with Java and the Kafka connector found for you; the job's own options follow.
 
+    `millrace run JOB --help` shows those.
+
     Example: millrace run hashtags --window 5m --slide 1m --sink mysql
     """
     from millrace import launch
 
+    if job in ("-h", "--help"):  # behind a job's name it is the job's
+        typer.echo(context.get_help())
+        raise typer.Exit
     launch.run(job, context.args, cores, memory)
 
 

@@ -17,8 +17,21 @@ import msgspec
 import orjson
 
 from millrace.errors import BadRecord, Unavailable
-from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Feed, Item, Mark, Stream
-from millrace.ingest.frames import Refused, messages
+from millrace.ingest.events import (
+    EARLIEST,
+    SECOND,
+    TIMES_FROM,
+    Clock,
+    Cursor,
+    DeadLetter,
+    Event,
+    Feed,
+    Gap,
+    Item,
+    Mark,
+    Stream,
+)
+from millrace.ingest.frames import Refused, address, messages
 from millrace.ingest.hashtags import written
 from millrace.ingest.values import claimed, encode, event_time, iso, micros
 from millrace.kafka import posts
@@ -28,7 +41,6 @@ from millrace.names import normalise_hashtags
 POSTS = "app.bsky.feed.post"
 V2_PATH = "/xrpc/network.bsky.jetstream.subscribeEvents"
 INSTANCE = "bsky.network"  # the network: a frame does not say which server hosts the author
-TIMES_FROM = 10**15  # a cursor from here on is microseconds since 1970, below a sequence number
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 _PLACE = re.compile(r"did:[a-z0-9]+:[^/\s]{1,2048}/[^/\s]{1,512}/[^/\s]{1,64}")
 
@@ -216,9 +228,13 @@ def _convert(document: object, shape: type[_Shape]) -> _Shape:
 def _connect(host: str, cursor: Cursor | None, *, collections: Sequence[str], keep_raw: bool, clock: Clock) -> Stream:
     positions = [cursor.position, cursor.seen or None, None] if cursor else [None]
     for position in positions:  # a cursor that is too old: as far back as the server goes, else live
+        unknown = cursor is not None and not cursor.moment and position is None
         try:
             for message in messages(subscription(host, collections, position)):
                 yield _item(message, clock, keep_raw)
+                if unknown:  # the first item tells what is missing only from a time on
+                    now, unknown = int(clock() * SECOND), False
+                    yield Gap("bluesky", address(host), EARLIEST, now, "the server does not have the chosen cursor")
         except Refused as error:
             if b"CursorTooOld" not in error.body or position is None:
                 raise

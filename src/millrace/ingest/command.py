@@ -10,9 +10,9 @@ from dataclasses import replace
 from millrace import names
 from millrace.config import Settings
 from millrace.errors import ConfigError
-from millrace.ingest.bluesky import POSTS, TIMES_FROM, feed
+from millrace.ingest.bluesky import POSTS, feed
 from millrace.ingest.counts import Counts
-from millrace.ingest.events import SECOND, Cursor, Feed
+from millrace.ingest.events import SECOND, TIMES_FROM, Cursor, Feed
 from millrace.ingest.finnhub import feed as finnhub_feed
 from millrace.ingest.finnhub import missing as no_token
 from millrace.ingest.history import recall

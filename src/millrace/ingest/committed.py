@@ -1,6 +1,5 @@
 """What is already committed in Kafka: a feed's cursor and the ids of its last events."""
 
-import time
 from collections.abc import Iterator
 
 from kafka import KafkaConsumer, TopicPartition
@@ -10,10 +9,10 @@ from kafka.errors import KafkaError
 from millrace.errors import Unavailable
 from millrace.ingest.events import Cursor
 from millrace.ingest.values import read_cursor
+from millrace.kafka.records import between
 from millrace.kafka.topics import CURSORS
 
 TAIL = 1000  # records of the cursors' topic that are looked at first
-DEADLINE = 60.0  # seconds; longer than any transaction may stay open
 
 
 def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | None:
@@ -28,7 +27,7 @@ def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | Non
         reach = TAIL
         while True:  # the topic is compacted late: the last cursor is near the end, so look from there
             start = max(first, end - reach)
-            found = [record.value for record in _read(consumer, place, start, end) if record.key == feed.encode()]
+            found = [record.value for record in between(consumer, place, start, end) if record.key == feed.encode()]
             if found or start == first:
                 return read_cursor(found[-1]) if found else None
             reach *= 8
@@ -44,7 +43,7 @@ def recent_ids(bootstrap: str, topic: str, limit: int) -> list[str]:
         found = [
             (record.timestamp, value.decode())
             for place in places
-            for record in _read(consumer, place, max(firsts[place], ends[place] - share), ends[place])
+            for record in between(consumer, place, max(firsts[place], ends[place] - share), ends[place])
             for name, value in record.headers
             if name == "event_id"
         ]
@@ -62,7 +61,7 @@ def records_since(bootstrap: str, topic: str, moment: int) -> Iterator[ConsumerR
             ends = consumer.end_offsets(places)
             for place, found in consumer.offsets_for_times(dict.fromkeys(places, moment)).items():
                 if found is not None:
-                    yield from _read(consumer, place, found.offset, ends[place])
+                    yield from between(consumer, place, found.offset, ends[place])
     except KafkaError as error:
         raise Unavailable(f"Kafka at {bootstrap}: {error}") from error
 
@@ -82,17 +81,3 @@ def _end(bootstrap: str, place: TopicPartition) -> int:
     """The end of the log with open transactions."""
     with KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
         return int(consumer.end_offsets([place])[place])
-
-
-def _read(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int) -> Iterator[ConsumerRecord]:
-    """Yield the committed records between two offsets."""
-    consumer.assign([place])
-    consumer.seek(place, start)
-    deadline = time.monotonic() + DEADLINE
-    while (position := consumer.position(place)) < end:
-        if time.monotonic() > deadline:
-            open_since = f"partition {place.partition} ends at {end}, but is not readable from {position} on"
-            raise Unavailable(f"Kafka: {place.topic} has had an open transaction for {DEADLINE:g} s: {open_since}")
-        for record in consumer.poll(timeout_ms=500).get(place, ()):
-            if record.offset < end:
-                yield record

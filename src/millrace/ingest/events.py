@@ -9,6 +9,7 @@ from millrace.kafka.topics import Topic
 SECOND = 1_000_000  # times are integers: microseconds since 1970, UTC
 AHEAD = 300 * SECOND  # one event dated in the future moves the watermark and drops everything honest after it
 EARLIEST = 1_640_995_200 * SECOND  # 2022: no feed began earlier; milliseconds for microseconds read as 1970
+TIMES_FROM = 10**15  # a position from here on is a time; of smaller ones, the feed says what they are
 IDS = 1000  # event ids that a cursor keeps; the window of recent ids covers the rest
 HEAD = 4096  # bytes of a bad frame that are kept
 
@@ -88,6 +89,11 @@ class Cursor:
     def kind(self) -> str:
         """Say whether the position is a `time` or a `sequence`."""
         return "time" if self.position == self.seen else "sequence"
+
+    @property
+    def moment(self) -> int:
+        """The time there: `seen`, or of a cursor that somebody chose its position, if that is a time; 0 is unknown."""
+        return self.seen or (self.position if self.position >= TIMES_FROM else 0)
 
     def advance(self, host: str, item: Event | Mark, now: int) -> None:
         """Move to `item` of `host`: times only forward, and never to one that lies in the future."""

@@ -21,6 +21,7 @@ from millrace.errors import MillraceError, Unavailable
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.committed import last_cursor, recent_ids
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Feed, Gap
+from millrace.ingest.frames import address
 from millrace.ingest.partition import partition
 from millrace.ingest.values import cursor_value, gap_value, iso, letter_value
 from millrace.kafka.topics import CURSORS, DEAD_LETTERS, GAPS, create
@@ -73,7 +74,7 @@ class KafkaSink:
             raise Unavailable(f"Kafka at {self._bootstrap}: {error}") from error
         self._previous = committed.owner if committed else None
         resumed = cursor or committed
-        self.write([], resumed or Cursor("", 0, 0))  # claims the feed
+        self.write(self._skipped(committed, cursor), resumed or Cursor("", 0, 0))  # claims the feed
         self._previous = None
         return resumed if resumed and resumed.position else None
 
@@ -103,6 +104,17 @@ class KafkaSink:
         """Leave the broker."""
         if self._producer is not None:
             self._discard(self._producer)
+
+    def _skipped(self, committed: Cursor | None, chosen: Cursor | None) -> list[Gap]:
+        """Return what lies between the committed cursor and a later one that somebody chose."""
+        if committed is None or chosen is None or not committed.seen:
+            return []
+        further = chosen.host == committed.host and chosen.position > committed.position
+        if not (chosen.moment > committed.seen if chosen.moment else further):
+            return []
+        end = chosen.moment or int(self._clock() * SECOND)
+        self._say("gap: what lies between the committed cursor and the one that was chosen")
+        return [Gap(self._feed.name, address(chosen.host), committed.seen, end, "a later cursor was chosen")]
 
     def _connect(self) -> KafkaProducer:
         close_forgotten(self._bootstrap, (self._feed.topic.name, CURSORS.name, GAPS.name, DEAD_LETTERS.name))

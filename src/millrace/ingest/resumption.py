@@ -8,6 +8,7 @@ from millrace.ingest.frames import address
 
 REWIND = 2 * SECOND  # a server's times may step back; what comes twice ends in the window of recent ids
 REWIND_ELSEWHERE = 10 * SECOND  # another host saw the same events at other times
+UNHURRIED = 10 * SECOND  # after a time that somebody chose there need be no event sooner
 SETTLED = 2 * SECOND  # a server that does not answer a subscription has taken it by then
 HELD = 1000  # bad frames that are held back
 
@@ -39,8 +40,8 @@ def missed(feed: Feed, cursor: Cursor | None, host: str, asked: int, now: int) -
 class Resumption:
     """The first moments of a connection that goes on from `cursor`, of a feed that can replay.
 
-    A feed resumes inclusively: if the first good item is later than the cursor, what lay between is missing.
-    If not, bad frames without a place of their own that come before it were seen before the interruption.
+    A feed resumes inclusively: if the first good item is later than the cursor, what lay between is missing. On another
+    host, which saw the same events at other times, some may be missing in any case. If nothing lay between, bad frames without a place of their own that come before it were seen before the interruption.
     """
 
     feed: Feed
@@ -67,8 +68,15 @@ class Resumption:
         return []
 
     def _missing(self, host: str, first: Event | Mark) -> list[Item]:
-        if not self.cursor.seen or first.seen <= self.cursor.seen:
+        cursor, patience = self.cursor, 0 if self.cursor.seen else UNHURRIED
+        if not cursor.moment:
             return []
-        reason = "the server no longer replays from the cursor"
-        letters = [replace(letter, position=self.cursor.position) for letter in self.held]
-        return [Gap(self.feed.name, address(host), self.cursor.seen, first.seen, reason), *letters]
+        if first.seen > cursor.moment + patience:
+            letters = [replace(letter, position=cursor.position) for letter in self.held]
+            return [self._gap(host, cursor.moment, first.seen, "the server no longer replays from the cursor"), *letters]
+        if cursor.seen and cursor.host != host and not self.feed.at_once:
+            return [self._gap(host, cursor.seen - REWIND_ELSEWHERE, cursor.seen, f"the host before was {cursor.host}")]
+        return []
+
+    def _gap(self, host: str, start: int, end: int, reason: str) -> Gap:
+        return Gap(self.feed.name, address(host), start, end, reason)

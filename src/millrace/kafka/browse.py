@@ -11,9 +11,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from millrace.errors import ConfigError, Unavailable
+from millrace.kafka.records import between
 from millrace.kafka.topics import DEAD_LETTERS, TOPICS
 
-QUIET = 2_000  # milliseconds without a record after which a topic counts as read
 LETTERS = 100_000  # the newest dead letters that are looked at
 
 
@@ -23,7 +23,7 @@ def consumer(bootstrap: str) -> Iterator[KafkaConsumer]:
     try:
         reader = KafkaConsumer(
             bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False,
-            consumer_timeout_ms=QUIET, bootstrap_timeout_ms=5_000,
+            bootstrap_timeout_ms=5_000,
         )  # fmt: skip
     except KafkaError as error:
         raise Unavailable(
@@ -58,13 +58,14 @@ def newest(bootstrap: str, topic: str, count: int) -> list[ConsumerRecord]:
     with consumer(bootstrap) as reader:
         if topic not in reader.topics():
             raise ConfigError(f"no topic {topic!r} at {bootstrap}: `millrace topics` lists them")
-        partitions = _partitions(reader, topic)
-        reader.assign(partitions)
-        begins, ends = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
-        for partition in partitions:  # transaction markers take offsets too: begin well before
-            reader.seek(partition, max(begins[partition], ends[partition] - 2 * count - 100))
-        records = sorted(reader, key=lambda record: (record.timestamp, record.offset))
-        return records[-count:] if count else []
+        places = _partitions(reader, topic)
+        begins, ends = reader.beginning_offsets(places), reader.end_offsets(places)
+        found = [
+            record
+            for place in places  # transaction markers take offsets too: begin well before
+            for record in between(reader, place, max(begins[place], ends[place] - 2 * count - 100), ends[place])
+        ]
+        return sorted(found, key=lambda record: (record.timestamp, record.offset))[-count:]
 
 
 def _partitions(reader: KafkaConsumer, topic: str) -> list[TopicPartition]:

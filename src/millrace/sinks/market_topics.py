@@ -11,8 +11,8 @@ from kafka.errors import KafkaError
 from millrace.errors import BadRecord, Unavailable
 from millrace.kafka import candles
 from millrace.kafka.gaps import Span
+from millrace.kafka.records import between
 
-QUIET = 2_000  # milliseconds
 AHEAD = timedelta(minutes=5)  # so much sooner than its event time a trade may be written
 WHOLE = re.compile(rb'"complete"\s*:\s*true')
 
@@ -28,8 +28,7 @@ def mark_incomplete(bootstrap: str, topics: Iterable[str], gaps: Sequence[Span],
     since = min(start for start, _ in gaps) - longest - AHEAD
     options = {"bootstrap_servers": bootstrap, "bootstrap_timeout_ms": 5_000}
     try:
-        consumer = KafkaConsumer(**options, isolation_level="read_committed", enable_auto_commit=False,
-                                 consumer_timeout_ms=QUIET)  # fmt: skip
+        consumer = KafkaConsumer(**options, isolation_level="read_committed", enable_auto_commit=False)
         producer = KafkaProducer(**options, acks="all")
         try:
             sent = 0
@@ -67,9 +66,5 @@ def _records(consumer: KafkaConsumer, topic: str, since: int) -> Iterator[Consum
         consumer.assign([place])
         end = consumer.end_offsets([place])[place]
         found = consumer.offsets_for_times({place: since})[place]
-        if found is None:
-            continue
-        consumer.seek(place, found.offset)
-        while consumer.position(place) < end:
-            for records in consumer.poll(timeout_ms=QUIET).values():
-                yield from records
+        if found is not None:
+            yield from between(consumer, place, found.offset, end)

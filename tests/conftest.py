@@ -156,8 +156,6 @@ CHROMIUM = "Chromium is not installed: apt-get install chromium chromium-driver"
 
 # Every skip that may happen, by pattern of its node id, and why. Any other makes the run fail.
 ALLOWED_SKIPS = {
-    "tests/live/test_ingest_bluesky.py::test_everything_once*": "the v2 wire has sequence cursors alone",
-    "tests/live/test_ingest_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
     "tests/live/test_recorded.py::*": "the recorded frames are no part of the project",
     "tests/unit/test_bluesky.py::test_recorded_frames*": "the recorded frames are no part of the project",
     "tests/live/test_recorded_mastodon.py::*": "the recorded statuses are no part of the project",

@@ -10,18 +10,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from millrace.errors import ConfigError
 
 PREFIX = "MILLRACE_"
 BLUESKY_HOSTS = "wss://jetstream1.us-east.bsky.network,wss://jetstream2.us-east.bsky.network,wss://jetstream1.us-west.bsky.network,wss://jetstream2.us-west.bsky.network"
-
 MASTODON_HOSTS = "https://mastodon.social"
-
-
 FINNHUB_HOST = "wss://ws.finnhub.io"
+SQL = {
+    "sqlite_url": "sqlite:///FILE",
+    "postgres_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
+    "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
+}
 
 
 def _secret(description: str, *names: str) -> Any:
@@ -57,8 +59,8 @@ class Settings(BaseSettings):
     finnhub_url: str = Field(FINNHUB_HOST, description="Finnhub's WebSocket (ws:// or wss://), without the token")
     finnhub_token: SecretStr | None = _secret("Your key of Finnhub", "FINNHUB_TOKEN")
     sqlite_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default sqlite:///<home>/millrace.db")
-    postgres_url: SecretStr | None = Field(None, description="postgresql+psycopg://user:password@host:5432/database")
-    mysql_url: SecretStr | None = Field(None, description="mysql+mysqlconnector://user:password@host:3306/database")
+    postgres_url: SecretStr | None = Field(None, description=SQL["postgres_url"])
+    mysql_url: SecretStr | None = Field(None, description=SQL["mysql_url"] + ", also of MariaDB")
 
     elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
 
@@ -122,6 +124,14 @@ class Settings(BaseSettings):
         """The URL of the archive, by default a folder in the home folder."""
         given = self.archive_url or str(self.home / "archive")
         return given if "://" in given else f"file://{Path(given).resolve()}"  # as Hadoop takes it: nothing encoded
+
+    @field_validator(*SQL)
+    @classmethod
+    def _sql(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        example = SQL[str(info.field_name)]
+        if value is not None and not value.get_secret_value().startswith(example.partition("://")[0] + "://"):
+            raise ValueError(f"expected {example}")
+        return value
 
     @field_validator("elasticsearch_url")
     @classmethod

@@ -66,13 +66,16 @@ def run(
     `source`: simulator, live or the pipeline's name (the service itself), or auto (the service, else the simulator).
     `rate` is in events a second of each simulator.
     `picture`: an SVG file for the last view.
+    Broker and SQLite file are those of the home, whatever the settings name: what is simulated goes nowhere else.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it started ends with it
     since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}"
-    with ExitStack() as children:
+    settings = settings.model_copy(update={"sqlite_url": None})
+    shown: list[Shown] = []
+    with _stopped_together() as children:
         page = children.enter_context(_page(settings))
-        children.enter_context(running.broker(settings))
-        shown, feeds = [], []
+        settings = children.enter_context(running.broker(settings))
+        feeds = []
         for pipeline in pipelines:
             options, feed, known = _feed(pipeline, source, settings, rate or pipeline.rate, children)
             ingest = running.started(settings, f"ingest-{pipeline.feed}", "ingest", pipeline.feed, *options, **known)
@@ -84,7 +87,27 @@ def run(
         _catch_up(shown, feeds)
     if picture:
         save(picture, _view(shown, "nothing was counted"))
-    return max([_report(each, settings) for each in shown])
+    return max([_report(each, settings) for each in shown], default=1)
+
+
+@contextmanager
+def _stopped_together() -> Iterator[ExitStack]:
+    """Yield what stops all that is entered into it at the end of the block; the first Ctrl-C is that end.
+
+    Further ones change nothing then: a child that is left behind would be worse than the wait.
+    """
+    with ExitStack() as children:
+        try:
+            yield children
+        except KeyboardInterrupt:
+            say.print("stopping")
+        finally:
+            before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                children.close()
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
 
 def _job(pipelines: Sequence[Pipeline]) -> list[str]:
@@ -119,7 +142,7 @@ def _feed(
             say.print(f"{pipeline.service} cannot be reached ({reason}): the built-in simulator feeds the demo")
         else:
             urls = [word for url in pipeline.urls(settings) for word in (pipeline.option, url)]
-            return [*urls, *pipeline.live], pipeline.service, {}
+            return [*urls, *pipeline.live()], pipeline.service, {}
     name, seed = f"simulator-{pipeline.feed}", str(int(time.time()))  # another run's posts would be dropped as repeated
     options = ("--port", "0", "--rate", str(rate), "--seed", seed, *pipeline.simulator)
     children.enter_context(running.started(settings, name, "simulate", pipeline.feed, *options))
@@ -148,11 +171,11 @@ def _watch(shown: Sequence[Shown], seconds: float | None, processes: list[Proces
                     silent.remove(each)
                 time.sleep(PAUSE)
     except KeyboardInterrupt:
-        say.print("stopping")
+        say.print("stopping: the job reads what the feeds still sent; Ctrl-C again does not wait for that")
 
 
 def _catch_up(shown: Sequence[Shown], feeds: list[Process]) -> None:
-    """Stop the feeds, then let the jobs read to the end."""
+    """Stop the feeds, then let the jobs read to the end; Ctrl-C ends that."""
     for feed in feeds:
         running.stop(feed)
     ended, deadline = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}", time.monotonic() + CATCH_UP

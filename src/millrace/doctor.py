@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
-
 from millrace import config, reach
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.kafka import browse
 from millrace.kafka.topics import SOURCES
+from millrace.sinks import database
 from millrace.stack import java
 
 _FEEDERS = {"tweets": "`millrace up` creates it; your own program fills it with post.v1 records"}
@@ -108,20 +106,14 @@ def _stores(settings: Settings) -> Iterator[Finding]:
         if name == "sqlite" and settings.sqlite_url is None and not (settings.home / "millrace.db").exists():
             yield Finding(name, True, "no file yet", "`millrace run hashtags` makes it")
             continue
-        url = settings.sql_url(name)
-        shown = make_url(url).render_as_string(hide_password=True)
         try:
-            engine = create_engine(url)
-            with engine.connect():
-                yield Finding(name, True, shown)
+            engine = database.connect(settings.sql_url(name))
+            with database.errors(engine.url), engine.connect():
+                yield Finding(name, True, database.place(engine.url))
             engine.dispose()
-        except SQLAlchemyError as error:
-            yield Finding(
-                name,
-                False,
-                f"{shown}: {type(error).__name__}",
-                f"`millrace up {name}`, or correct MILLRACE_{name.upper()}_URL",
-            )
+        except MillraceError as error:
+            advice = f"`millrace up {name}`, or correct MILLRACE_{name.upper()}_URL"
+            yield Finding(name, False, str(error), advice)
 
 
 def _elasticsearch(settings: Settings) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 def normalise_hashtag(raw: str) -> str:
     """Return the spelling under which a hashtag is counted: NFKC, casefold, no leading `#`; "" if nothing is left."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
-    return folded.strip().lstrip("#").strip()[:HASHTAG_LENGTH]
+    return folded.strip().lstrip("#").strip()[:HASHTAG_LENGTH].rstrip()
 
 
 def normalise_hashtags(raw: Iterable[str]) -> list[str]:

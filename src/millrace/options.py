@@ -123,6 +123,11 @@ def parse(
     args.sink = list(dict.fromkeys(chosen or (sinks(args) if callable(sinks) else sinks)))
     if getattr(args, "realtime", False) and (args.sink != ["kafka"] or args.once or args.deduplicate):
         raise ConfigError("--realtime goes with --sink kafka alone, and without --once and --deduplicate")
+    slide = getattr(args, "slide", None)
+    if slide and seconds(slide) > seconds(args.window):
+        raise ConfigError(
+            f"--slide {slide} is longer than --window {args.window}: what lies between would count nowhere"
+        )
     if getattr(args, "realtime", False) and args.from_archive:
         raise ConfigError("--from-archive reads what is there: it does not go with --realtime")
     logs.configure(args.log_format)
@@ -151,8 +156,8 @@ def parser(
 
 def windows(parser: argparse.ArgumentParser, length: str = "1 minutes") -> None:
     """Add the options of jobs that count in windows, of `length` by default."""
-    parser.add_argument("--window", type=duration, default=length, help="length of a window (default %(default)s)")
-    parser.add_argument("--slide", type=duration, help="a window begins this often (default: the window)")
+    parser.add_argument("--window", type=length_of_time, default=length, help="of a window (default %(default)s)")
+    parser.add_argument("--slide", type=length_of_time, help="a window begins this often (default: the window)")
     lateness(parser)
 
 
@@ -242,7 +247,19 @@ def duration(text: str) -> str:
         length = seconds(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return f"{length:g} seconds" if length % 60 or not length else f"{length / 60:g} minutes"
+    return f"{_plain(length)} seconds" if length % 60 or not length else f"{_plain(length / 60)} minutes"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def length_of_time(text: str) -> str:
+    """Return a duration as `duration` does; none of no length."""
+    found = duration(text)
+    if not seconds(found):
+        raise argparse.ArgumentTypeError(f"{text!r} has no length")
+    return found
 
 
 def weight(text: str) -> float:

@@ -1,11 +1,14 @@
 """The pipelines that `make demo` shows: where each reads, what stands in for the service, which job runs."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 from millrace import panels, reach, screen, tickers
 from millrace.config import Settings
+
+BEFORE = 60  # seconds before its start from which Bluesky's posts are shown, however long ago the last demo was
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Pipeline:
 
     `feed` is the name of its adapter and its simulator, `environment` what both need to know of each other.
     `unreachable` returns why the `service` cannot be read, "" where it can; `urls` are its addresses, each of which
-    the adapter is told by `option`. `rows` are those of a table in the view.
+    the adapter is told by `option`. `live` is what else it is told there, `rows` are those of a table in the view.
     """
 
     name: str
@@ -22,7 +25,7 @@ class Pipeline:
     urls: Callable[[Settings], list[str]]
     unreachable: Callable[[Settings], str]
     option: str
-    live: tuple[str, ...]
+    live: Callable[[], tuple[str, ...]]
     simulated: tuple[str, ...]  # to the adapter, where the simulator feeds it
     simulator: tuple[str, ...]
     rate: float  # of the simulator, a second
@@ -44,7 +47,7 @@ BLUESKY = Pipeline(
     urls=lambda settings: [settings.bluesky_url],
     unreachable=lambda settings: reach.jetstream(settings.bluesky_url.split(",")),
     option="--url",
-    live=(),
+    live=lambda: ("--from-cursor", str(int((time.time() - BEFORE) * 1e6))),
     simulated=(),
     simulator=("--duplicates", "0.02", "--malformed", "0.005"),
     rate=200.0,
@@ -60,7 +63,7 @@ MASTODON = Pipeline(
     urls=lambda settings: settings.mastodon_url.split(","),
     unreachable=_no_instance,
     option="--instance",
-    live=("--every", "3s", "--revisit", "1m,5m"),
+    live=lambda: ("--every", "3s", "--revisit", "1m,5m"),
     simulated=("--stream", "public", "--revisit", "10s,30s"),
     simulator=("--duplicates", "0.02", "--malformed", "0.005", "--deleted", "0.02", "--limit", "100000"),
     rate=20.0,
@@ -77,7 +80,7 @@ STOCKS = Pipeline(
     urls=lambda settings: [settings.finnhub_url],
     unreachable=lambda settings: "" if settings.finnhub_token else "FINNHUB_TOKEN is not set",
     option="--url",
-    live=SYMBOLS,
+    live=lambda: SYMBOLS,
     simulated=SYMBOLS,
     simulator=("--bursts", "0.01", "--malformed", "0.002"),
     rate=60.0,
@@ -101,7 +104,7 @@ ALL = (
     ),
     replace(
         STOCKS,
-        live=FEW,
+        live=lambda: FEW,
         simulated=FEW,
         job=("candles", *FEW, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--trigger", "2s"),
     ),

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import Gauge, start_http_server
 from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
 from millrace.kafka.parse import OBSERVED
 
@@ -31,6 +32,9 @@ _GAUGES = {
     "sink_rows": "Rows handed to the sinks since the start, by queries with state",
 }
 _METRICS = {key: Gauge(f"millrace_{key}", text, ["job"]) for key, text in _GAUGES.items()}
+
+
+BUSY = 15.0  # seconds without a word, after which a batch that is under way is told of
 
 
 class Progress:
@@ -52,6 +56,8 @@ class Progress:
         self.terminated = threading.Event()
         self.terminated.set()  # nothing runs yet
         self.query: str | None = None  # its id, for Spark tells every listener of every query
+        self.told = self.said = time.monotonic()  # when the last batch ended, when anything was last said
+        self._writing = threading.Lock()  # Spark's thread tells of batches, ours of one that takes long
 
     @contextmanager
     def listening(self, spark: SparkSession) -> Iterator[None]:
@@ -74,7 +80,7 @@ class Progress:
         self.query = str(event.id())
         self.terminated.clear()
         self.state = {"state": "started"}
-        self._write(self.state)
+        self._tell(self.state)
 
     def onQueryProgress(self, event: Any) -> None:
         """Record what the batch did."""
@@ -83,7 +89,7 @@ class Progress:
             return
         self._add(progress)
         self.state = state = self._describe(progress)
-        self._write(state)
+        self._tell(state)
         for key in _METRICS.keys() & state.keys():
             _METRICS[key].labels(self.name).set(state[key] or 0)
         if progress["numInputRows"]:
@@ -93,7 +99,17 @@ class Progress:
     def onQueryIdle(self, event: Any) -> None:
         """Show that the query lives although nothing arrives: its time moves on."""
         if str(event.id()) == self.query:
-            self._write(self.state | {"timestamp": event.timestamp()})
+            self._tell(self.state | {"timestamp": event.timestamp()})
+
+    def tell_busy(self, query: StreamingQuery) -> None:
+        """Say, now and then, that a batch is under way for long: a store may hang, and nobody else would tell."""
+        if time.monotonic() - self.said < BUSY or not (status := query.status)["isTriggerActive"]:
+            return
+        with self._writing:
+            self.said = time.monotonic()
+            seconds = round(self.said - self.told)
+            log.warning("the batch at hand has taken %d s so far: %s", seconds, status["message"])
+            self._write(self.state | {"busy_seconds": seconds})
 
     def onQueryTerminated(self, event: Any) -> None:
         """Note the end, so that nobody takes the listener away before Spark has told it everything."""
@@ -132,6 +148,11 @@ class Progress:
             "bad_records": self.bad,
             "sink_rows": self.sink_rows,
         }
+
+    def _tell(self, state: dict[str, Any]) -> None:
+        with self._writing:
+            self.told = self.said = time.monotonic()
+            self._write(state)
 
     def _write(self, state: dict[str, Any]) -> None:
         fresh = self.path.with_suffix(".part")

@@ -1,6 +1,7 @@
 """After a lost checkpoint: windows whose beginning the topic no longer holds must not overwrite right counts."""
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,7 +51,11 @@ def earliest_retained(bootstrap: str, topics: list[str]) -> int | None:
         begins = consumer.beginning_offsets(partitions)
         ends = consumer.end_offsets(partitions)
         cut = [partition for partition in partitions if 0 < begins[partition] < ends[partition]]
-        return max((_first_timestamp(consumer, partition) for partition in cut), default=None)
+        emptied = any(
+            0 < begins[partition] == ends[partition] for partition in partitions
+        )  # of who knows how late ones
+        times = [_first_timestamp(consumer, partition) for partition in cut]
+        return max([*times, *([int(time.time() * 1000)] if emptied else [])], default=None)
     finally:
         consumer.close()
 

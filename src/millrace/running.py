@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from millrace import stack
+from millrace import config, stack
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.stack.server import LOOPBACK
 
 STOP_WITHIN = 45.0  # seconds for a process to end after SIGTERM
 READY_WITHIN = 60.0  # seconds
@@ -19,23 +20,36 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def broker(settings: Settings) -> Iterator[None]:
-    """Kafka while the block runs; one that ran before goes on running after."""
-    ours = not any(row.name == "kafka" and row.ready for row in stack.status(settings))
-    stack.up(["kafka"], settings)
+def broker(settings: Settings) -> Iterator[Settings]:
+    """The local Kafka of the home while the block runs; one that ran before goes on running after.
+
+    Yields the settings with its address, whatever broker the environment names: what is simulated goes to no other.
+    """
+    ours = _local_broker(settings) is None
     try:
-        yield
+        stack.up(["kafka"], settings)
+        yield settings.model_copy(update={"kafka_bootstrap": _local_broker(settings)})
     finally:
         if ours:
             stack.down(settings, ["kafka"])
 
 
+def _local_broker(settings: Settings) -> str | None:
+    found = [row.port for row in stack.status(settings) if row.name == "kafka" and row.ready]
+    return f"{LOOPBACK}:{found[0]}" if found else None
+
+
 @contextmanager
 def started(settings: Settings, name: str, *arguments: str, **known: str) -> Iterator[Process]:
-    """Run `millrace ARGUMENTS` with its output in logs/<name>.log, `known` in its environment; SIGTERM at the end."""
+    """Run `millrace ARGUMENTS` with its output in logs/<name>.log, `known` in its environment; SIGTERM at the end.
+
+    Its broker, SQLite file and home are those of `settings`, whatever the environment names.
+    """
     log = settings.home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **known, "MILLRACE_HOME": str(settings.home), "PYTHONUNBUFFERED": "1"}
+    ours = {"HOME": str(settings.home), "KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "SQLITE_URL": settings.sqlite}
+    environment = {**os.environ, **known, "PYTHONUNBUFFERED": "1"}
+    environment |= {config.PREFIX + key: value for key, value in ours.items()}
     log.unlink(missing_ok=True)
     with log.open("ab") as file:  # appending, for spark-submit and the job both write
         process = subprocess.Popen(

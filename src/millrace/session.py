@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from millrace import launch, progress
+from millrace import launch, lineage, progress
 from millrace.errors import MillraceError
 from millrace.failures import explain, passing, reason
 from millrace.lock import beat, exclusive
@@ -96,6 +96,7 @@ def _run(flow: Flow, stop: Stop) -> None:
         return
     with ExitStack() as stack:
         lock = stack.enter_context(exclusive(options.checkpoint))
+        lineage.verify(options)
         on_batch = _once(options, rows.sparkSession)
         listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
         stack.enter_context(listener.listening(rows.sparkSession))
@@ -141,7 +142,7 @@ def _supervise(
     pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, -1
     while True:
         try:
-            _wait(begin(), stop, lock)
+            _wait(begin(), stop, lock, listener)
             return
         except (StreamingQueryException, Py4JJavaError) as error:
             if stop.requested:
@@ -157,8 +158,9 @@ def _supervise(
             return
 
 
-def _wait(query: StreamingQuery, stop: Stop, lock: Path | None) -> None:
+def _wait(query: StreamingQuery, stop: Stop, lock: Path | None, listener: progress.Progress) -> None:
     while not query.awaitTermination(1):
+        listener.tell_busy(query)
         if lock:
             beat(lock)
         if stop.requested:

@@ -151,7 +151,7 @@ def _reader(settings: Settings, password: str) -> str:
 def feed(settings: Settings) -> None:
     """Run both pipelines from their simulators into MySQL until Ctrl-C."""
     with ExitStack() as running, suppress(KeyboardInterrupt):
-        running.enter_context(broker(settings))
+        settings = running.enter_context(broker(settings))
         processes = [process for each in JOBS for process in _pipeline(settings, *each, running)]
         say("feeding both dashboards: the first charts fill after a minute; Ctrl-C ends it, and Superset goes on")
         while True:

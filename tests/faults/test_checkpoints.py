@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka.admin import KafkaAdminClient
 from pyspark.sql import SparkSession
 from tests.faults.test_recovery import RUNNING, feeding
 from tests.support import (
@@ -27,8 +28,10 @@ from tests.support import (
     window,
 )  # fmt: skip
 
+from millrace import lineage
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.kafka import topics
 
 UPLOADED_SOON = {"JAVA_TOOL_OPTIONS": "-Dspark.sql.streaming.stateStore.maintenanceInterval=200ms"}
 SQL = ("sqlite", "mysql", "postgres")
@@ -128,6 +131,25 @@ def test_a_lost_checkpoint_and_a_truncated_topic_shrink_no_count(bench: Bench) -
     found = stored(sqlite(bench.home))
     assert found == bench.posts.right
     assert sum(right.values()) < sum(found.values())
+
+
+def test_a_topic_that_was_made_anew_is_another(bench: Bench) -> None:
+    """Its offsets go beyond those of the checkpoint, so Spark alone would skip what lies below, and say nothing."""
+    bench.send(100)
+    bench.run()
+    admin = KafkaAdminClient(bootstrap_servers=bench.bootstrap)
+    admin.delete_topics([bench.topic])
+    wait(lambda: bench.topic not in topics.existing(bench.bootstrap), "deletion")
+    admin.close()
+    topics.create(bench.bootstrap, [topics.Topic(bench.topic, key="id", schema="post.v1")], 2)
+    bench.send(300)
+    with pytest.raises(MillraceError, match=f"another topic {bench.topic}") as failure:
+        bench.run()
+    assert str(bench.checkpoint) in str(failure.value)
+    assert lineage.forget(bench.home, "another cluster") == []
+    with topics.administrator(bench.bootstrap) as there:
+        lineage.forget(bench.home, there.describe_cluster()["cluster_id"])  # as `millrace down --data` does
+    assert bench.run()["records"] == 300
 
 
 def test_records_that_vanished_unread_stop_the_job(bench: Bench) -> None:

@@ -30,7 +30,7 @@ def test_counts_per_source_window_and_hashtag(spark):
     given_posts = posts(
         spark,
         ("bluesky", at(0), "create", ["cat", "dog"]),
-        ("bluesky", at(59.999), "create", ["cat", "cat"]),
+        ("bluesky", at(59.999), "create", ["cat", "cat", "cat ", " "]),
         ("bluesky", at(60), "create", ["cat"]),
         ("mastodon", at(1), "create", ["cat"]),
         ("bluesky", at(2), "create", []),
@@ -63,7 +63,7 @@ EVENTS = st.lists(
         st.sampled_from(["bluesky", "mastodon"]),
         st.integers(0, 600_000),
         st.sampled_from(["create", "update", "delete"]),
-        st.lists(st.sampled_from(["cat", "Cat", "café", "cafe", "🐈", "猫"]), max_size=4),
+        st.lists(st.sampled_from(["cat", "Cat", "cat  ", " cat", "  ", "", "café", "cafe", "🐈", "猫"]), max_size=4),
     ),
     max_size=40,
 )

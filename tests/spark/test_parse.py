@@ -47,6 +47,9 @@ def test_a_record_without_a_usable_timestamp_is_bad(spark):
     good = json.dumps(GOOD).encode()
     before_time = datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)  # Kafka's -1
     assert parse.posts(records(spark, [good], before_time), ["id"]).count() == 0
+    placed = "'t' AS topic", "3 AS partition", "9L AS offset", "value", "timestamp"
+    [letter] = letters.dead_letters(records(spark, [good], before_time).selectExpr(*placed)).collect()
+    assert (letter.reason, letter.offset, letter.size) == ("it has no timestamp", 9, len(good))
 
 
 @pytest.mark.parametrize("bad", [*({name: value} for name, value in BAD.items()), BAD, {}], ids=" ".join)

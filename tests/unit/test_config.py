@@ -34,6 +34,15 @@ def test_every_wrong_key_is_named_at_once_and_no_value(monkeypatch):
     assert "hunter2" not in message and "secret-looking" not in message
 
 
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:hunter2@h/d", "postgresql://u:hunter2@h/d", "sqlite"])
+@pytest.mark.parametrize("store", ["SQLITE", "POSTGRES", "MYSQL"])
+def test_an_address_of_a_sql_store_that_is_none(monkeypatch, store, url):
+    monkeypatch.setenv(f"MILLRACE_{store}_URL", url)
+    with pytest.raises(ConfigError, match=f"MILLRACE_{store}_URL: expected {store.lower()[:5]}.*://") as caught:
+        config.load()
+    assert "hunter2" not in str(caught.value)
+
+
 def test_passwords_are_masked(monkeypatch):
     monkeypatch.setenv("MILLRACE_MYSQL_URL", "mysql+mysqlconnector://u:hunter2@h/d")
     settings = config.load()
@@ -63,7 +72,7 @@ def test_a_store_without_url_says_what_to_do():
 def test_the_example_file_documents_every_setting(request):
     example = (request.config.rootpath / ".env.example").read_text()
     for name in config.Settings.model_fields:
-        assert f"MILLRACE_{name.upper()}=" in example
+        assert f"\n# MILLRACE_{name.upper()}=" in example  # none set: a copy wins over the servers that `up` started
 
 
 def test_the_token_of_finnhub_has_two_names_and_stays_out_of_sight(monkeypatch):

@@ -1,5 +1,6 @@
 import hashlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ class Repository(ThreadingHTTPServer):
         self.together: threading.Barrier | None = None
         self.knows_ranges = True
         self.busy = 0  # so many answers are 503
+        self.slow = 0.0  # seconds to the first byte
 
     def artifact(self, name: str = "a.jar") -> Artifact:
         url = f"http://127.0.0.1:{self.server_port}/{name}"
@@ -45,6 +47,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         if repository.together:
             repository.together.wait(timeout=20)
+        time.sleep(repository.slow)
         resumed = wanted is not None and repository.knows_ranges
         body = CONTENT[int(wanted[6:-1]) :] if resumed else CONTENT
         self.send_response(206 if resumed else 200)
@@ -118,7 +121,7 @@ def test_refuses_what_differs_from_its_checksum_and_forgets_it(repository: Repos
     with pytest.raises(Unavailable, match=r"a\.jar.*SHA-256 is [0-9a-f]{64}, pinned is 0{64}"):
         fetch_all("test", [wrong])
     assert not wrong.path.exists()
-    assert not list(wrong.path.parent.iterdir())
+    assert [path.suffix for path in wrong.path.parent.iterdir()] == [".lock"]
 
 
 def test_says_what_failed_and_what_to_do(repository: Repository) -> None:
@@ -146,10 +149,12 @@ def test_downloads_in_parallel(repository: Repository) -> None:
     assert [path.name for path in paths] == [f"{n}.jar" for n in range(5)]
 
 
-def test_two_at_once_download_once(repository: Repository) -> None:
+@pytest.mark.parametrize("labels", [("test", "test"), ("one bundle", "another")])
+def test_two_at_once_download_once(repository: Repository, labels: tuple[str, str]) -> None:
     artifact = repository.artifact()
+    repository.slow = 0.3
     with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(fetch_all, "test", [artifact]) for _ in range(2)]
+        jobs = [pool.submit(fetch_all, label, [artifact]) for label in labels]
     assert [job.result() for job in jobs] == [[artifact.path]] * 2
     assert repository.paths == {"/a.jar": 1}
 

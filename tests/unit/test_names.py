@@ -9,7 +9,8 @@ from millrace.errors import ConfigError
 @pytest.mark.parametrize(
     ("raw", "counted"),
     [("#News", "news"), ("ＮＥＷＳ", "news"), ("＃news", "news"), ("##news", "news"), ("STRASSE", "strasse"),
-     ("straße", "strasse"), ("cafe\u0301", "café"), ("猫", "猫"), ("#", ""), ("  ", ""), ("x" * 400, "x" * 300)],
+     ("straße", "strasse"), ("cafe\u0301", "café"), ("猫", "猫"), ("#", ""), ("  ", ""), ("x" * 400, "x" * 300),
+     ("x" * 299 + " y", "x" * 299)],
 )  # fmt: skip
 def test_normalise_hashtag(raw, counted):
     assert names.normalise_hashtag(raw) == counted

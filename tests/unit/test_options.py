@@ -61,8 +61,9 @@ def test_elasticsearch_is_a_default_where_it_is_set(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("text", "spark"),
-    [("5s", "5 seconds"), ("1m", "1 minutes"), ("0s", "0 seconds"), ("90s", "90 seconds"), ("1h", "60 minutes")],
-)
+    [("5s", "5 seconds"), ("1m", "1 minutes"), ("0s", "0 seconds"), ("90s", "90 seconds"), ("1h", "60 minutes"),
+     ("2.5s", "2.5 seconds"), ("1234567s", "1234567 seconds")],
+)  # fmt: skip
 def test_durations(text, spark):
     assert options.duration(text) == spark
 
@@ -71,6 +72,21 @@ def test_durations(text, spark):
 def test_no_durations(text):
     with pytest.raises(argparse.ArgumentTypeError):
         options.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(["--window", "0s"], "'0s' has no length"), (["--slide", "0m"], "'0m' has no length")]
+)
+def test_a_window_has_a_length(words, named, capsys):
+    with pytest.raises(SystemExit):
+        parse(*words, add=options.windows)
+    assert named in capsys.readouterr().err
+
+
+def test_no_post_falls_between_windows():
+    assert parse("--window", "5m", "--slide", "300s", add=options.windows).args.slide == "5 minutes"
+    with pytest.raises(ConfigError, match="--slide 6 minutes is longer than --window 5 minutes"):
+        parse("--window", "5m", "--slide", "6m", add=options.windows)
 
 
 def test_default_sinks_may_follow_from_other_options():

@@ -40,8 +40,9 @@ def missed(feed: Feed, cursor: Cursor | None, host: str, asked: int, now: int) -
 class Resumption:
     """The first moments of a connection that goes on from `cursor`, of a feed that can replay.
 
-    A feed resumes inclusively: if the first good item is later than the cursor, what lay between is missing. On another
-    host, which saw the same events at other times, some may be missing in any case. If nothing lay between, bad frames without a place of their own that come before it were seen before the interruption.
+    A feed resumes inclusively: if the first good item is later than the cursor, what lay between is missing. If not,
+    bad frames without a place of their own that come before it were seen before the interruption. On another host,
+    which saw the same events at other times, some may be missing in any case.
     """
 
     feed: Feed
@@ -73,7 +74,10 @@ class Resumption:
             return []
         if first.seen > cursor.moment + patience:
             letters = [replace(letter, position=cursor.position) for letter in self.held]
-            return [self._gap(host, cursor.moment, first.seen, "the server no longer replays from the cursor"), *letters]
+            return [
+                self._gap(host, cursor.moment, first.seen, "the server no longer replays from the cursor"),
+                *letters,
+            ]
         if cursor.seen and cursor.host != host and not self.feed.at_once:
             return [self._gap(host, cursor.seen - REWIND_ELSEWHERE, cursor.seen, f"the host before was {cursor.host}")]
         return []

@@ -52,7 +52,9 @@ def _letter(row: dict[str, Any]) -> dict[str, Any] | None:
     decode = DECODERS.get(known.schema if known else posts.SCHEMA, posts.decode)
     try:
         decode(row["value"])
-        return None
+        if row["timestamp"] is not None and row["timestamp"].timestamp() >= 0:
+            return None
+        raise BadRecord("it has no timestamp")  # Kafka's way to say none is -1 ms
     except BadRecord as error:
         return letter(row["value"] or b"", str(error), row["topic"], row["partition"], row["offset"])
 

@@ -90,6 +90,13 @@ def existing(bootstrap: str) -> set[str]:
         return set(admin.list_topics())
 
 
+def identities(bootstrap: str, names: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Return the cluster's id and that of each topic, which another of the same name does not have."""
+    with administrator(bootstrap) as admin:
+        found = admin.describe_topics(list(names))
+        return admin.describe_cluster()["cluster_id"], {topic["name"]: str(topic["topic_id"]) for topic in found}
+
+
 def create(bootstrap: str, topics: Iterable[Topic], partitions: int) -> list[str]:
     """Create those of `topics` that do not exist yet and return their names; raises Unavailable naming the brokers."""
     with administrator(bootstrap) as admin:

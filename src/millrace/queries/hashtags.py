@@ -29,11 +29,15 @@ def count_uses(uses: DataFrame, window: str = "1 minute", slide: str | None = No
 
 
 def uses(posts: DataFrame) -> DataFrame:
-    """Explode created posts into hashtag uses: source, event_time, hashtag, posts (always 1)."""
+    """Explode created posts into hashtag uses: source, event_time, hashtag, posts (always 1).
+
+    Spaces at a hashtag's end, which other producers may leave, are none of it: some stores would merge the two.
+    """
+    tags = F.array_distinct(F.expr("transform(hashtags, tag -> rtrim(tag))"))
     return posts.filter(F.col("operation") == "create").select(
         "source",
         "event_time",
-        F.explode(F.array_distinct("hashtags")).alias("hashtag"),
+        F.explode(F.array_remove(tags, "")).alias("hashtag"),
         F.lit(1).cast("bigint").alias("posts"),
     )
 
@@ -44,7 +48,7 @@ def fold(window: str = "1 minute", slide: str | None = None) -> Fold:
 
 
 def _names(post: Post) -> set[str]:
-    return set(post.hashtags)
+    return {tag for each in post.hashtags if (tag := each.rstrip(" "))}
 
 
 def post_hashtags(posts: DataFrame) -> DataFrame:

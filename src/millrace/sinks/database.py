@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Engine, ExceptionContext, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -22,6 +22,7 @@ from millrace.sinks.merge import dialect_name
 
 WAIT_FOR_LOCK = 30  # seconds that SQLite waits for another writer
 CONNECT = 10  # seconds to open a connection
+ANSWER = 300  # seconds without a byte until a server counts as gone; no statement of ours takes so long
 READ_ONLY = {  # for a whole session
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
     "mysql": "SET SESSION TRANSACTION READ ONLY",
@@ -38,6 +39,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "mysql": {
         "connection_timeout": CONNECT,
+        "read_timeout": ANSWER,
+        "write_timeout": ANSWER,
         "use_pure": True,  # the C extension wants a newer OpenSSL than systems have
         "charset": "utf8mb4",
         "collation": "utf8mb4_bin",  # the driver's default is unknown to MariaDB
@@ -69,7 +72,14 @@ def connect(url: str) -> Engine:
     engine = _engine(url)
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
+    event.listen(engine, "handle_error", _note_timeouts)
     return engine
+
+
+def _note_timeouts(context: ExceptionContext) -> None:
+    """Take a connection whose answer did not come out of the pool, which SQLAlchemy does not do by itself."""
+    if type(context.original_exception).__name__ in ("ReadTimeoutError", "WriteTimeoutError"):
+        context.is_disconnect = True
 
 
 def reader(url: str) -> Engine:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from millrace.errors import Unavailable
-from millrace.stack.fetch import Artifact
+from millrace.stack.fetch import Artifact, cache, only_one
 from millrace.stack.progress import progress
 
 ATTEMPTS = 4  # each goes on where the one before broke off
@@ -38,8 +38,15 @@ def download(label: str, missing: Sequence[Artifact]) -> None:
 
 
 def _fetch_one(client: httpx.Client, artifact: Artifact, advance: Advance) -> None:
+    with only_one(str(artifact.path.relative_to(cache()))):  # it may be of two bundles that come at once
+        if artifact.path.exists():
+            advance(artifact.size)
+        else:
+            _fetch(client, artifact, advance)
+
+
+def _fetch(client: httpx.Client, artifact: Artifact, advance: Advance) -> None:
     part = artifact.path.with_name(artifact.path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
     advance(_size(part))
     for attempt in range(ATTEMPTS):
         try:

@@ -7,6 +7,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from dotenv import dotenv_values
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
@@ -87,6 +88,11 @@ def check(bootstrap: str) -> None:
             admin.close()
     except (OSError, KafkaError) as error:
         raise Unavailable(f"Kafka at {bootstrap}: {type(error).__name__}: {error}") from error
+
+
+def cluster(folder: Path) -> str | None:
+    """Return the id of the cluster whose data lies in `folder`, None where there is none."""
+    return dotenv_values(folder / "log" / "meta.properties").get("cluster.id")
 
 
 def _java(folder: Path) -> list[str]:

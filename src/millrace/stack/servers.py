@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
+from millrace import lineage
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import topics, transactions
-from millrace.stack import env_file, process
+from millrace.stack import env_file, kafka, process
 from millrace.stack.elasticsearch import ELASTICSEARCH
 from millrace.stack.fetch import only_one
 from millrace.stack.hdfs import HDFS
@@ -50,14 +51,17 @@ def up(names: Sequence[str], settings: Settings) -> None:
     chosen = _choose(names or ["kafka"])
     _require_platform()
     home = settings.home.resolve()
+    if len(chosen) == 1:  # without another thread, so that Ctrl-C ends it at once
+        start(chosen[0], settings)
+        return
     with _only_one_at_a_time(home):
         with ThreadPoolExecutor(len(chosen)) as pool:
             starts = [pool.submit(_up, server, home) for server in chosen]
-        for server, start in zip(chosen, starts, strict=True):
-            if not start.exception():  # those that run are announced, also when another failed
-                _announce(server, home, start.result(), settings)
-    for start in starts:
-        start.result()
+        for server, begun in zip(chosen, starts, strict=True):
+            if not begun.exception():  # those that run are announced, also when another failed
+                _announce(server, home, begun.result(), settings)
+    for begun in starts:
+        begun.result()
 
 
 def start(server: Server, settings: Settings) -> None:
@@ -88,7 +92,16 @@ def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool =
         list(pool.map(lambda server: _down(server, home), chosen))
         env_file.update(home, {key: None for server in chosen for key in server.keys})
         for server in chosen if data else []:
-            shutil.rmtree(folder(home, server), ignore_errors=True)
+            _forget(server, home)
+
+
+def _forget(server: Server, home: Path) -> None:
+    """Remove what a server stored, and with Kafka's records the checkpoints that stand in them."""
+    place = folder(home, server)
+    if server is KAFKA and (known := kafka.cluster(place)):
+        for checkpoint in lineage.forget(home, known):
+            say(f"removed checkpoint {checkpoint.name}, whose records are gone")
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def status(settings: Settings) -> list[Status]:

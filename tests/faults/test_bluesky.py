@@ -28,6 +28,7 @@ from millrace.ingest.bluesky import feed, parse
 from millrace.ingest.committed import last_cursor
 from millrace.ingest.events import Cursor, Event
 from millrace.ingest.producer import Fenced, KafkaSink
+from millrace.ingest.values import iso
 from millrace.simulate import bluesky as double
 from millrace.simulate.posts import Events
 from millrace.simulate.scenario import Scenario
@@ -219,19 +220,23 @@ def test_dropped_and_silent_connections(sequence: bool, adapter, topics: Topics)
         assert len(topics.letters()) == truth(sent)[1]
 
 
-@pytest.mark.parametrize("sequence", [True, False])
-def test_killed_at_random_points(sequence: bool, adapter, topics: Topics) -> None:
-    draw = random.Random(11)
+KILLS = [(1, "", True), (2, "", False), *(pytest.param(seed, V2 * (seed % 2), True, marks=pytest.mark.faults)
+                                           for seed in (3, 4, 5))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seed", "path", "sequence"), KILLS)
+def test_killed_at_random_points(seed: int, path: str, sequence: bool, adapter, topics: Topics) -> None:
+    draw = random.Random(seed)
     faults = {"duplicates": 0.1, "malformed": 0.01, "sequence": sequence}
     sent = scenario(count=16_000, rate=1000, speed=1, start=datetime.now(UTC), **faults)
     ids, broken = truth(sent)
     with double.running(sent) as url:
-        running = adapter(url, "--from-cursor", "1")
+        running = adapter(url + path, "--from-cursor", "1")
         for round_ in range(1, 4):
             goal = len(ids) * (round_ + draw.uniform(-0.3, 0.3)) / 5
             wait(lambda goal=goal: len(topics.event_ids()) >= goal, f"{goal:.0f} events", running)
             running.kill()
-            running = adapter(url)
+            running = adapter(url + path)
         exactly(topics, sent, running)
     if sequence:
         assert len(topics.letters()) == broken
@@ -294,6 +299,19 @@ def test_a_cursor_that_is_too_old_leaves_a_gap(adapter, topics: Topics) -> None:
         wait(topics.gaps, "gap", running)
         assert running.stop() == 0
     assert [gap["reason"] for gap in topics.gaps()] == ["the server no longer replays from the cursor"]
+
+
+def test_a_later_cursor_that_is_chosen_leaves_a_gap(adapter, topics: Topics) -> None:
+    sent = scenario(count=2000, rate=10)
+    later = sent.start_us + 100_000_000
+    with double.running(sent) as url:
+        assert adapter(url, "--from-cursor", "1", "--limit", "50").ends() == 0
+        assert topics.gaps() == []
+        last = max(post["event_time"] for post in topics.posts())
+        assert adapter(url, "--from-cursor", str(later), "--limit", "50").ends() == 0
+    [gap] = topics.gaps()
+    assert gap["reason"] == "a later cursor was chosen"
+    assert last <= gap["from"] < gap["to"] == iso(later)
 
 
 def test_a_giant_message_is_a_dead_letter(adapter, topics: Topics) -> None:

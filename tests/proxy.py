@@ -5,6 +5,8 @@ import socket
 import threading
 from collections.abc import Callable
 
+from sqlalchemy import make_url
+
 
 class Proxy:
     """Carries bytes from a port of its own to a server; `cut` refuses, `hang` holds, `flow` and `restore` carry on.
@@ -57,6 +59,13 @@ class Proxy:
                 sink.sendall(chunk)
         _close(source)
         _close(sink)
+
+
+def through(url: str, proxy: Callable[[str, int], Proxy]) -> tuple[Proxy, str]:
+    """Return a proxy before the server of an SQLAlchemy URL, and the URL that leads through it."""
+    parsed = make_url(url)
+    link = proxy(parsed.host or "", parsed.port or 0)
+    return link, parsed.set(host="127.0.0.1", port=link.port).render_as_string(hide_password=False)
 
 
 def _close(link: socket.socket) -> None:

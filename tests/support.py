@@ -23,7 +23,7 @@ import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from websockets.sync.server import ServerConnection, serve
 
 from millrace import launch, stack
@@ -275,6 +275,16 @@ def stored(url: str, since: datetime | None = None) -> Counts:
     found = {(row.window_start.astimezone(UTC), row.hashtag): row.posts for row in rows}
     assert len(found) == len(rows)
     return Counter({key: posts for key, posts in found.items() if since is None or key[0] >= since})
+
+
+def execute(url: str, *statements: str) -> None:
+    """Execute statements of an administrator, each by itself."""
+    engine = database.connect(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            with database.errors(engine.url):
+                connection.execute(text(statement))
+    engine.dispose()
 
 
 def now() -> datetime:

@@ -1,6 +1,7 @@
 """Servers and disks that go away for a while: nothing is committed meanwhile, and all of it comes after."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,14 +11,15 @@ from typing import Any
 import psutil
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url, text
 from tests.faults.test_recovery import RUNNING, feeding
-from tests.proxy import Proxy
+from tests.proxy import Proxy, through
 from tests.support import (
     Job,
     Posts,
     clear,
     each_of,
+    execute,
     family,
     fill,
     new_topic,
@@ -31,6 +33,7 @@ from tests.support import (
 )
 
 from millrace.config import Settings
+from millrace.sinks import database
 
 LONG = pytest.param(60, marks=pytest.mark.faults)
 
@@ -68,13 +71,107 @@ def test_a_store_that_hangs(
         with stopped(pid_of("mysql", mysql)):
             threading.Event().wait(1)  # what was under way may still be noted
             before, size = committed(tmp_path), job.memory()
-            threading.Event().wait(seconds)  # the outage itself
+            for _ in range(seconds // 10):
+                threading.Event().wait(10)  # the outage itself
+                assert time.time() - job.run_file.stat().st_mtime < 30
             assert committed(tmp_path) == before
             assert job.process.poll() is None
             assert job.memory() - size < 200 << 20
         stop()
-    wait(lambda: stored(url) == posts.right, "right table", job, 120)
+    wait(lambda: stored(url) == posts.right, "right table", job, 60)
+    assert ("the batch at hand has taken" in job.text()) == (seconds > 30)
     assert job.stop() == 0, job.text()
+
+
+AWAY = [("postgres", 10), *(pytest.param(*each, marks=pytest.mark.faults)
+                            for each in (("mysql", 60), ("postgres", 60), ("mysql", 150)))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("store", "seconds"), AWAY)
+def test_a_store_that_is_away(
+    *,
+    store: str,
+    seconds: int,
+    posts: Posts,
+    proxy: Callable[[str, int], Proxy],
+    tmp_path: Path,
+    begin: Callable[..., Any],
+    request: pytest.FixtureRequest,
+) -> None:
+    """It refuses connections: nothing is committed meanwhile, another job goes on, then all of it comes."""
+    server: Settings = request.getfixturevalue(store)
+    url = server.sql_url(store)
+    clear(url)
+    link, detour = through(url, proxy)
+    topic = new_topic(server.kafka_bootstrap)
+    settings = server.model_copy(update={f"{store}_url": SecretStr(detour)})
+    line = (*RUNNING, "--topic", topic)
+    with feeding(server, topic, posts, per_second=100) as stop:
+        job = begin(Job, "hashtags", settings, tmp_path, *line, "--sink", store)
+        job.has_read(300)
+        others = [begin(Job, "hashtags", server, folder(tmp_path / "other"), *line)] if seconds == 60 else []
+        for other in others:
+            other.has_read(300)
+        link.cut()
+        threading.Event().wait(1)  # what was under way may still be noted
+        before, told = committed(tmp_path), [other.state()["records"] for other in others]
+        threading.Event().wait(seconds)  # the outage itself
+        assert committed(tmp_path) == before
+        assert [other.state()["records"] - read > 10 * seconds for other, read in zip(others, told, strict=True)] == [
+            True
+        ] * len(others)
+        link.restore()
+        stop()
+    wait(lambda: stored(url) == posts.right, "right table", job, 60)
+    for each in (job, *others):
+        assert each.stop() == 0, each.text()
+    assert "trying again" in job.text() and all("trying again" not in other.text() for other in others)
+
+
+@pytest.mark.faults
+def test_a_password_that_changes_under_a_job(
+    kafka: Settings, mysql: Settings, posts: Posts, tmp_path: Path, begin: Callable[..., Any]
+) -> None:
+    """It ends soon, naming host and user but no password; with the new one the same command goes on."""
+    admin, secrets = mysql.sql_url("mysql"), ("first-8f2c", "second-1b7e")
+    clear(admin)
+    first, second = (make_url(admin).set(username="rotated", password=secret) for secret in secrets)
+    execute(admin, "DROP USER IF EXISTS rotated", f"CREATE USER rotated IDENTIFIED BY '{secrets[0]}'")
+    execute(admin, f"GRANT ALL ON {first.database}.* TO rotated")
+    topic = new_topic(kafka.kafka_bootstrap)
+    command = (*RUNNING, "--topic", topic, "--sink", "mysql")
+    with feeding(kafka, topic, posts, per_second=100) as stop:
+        job = begin(Job, "hashtags", told(mysql, first), tmp_path, *command)
+        job.has_read(300)
+        execute(admin, f"ALTER USER rotated IDENTIFIED BY '{secrets[1]}'")
+        execute(admin, *(f"KILL {number}" for number in connections(admin, "rotated")))
+        assert job.ends(60) == 1, job.text()
+        assert f"{first.host}:{first.port}" in job.text() and "user rotated" in job.text()
+        again = begin(Job, "hashtags", told(mysql, second), tmp_path, *command)
+        again.has_read(300)
+        stop()
+    wait(lambda: stored(admin) == posts.right, "right table", again, 60)
+    assert again.stop() == 0, again.text()
+    assert not any(secret in each.text() for secret in secrets for each in (job, again))
+    execute(admin, "DROP USER rotated")
+
+
+def told(settings: Settings, url: URL) -> Settings:
+    return settings.model_copy(update={"mysql_url": SecretStr(url.render_as_string(hide_password=False))})
+
+
+def connections(url: str, user: str) -> list[int]:
+    engine = database.connect(url)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT id FROM information_schema.processlist WHERE user = :u"), {"u": user})
+        found = [number for (number,) in rows]
+    engine.dispose()
+    return found
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 @pytest.mark.faults
@@ -88,10 +185,8 @@ def test_a_store_that_answers_late(
     begin: Callable[..., Any],
 ) -> None:
     """Five seconds to each answer: nothing fails, and when the link is quick again all is there."""
-    url = make_url(mysql.sql_url("mysql"))
-    clear(str(url.render_as_string(hide_password=False)))
-    link = proxy(url.host or "", url.port or 0)
-    slow = url.set(host="127.0.0.1", port=link.port).render_as_string(hide_password=False)
+    clear(mysql.sql_url("mysql"))
+    link, slow = through(mysql.sql_url("mysql"), proxy)
     topic = new_topic(kafka.kafka_bootstrap)
     with feeding(kafka, topic, posts, per_second=100) as stop:
         settings = mysql.model_copy(update={"mysql_url": SecretStr(slow)})

@@ -1,5 +1,6 @@
 """kill -9 while everything runs: nothing lost, nothing counted twice, no hand lent."""
 
+import json
 import os
 import random
 import signal
@@ -94,6 +95,11 @@ def test_the_broker_is_killed_under_adapter_and_job(tmp_path: Path, begin: Calla
 
 
 @pytest.mark.faults
+def test_the_broker_is_restarted(tmp_path: Path, begin: Callable[..., Any]) -> None:
+    outage(tmp_path, begin, stopped)
+
+
+@pytest.mark.faults
 def test_the_broker_is_away_for_five_minutes(tmp_path: Path, begin: Callable[..., Any]) -> None:
     outage(tmp_path, begin, killed, seconds=300)
 
@@ -112,6 +118,13 @@ def test_a_full_disk_under_the_broker(
 def killed(settings: Settings) -> Iterator[None]:
     """The broker is gone."""
     os.kill(pid_of("kafka", settings), signal.SIGKILL)
+    yield
+
+
+@contextmanager
+def stopped(settings: Settings) -> Iterator[None]:
+    """The broker was asked to end, and has."""
+    stack.down(settings, ["kafka"])
     yield
 
 
@@ -141,14 +154,16 @@ def outage(
     try:
         with double.running(scenario) as url:
             adapter = begin(Child, home, "ingest", "bluesky", "--url", url, "--from-cursor", "1", "--home", str(home))
-            job = begin(Job, "hashtags", settings, home, "--trigger", "0s")
+            sinks = ("--sink", "sqlite", "--sink", "kafka")
+            job = begin(Job, "hashtags", settings, home, "--trigger", "0s", *sinks)
             job.has_read(300)
             with fault(settings):
                 adapter.says("next attempt in")
                 stay_away(seconds, adapter, job)
             stack.up(["kafka"], settings)
-            wait(lambda: stored(sqlite(home)) == right, "right table", job, 180)
-            wait(lambda: job.state()["kafka_lag"] == 0, "lag 0", job, 120)
+            wait(lambda: stored(sqlite(home)) == right, "right table", job, 120)
+            wait(lambda: job.state()["kafka_lag"] == 0, "lag 0", job, 60)
+            wait(lambda: published(settings) == right, "right topic", job, 60)
             assert adapter.process.poll() is None
             ids = [record.key for record in records(settings.kafka_bootstrap, "bluesky-raw-posts")]
             assert len(ids) == next(iter(truth(scenario)))["posts"]
@@ -156,6 +171,13 @@ def outage(
             assert adapter.stop() == 0, adapter.text()
     finally:
         stack.down(settings, data=True)
+
+
+def published(settings: Settings) -> Counts:
+    """Return what the topic hashtag-counts says last of each key."""
+    newest = {record.key: json.loads(record.value) for record in records(settings.kafka_bootstrap, "hashtag-counts")}
+    rows = newest.values()
+    return Counts({(datetime.fromisoformat(row["window_start"]), row["hashtag"]): row["posts"] for row in rows})
 
 
 def stay_away(seconds: float, *children: Child) -> None:

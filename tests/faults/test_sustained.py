@@ -19,7 +19,7 @@ from millrace.simulate.truth import truth
 POSTS = 500  # a second: the live service has about 50
 SHARE = 0.82  # of the simulated events are posts; the rest is likes and such, which the server keeps back
 LOOK = 10  # seconds between two looks at memory and files
-GROWTH = 0.25  # of the memory after the first third that may still be added
+GROWTH = 0.25  # of memory and state after the first third that may still be added
 FILES = 600  # in the checkpoint; about 8 a batch, of which Spark keeps 20 batches and what waits for removal
 
 
@@ -41,7 +41,7 @@ def sustain(seconds: int, home: Path, begin: Callable[..., Any]) -> None:
     try:
         with double.running(scenario) as url:
             adapter = begin(Child, home, "ingest", "bluesky", "--url", url, "--from-cursor", "1", "--home", str(home))
-            job = begin(Job, "hashtags", settings, home, "--trigger", "5s")
+            job = begin(Job, "hashtags", settings, home, "--trigger", "5s", "--lateness", "2m")
             processes = {"job": job, "adapter": adapter, "broker": pid_of("kafka", settings)}
             sizes = watch(seconds, processes, home)
             lines = truth(scenario)
@@ -64,7 +64,7 @@ def sustain(seconds: int, home: Path, begin: Callable[..., Any]) -> None:
 
 def watch(seconds: float, processes: dict[str, Any], home: Path) -> dict[str, list[int]]:
     """Look at resident memory (MB) and checkpoint files until the time is up; both children must live."""
-    sizes: dict[str, list[int]] = {name: [] for name in (*processes, "checkpoint files")}
+    sizes: dict[str, list[int]] = {name: [] for name in (*processes, "checkpoint files", "state rows")}
     end, clock = time.monotonic() + seconds, threading.Event()
     while time.monotonic() < end:
         clock.wait(LOOK)
@@ -75,10 +75,11 @@ def watch(seconds: float, processes: dict[str, Any], home: Path) -> dict[str, li
             else:
                 sizes[name].append(psutil.Process(process).memory_info().rss >> 20)
         sizes["checkpoint files"].append(sum(1 for _ in (home / "checkpoints").rglob("*")))
+        sizes["state rows"].append(processes["job"].state().get("state_rows", 0))
     return sizes
 
 
 def report(sizes: dict[str, list[int]]) -> None:
     for name, values in sizes.items():
         marks = [values[round(part * (len(values) - 1) / 4)] for part in range(5)]
-        print(f"{name}: " + ", ".join(map(str, marks)) + ("" if "files" in name else " MB"))
+        print(f"{name}: " + ", ".join(map(str, marks)) + ("" if " " in name else " MB"))

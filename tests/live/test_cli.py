@@ -467,6 +467,11 @@ def test_status(other_home: Path) -> None:
 
 
 def test_down(other_home: Path) -> None:
+    """What the demos left in Kafka goes, and the checkpoints that stand in it; the tables stay."""
     ended(other_home, "up", "kafka")
-    assert "kafka: stopped" in ended(other_home, "down", "--data").text()
+    assert list((other_home / "checkpoints").glob("*/metadata"))
+    said = ended(other_home, "down", "--data").text()
+    assert "kafka: stopped" in said and "removed checkpoint hashtags-bluesky-" in said
     assert not (other_home / "servers.env").exists()
+    assert not list((other_home / "checkpoints").glob("*/metadata"))
+    assert (other_home / "millrace.db").exists()

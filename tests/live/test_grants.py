@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from sqlalchemy import make_url, text
+from tests.support import execute
 
 from millrace.errors import ConfigError
 from millrace.sinks import database, market, prune, sql, tables
@@ -59,15 +60,6 @@ def grant(admin: str) -> None:
     for placeholder, password in PASSWORDS.items():
         script = script.replace(placeholder, password)
     execute(admin, *filter(str.strip, script.split(";")))
-
-
-def execute(url: str, *statements: str) -> None:
-    engine = database.connect(url)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for statement in statements:
-            with database.errors(engine.url):
-                connection.execute(text(statement))
-    engine.dispose()
 
 
 def read(url: str, query: str) -> int:

@@ -33,6 +33,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from tests.proxy import through
 from tests.support import new_topic
 
 from millrace.config import Settings
@@ -492,7 +493,7 @@ def _killed_rows(store: Any) -> int:
 
 @servers
 def test_server_that_goes_and_comes_back(spark: SparkSession, store: Any, proxy: Any) -> None:
-    url, link = _through(store.url, proxy)
+    link, url = through(store.url, proxy)
     write = sql.upsert(url, store.table, patience=QUICK)
     write(batch(spark, row("a", 1)), 0)
     link.cut()
@@ -518,7 +519,7 @@ def test_server_that_goes_and_comes_back(spark: SparkSession, store: Any, proxy:
 @pytest.mark.parametrize("size", [1_000, 30_000])
 def test_connection_lost_inside_the_transaction(spark: SparkSession, store: Any, proxy: Any, size: int) -> None:
     """The server hears nothing of a commit, so nothing is stored; the second attempt stores all."""
-    url, link = _through(store.url, proxy)
+    link, url = through(store.url, proxy)
     engine = database.connect(url)
     attempts: list[int] = []
 
@@ -548,7 +549,7 @@ def _count(store: Any) -> int:
 @servers
 @pytest.mark.parametrize("size", [1_000, 30_000])
 def test_server_that_hangs(spark: SparkSession, store: Any, proxy: Any, size: int) -> None:
-    url, link = _through(store.url, proxy)
+    link, url = through(store.url, proxy)
     engine = database.connect(url)
     event.listen(engine, "commit", lambda _: link.hang())
     rows = big_batch(spark, size).toArrow()
@@ -563,9 +564,36 @@ def test_server_that_hangs(spark: SparkSession, store: Any, proxy: Any, size: in
     assert _count(store) == size
 
 
+@pytest.mark.parametrize("store", ["mysql", "mariadb"], indirect=True)
+def test_server_that_never_answers(
+    spark: SparkSession, store: Any, proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that vanished says nothing more: it is given up, and the batch is written anew.
+
+    By another connection: what the old one may still be told would be taken for the answer to another question.
+    """
+    monkeypatch.setitem(database.OPTIONS, "mysql", database.OPTIONS["mysql"] | {"read_timeout": 1})
+    link, url = through(store.url, proxy)
+    engine = database.connect(url)
+    used: list[int] = []
+
+    def lose_the_first_answer(connection: Any) -> None:
+        used.append(connection.connection.dbapi_connection.connection_id)
+        if len(used) == 1:
+            link.hang()
+
+    event.listen(engine, "commit", lose_the_first_answer)
+    event.listen(engine, "handle_error", lambda _: link.flow())  # it was only slow, after all
+    rows = big_batch(spark, 1_000).toArrow()
+    sql.store(engine, store.table, rows, patience=Patience(seconds=60, sleep=lambda _: None, chance=lambda: 0.0))
+    engine.dispose()
+    assert len(used) == len(set(used)) == 2
+    assert _count(store) == 1_000
+
+
 @servers
 def test_server_that_stays_away(spark: SparkSession, store: Any, proxy: Any) -> None:
-    url, link = _through(store.url, proxy)
+    link, url = through(store.url, proxy)
     link.cut()
     clock = iter(range(0, 1000, 10))
     patience = Patience(seconds=60, sleep=lambda _: None, clock=lambda: next(clock))
@@ -637,13 +665,6 @@ def test_a_query_that_fails_is_not_blamed_on_kafka(spark: SparkSession, kafka: S
     rows = spark.range(3).select(F.col("id").cast("string"), F.expr("1 div (id - 1)").alias("n"))
     with pytest.raises(PySparkException, match="DIVIDE_BY_ZERO"):
         publish(topic, ["id"], kafka.kafka_bootstrap)(rows, 0)
-
-
-def _through(url: str, proxy: Any) -> tuple[str, Any]:
-    parsed = make_url(url)
-    link = proxy(parsed.host, parsed.port)
-    moved = parsed.set(host="127.0.0.1", port=link.port)
-    return moved.render_as_string(hide_password=False), link
 
 
 def _no_secret(error: BaseException, url: str) -> None:

@@ -1,14 +1,16 @@
 """The pipeline as a whole: what stands in the tables is what the simulator knows to be right."""
 
 import json
+import re
 import sqlite3
-from datetime import timedelta
+import uuid
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 from tests.live.conftest import Mill
-from tests.support import MINUTE, Counts, Posts, new_topic, now, run_job, send, sqlite, stored, window
+from tests.support import MINUTE, Counts, Posts, new_topic, now, records, run_job, send, sqlite, stored, window
 
 from millrace.config import Settings
 from millrace.kafka import parse, read
@@ -67,3 +69,31 @@ def test_repeated_events_of_a_foreign_producer(kafka: Settings, spark: SparkSess
     other = tmp_path / "plain"
     run_job("hashtags", *shared, "--home", str(other))
     assert sum(stored(sqlite(other)).values()) > 1.4 * sum(posts.right.values())
+
+
+def test_kafka_alone_gets_each_window_once_when_it_has_closed(
+    kafka: Settings, spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last windows are held back, and the job says which; later events release them."""
+    start = window(now()) - timedelta(days=2, hours=uuid.uuid4().int % 10_000)  # windows of no other test
+    posts, topic = Posts(start, seed=4, per_second=1), new_topic(kafka.kafka_bootstrap)
+    shared = ["--once", "--topic", topic, "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path)]
+    send(kafka.kafka_bootstrap, topic, posts.take(1200))  # 20 minutes
+    right = posts.right.copy()
+    run_job("hashtags", *shared, "--sink", "kafka")
+    [told] = re.findall(r"windows that end after (\S+) are held back", capsys.readouterr().err)
+    held = datetime.fromisoformat(told)
+    assert start + 8 * MINUTE < held < start + 10 * MINUTE
+    assert published(kafka, start) == Counts({key: n for key, n in right.items() if key[0] + MINUTE <= held})
+    send(kafka.kafka_bootstrap, topic, [posts.one(start + timedelta(minutes=40), counted=False)])
+    run_job("hashtags", *shared, "--sink", "kafka")
+    assert published(kafka, start) == right
+
+
+def published(kafka: Settings, start: datetime) -> Counts:
+    """Return what the topic hashtag-counts holds of an hour; each key is there once."""
+    rows = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, "hashtag-counts")]
+    found = [((datetime.fromisoformat(row["window_start"]), row["hashtag"]), row["posts"]) for row in rows]
+    hour = [(key, posts) for key, posts in found if start <= key[0] < start + 60 * MINUTE]
+    assert len(hour) == len(dict(hour))
+    return Counts(dict(hour))

@@ -1,6 +1,7 @@
 """What a run file tells between batches."""
 
 import json
+import logging
 from dataclasses import dataclass
 
 import pytest
@@ -47,3 +48,31 @@ def test_time_moves_on_while_nothing_arrives(progress):
 def test_other_queries_are_others_business(progress):
     progress.onQueryIdle(Event("b", moment="2026-01-01T00:00:10.000Z"))
     assert "timestamp" not in told(progress)
+
+
+class Query:
+    """A query whose batch is under way, or not."""
+
+    def __init__(self, active):
+        self.status = {"isTriggerActive": active, "message": "Processing new data"}
+
+
+def test_a_batch_that_takes_long_is_told_of_now_and_then(progress, monkeypatch, caplog):
+    logger = logging.getLogger("millrace.progress")
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(logging.getLogger("millrace"), "propagate", True)
+    clock = iter([10, 20, 20, 24, 36, 36])  # seconds since the last batch ended, at each look
+    progress.told = progress.said = 0
+    monkeypatch.setattr("millrace.progress.time.monotonic", lambda: next(clock))
+    for _ in range(4):
+        progress.tell_busy(Query(active=True))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the batch at hand has taken {seconds} s so far: Processing new data" for seconds in (20, 36)
+    ]
+    assert told(progress)["busy_seconds"] == 36
+
+
+def test_nothing_is_told_of_a_query_that_waits(progress, monkeypatch):
+    progress.said = float("-inf")
+    progress.tell_busy(Query(active=False))
+    assert "busy_seconds" not in told(progress)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from tests.live.conftest import Mill
-from tests.support import MINUTE, Counts, Posts, new_topic, now, records, run_job, send, sqlite, stored, window
+from tests.support import MINUTE, Counts, Posts, new_topic, now, post, records, run_job, send, sqlite, stored, window
 
 from millrace.config import Settings
 from millrace.kafka import parse, read
@@ -85,7 +85,8 @@ def test_kafka_alone_gets_each_window_once_when_it_has_closed(
     held = datetime.fromisoformat(told)
     assert start + 8 * MINUTE < held < start + 10 * MINUTE
     assert published(kafka, start) == Counts({key: n for key, n in right.items() if key[0] + MINUTE <= held})
-    send(kafka.kafka_bootstrap, topic, [posts.one(start + timedelta(minutes=40), counted=False)])
+    later = start + 40 * MINUTE
+    send(kafka.kafka_bootstrap, topic, [(post("later", later, ["cat"]), round(later.timestamp() * 1000))])
     run_job("hashtags", *shared, "--sink", "kafka")
     assert published(kafka, start) == right
 

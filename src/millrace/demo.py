@@ -68,7 +68,8 @@ def run(
     `picture`: an SVG file for the last view.
     Broker and SQLite file are those of the home, whatever the settings name: what is simulated goes nowhere else.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it started ends with it
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what it started ends with it, and with its terminal
+        signal.signal(number, signal.default_int_handler)
     since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}"
     settings = settings.model_copy(update={"sqlite_url": None})
     shown: list[Shown] = []
@@ -81,13 +82,14 @@ def run(
             ingest = running.started(settings, f"ingest-{pipeline.feed}", "ingest", pipeline.feed, *options, **known)
             feeds.append(children.enter_context(ingest))
             shown.append(Shown(pipeline, feed, _store(settings, pipeline), since))
+            shown[-1].store.run_file.unlink(missing_ok=True)  # what it told of an earlier run
         job = children.enter_context(running.started(settings, "job", "run", *_job(pipelines)))
         page()
         _watch(shown, seconds, [*feeds, job])
         _catch_up(shown, feeds)
     if picture:
         save(picture, _view(shown, "nothing was counted"))
-    return max([_report(each, settings) for each in shown], default=1)
+    return max([_report(each, settings) for each in shown], default=0)
 
 
 @contextmanager
@@ -102,7 +104,8 @@ def _stopped_together() -> Iterator[ExitStack]:
         except KeyboardInterrupt:
             say.print("stopping")
         finally:
-            before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+            numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
             try:
                 children.close()
             finally:

@@ -10,9 +10,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import psutil
 import pytest
 from tests.browser.page import visit
-from tests.support import wait
+from tests.support import alive, family, pid_of, wait
+
+from millrace import config
 
 CELLS = "[...document.querySelectorAll('[data-testid=stDataFrame] td')].map(cell => cell.textContent)"
 CLEARED = "\x1b[2J"
@@ -57,7 +60,7 @@ def demo(tmp_path: Path) -> Iterator[Terminal]:
         made.reader.join()
 
 
-def test_hashtags_appear_while_they_are_counted(demo: Terminal, browser: Any) -> None:
+def test_hashtags_appear_while_they_are_counted(demo: Terminal, browser: Any, tmp_path: Path) -> None:
     wait(lambda: "a page of it: http://" in demo.written, "page", demo, deadline=180)
     url = demo.written.partition("a page of it: ")[2].split()[0]
     browser.get(url)
@@ -72,7 +75,13 @@ def test_hashtags_appear_while_they_are_counted(demo: Terminal, browser: Any) ->
     visit(browser, "health")
     browser.reads("running", "rows/s")
     assert browser.complaints() == []
-    demo.process.send_signal(signal.SIGTERM)
+    started = [*family(demo.process.pid), psutil.Process(pid_of("kafka", config.load(home=tmp_path)))]
+    assert len(started) > 5
+    demo.process.send_signal(signal.SIGINT)
+    wait(lambda: "stopping: " in demo.written, "answer to Ctrl-C", demo)
+    for _ in range(3):  # somebody is impatient
+        demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(150) == 0, demo.written[-3000:]
+    assert not alive(started)
     assert "counted on simulated Bluesky" in demo.written
     assert CLEARED not in demo.written, "the terminal flickered"

@@ -336,8 +336,8 @@ def other_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.rmtree(home)
 
 
-def ended(home: Path, *arguments: str, deadline: float = 240) -> Child:
-    child = Child(home, *arguments, "--home", str(home))
+def ended(home: Path, *arguments: str, deadline: float = 240, **env: str) -> Child:
+    child = Child(home, *arguments, "--home", str(home), **env)
     assert child.ends(deadline) == 0, child.text()
     return child
 
@@ -348,8 +348,13 @@ def test_up(other_home: Path) -> None:
 
 
 def test_demo(other_home: Path) -> None:
-    """It uses the broker that runs, counts, prints a line a hashtag and ends by itself."""
-    demo = ended(other_home, "demo", "--source", "simulator", "--seconds", "40")
+    """It uses the broker of its home, counts, prints a line a hashtag and ends by itself.
+
+    What is simulated goes there alone, whatever broker and store the environment names.
+    """
+    others = {"MILLRACE_KAFKA_BOOTSTRAP": "127.0.0.1:1", "MILLRACE_SQLITE_URL": f"sqlite:///{other_home}/not.db"}
+    demo = ended(other_home, "demo", "--source", "simulator", "--seconds", "40", **others)
+    assert not (other_home / "not.db").exists()
     lines = [line.rsplit(maxsplit=1) for line in demo.out.read_text().splitlines()]
     assert len(lines) >= 5
     assert all(tag.startswith("#") and int(posts) > 0 for tag, posts in lines)

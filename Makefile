@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 UV := $(shell command -v uv 2>/dev/null)
 RUN := uv run --quiet
-CHECKED := src jobs tests benchmarks
+CHECKED := src jobs tests benchmarks docker
 # The Java processes of most tests end before optimized code pays: without it a job takes three quarters of the time.
 SHORT_LIVED := JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 

@@ -1,6 +1,7 @@
 """Bring Superset to the state that this folder describes: its tables, two accounts, dashboards and their connection.
 
-    SUPERSET_MYSQL_URL=... SUPERSET_ADMIN_PASSWORD=... SUPERSET_VIEWER_PASSWORD=... SUPERSET_NOTE=... python provision.py
+    SUPERSET_MYSQL_URL=... SUPERSET_ADMIN_PASSWORD=... SUPERSET_VIEWER_PASSWORD=... SUPERSET_NOTE=... \\
+        python provision.py
 
 Superset's own Python runs it, as often as one likes, also beside a Superset that serves: what is there is replaced, the
 connection and the passwords, too. SUPERSET_NOTE, Markdown, is what the dashboards say of where their data comes from.
@@ -15,7 +16,7 @@ from flask_migrate import upgrade
 from superset.app import create_app
 
 ASSETS = Path(__file__).parent / "assets"
-WINDOWS = Path(__file__).parent / "windows.sql"  # of a table of windows: those that do not overlap, which may be added up
+WINDOWS = Path(__file__).parent / "windows.sql"  # of a table of windows those that do not overlap: they may be added up
 
 
 def main() -> None:

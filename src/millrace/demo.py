@@ -70,7 +70,7 @@ def run(
     """
     for number in (signal.SIGTERM, signal.SIGHUP):  # what it started ends with it, and with its terminal
         signal.signal(number, signal.default_int_handler)
-    since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}"
+    since, began = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}", time.monotonic()
     settings = settings.model_copy(update={"sqlite_url": None})
     shown: list[Shown] = []
     with _stopped_together() as children:
@@ -85,7 +85,7 @@ def run(
             shown[-1].store.run_file.unlink(missing_ok=True)  # what it told of an earlier run
         job = children.enter_context(running.started(settings, "job", "run", *_job(pipelines)))
         page()
-        _watch(shown, seconds, [*feeds, job])
+        _watch(shown, seconds, [*feeds, job], began)
         _catch_up(shown, feeds)
     if picture:
         save(picture, _view(shown, "nothing was counted"))
@@ -157,7 +157,7 @@ def _view(shown: Sequence[Shown], waiting: str) -> Group:
     return Group(*(each.draw(waiting) for each in shown))
 
 
-def _watch(shown: Sequence[Shown], seconds: float | None, processes: list[Process]) -> None:
+def _watch(shown: Sequence[Shown], seconds: float | None, processes: list[Process], began: float) -> None:
     """Refresh the view until the time is up, Ctrl-C, or a process dies (MillraceError)."""
     end = time.monotonic() + (seconds if seconds is not None else float("inf"))
     waiting = "Spark is starting: the first counts come in 10 to 40 s"
@@ -170,7 +170,7 @@ def _watch(shown: Sequence[Shown], seconds: float | None, processes: list[Proces
                 if live:
                     live.update(_view(shown, waiting), refresh=True)
                 for each in [each for each in silent if each.counted()]:
-                    say.print(f"first counts of {each.feed} {datetime.now(UTC):%H:%M:%S} UTC")
+                    say.print(f"first counts of {each.feed} after {time.monotonic() - began:.0f} s")
                     silent.remove(each)
                 time.sleep(PAUSE)
     except KeyboardInterrupt:

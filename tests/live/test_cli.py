@@ -353,7 +353,7 @@ def test_demo(other_home: Path) -> None:
     What is simulated goes there alone, whatever broker and store the environment names.
     """
     others = {"MILLRACE_KAFKA_BOOTSTRAP": "127.0.0.1:1", "MILLRACE_SQLITE_URL": f"sqlite:///{other_home}/not.db"}
-    demo = ended(other_home, "demo", "--source", "simulator", "--seconds", "40", **others)
+    demo = ended(other_home, "demo", "--source", "simulator", "--seconds", "20", **others)
     assert not (other_home / "not.db").exists()
     lines = [line.rsplit(maxsplit=1) for line in demo.out.read_text().splitlines()]
     assert len(lines) >= 5
@@ -365,7 +365,7 @@ def test_demo(other_home: Path) -> None:
 
 def test_demo_of_mastodon(other_home: Path) -> None:
     """Languages, hashtags and engagement of simulated posts, by one application of three analyses."""
-    options = ["--pipeline", "mastodon", "--source", "simulator", "--rate", "40", "--seconds", "60"]
+    options = ["--pipeline", "mastodon", "--source", "simulator", "--rate", "40", "--seconds", "35"]
     picture = other_home / "demo.svg"
     demo = ended(other_home, "demo", *options, "--picture", str(picture))
     found = dict(line.rsplit(maxsplit=1) for line in demo.out.read_text().splitlines())
@@ -379,7 +379,7 @@ def test_demo_of_mastodon(other_home: Path) -> None:
 
 def test_demo_of_stocks(other_home: Path) -> None:
     """A line a symbol with its price, from the double; its key is the demo's, whatever yours is."""
-    options = ["--pipeline", "stocks", "--source", "simulator", "--seconds", "50", "--home", str(other_home)]
+    options = ["--pipeline", "stocks", "--source", "simulator", "--seconds", "25", "--home", str(other_home)]
     picture = other_home / "stocks.svg"
     demo = Child(other_home, "demo", *options, "--picture", str(picture), FINNHUB_TOKEN="yours")
     assert demo.ends(240) == 0, demo.text()
@@ -392,7 +392,7 @@ def test_demo_of_stocks(other_home: Path) -> None:
 def test_demo_of_all(other_home: Path) -> None:
     """Three feeds, one Spark application, one view; every page has rows afterwards."""
     picture = other_home / "all.svg"
-    options = ["--pipeline", "all", "--source", "simulator", "--seconds", "60", "--picture", str(picture)]
+    options = ["--pipeline", "all", "--source", "simulator", "--seconds", "40", "--picture", str(picture)]
     demo = ended(other_home, "demo", *options, deadline=400)
     said, found = demo.text(), dict(line.split(maxsplit=1) for line in demo.out.read_text().splitlines())
     assert all(f"counted on simulated {each.service} since" in said for each in ALL)

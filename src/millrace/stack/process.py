@@ -21,6 +21,7 @@ STOP_WITHIN = 45.0  # seconds until SIGKILL
 PAUSE = 0.1  # seconds between looks
 LAST_LINES = 15
 DETACH = '"$@" >&2 & echo $!'  # no child of ours: it outlives us, and leaves no zombie while we live
+JAVA = "JDK_JAVA_OPTIONS"  # what the user tells every JVM
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}  # no tokens, and no PGDATA and the like
 
 
@@ -74,7 +75,7 @@ def start(launch: Launch, log: Path, pid_file: Path, port: int) -> Running:
             stderr=out,
             cwd="/",
             start_new_session=True,
-            env=ENVIRONMENT | launch.env,
+            env=ENVIRONMENT | {key: os.environ[key] for key in (JAVA,) if key in os.environ} | launch.env,
             check=True,
             **accounts.identity(launch.user),
         )

@@ -257,6 +257,7 @@ def test_a_second_copy_fences_the_first(adapter, topics: Topics) -> None:
     assert max(topics.event_ids().values()) == 1
 
 
+@pytest.mark.faults  # test_recovery kills one under adapter and job
 def test_a_dead_broker_loses_and_doubles_nothing(tmp_path: Path, adapter) -> None:
     settings = own_broker(tmp_path)
     try:

@@ -9,9 +9,10 @@ millrace run quarantine tweets --once
 from argparse import ArgumentParser
 
 from millrace import application, session
+from millrace.arguments import topic
 from millrace.kafka.letters import KEY, dead_letters
 from millrace.kafka.topics import DEAD_LETTERS
-from millrace.options import parse, topic
+from millrace.options import parse
 from millrace.sinks import kafka
 
 

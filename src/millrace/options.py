@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 from sqlalchemy import make_url
 
 from millrace import config, logs
+from millrace.arguments import duration, length_of_time, topic, weight
 from millrace.config import Settings
 from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka.topics import MARKETS, SOURCES
-from millrace.names import topic_name
 
 SQL_SINKS = ("sqlite", "postgres", "mysql")
 STORES = (*SQL_SINKS, "elasticsearch")  # what has a URL
@@ -232,39 +231,3 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
     add("--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port")
     add("--log-format", choices=("text", "json"), default="text", help="how progress is logged")
     add("--home", type=Path, metavar="PATH", help="where state lives (default MILLRACE_HOME or .millrace)")
-
-
-def topic(name: str) -> str:
-    try:
-        return topic_name(name)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def duration(text: str) -> str:
-    """Return a duration such as 5m, 90s or "10 minutes" as Spark reads it; for argparse."""
-    try:
-        length = seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return f"{_plain(length)} seconds" if length % 60 or not length else f"{_plain(length / 60)} minutes"
-
-
-def _plain(number: float) -> str:
-    return f"{number:.6f}".rstrip("0").rstrip(".")
-
-
-def length_of_time(text: str) -> str:
-    """Return a duration as `duration` does; none of no length."""
-    found = duration(text)
-    if not seconds(found):
-        raise argparse.ArgumentTypeError(f"{text!r} has no length")
-    return found
-
-
-def weight(text: str) -> float:
-    """Return a weight, a number that is not infinite; for argparse."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number")
-    return value

@@ -12,11 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from millrace import application, beginning, names, session
+from millrace.arguments import topic
 from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka import market, parse, topics
 from millrace.kafka.gaps import Gaps, Span, merged
-from millrace.options import SQL_SINKS, Options, lateness, topic
+from millrace.options import SQL_SINKS, Options, lateness
 from millrace.queries import candles
 from millrace.session import Flow
 from millrace.signals import STOP

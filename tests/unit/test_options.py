@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from millrace import options
+from millrace import arguments, options
 from millrace.errors import ConfigError
 
 
@@ -65,13 +65,13 @@ def test_elasticsearch_is_a_default_where_it_is_set(monkeypatch, capsys):
      ("2.5s", "2.5 seconds"), ("1234567s", "1234567 seconds")],
 )  # fmt: skip
 def test_durations(text, spark):
-    assert options.duration(text) == spark
+    assert arguments.duration(text) == spark
 
 
 @pytest.mark.parametrize("text", ["soon", "-1s", "", "NaT"])
 def test_no_durations(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        options.duration(text)
+        arguments.duration(text)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""What a job's options may be, for argparse: topics, durations, weights; each says what is wrong with another text."""
+
+import argparse
+import math
+
+from millrace.durations import seconds
+from millrace.errors import ConfigError
+from millrace.names import topic_name
+
+
+def topic(name: str) -> str:
+    """Return the name of a topic."""
+    try:
+        return topic_name(name)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def duration(text: str) -> str:
+    """Return a duration such as 5m, 90s or "10 minutes" as Spark reads it."""
+    try:
+        length = seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return f"{_plain(length)} seconds" if length % 60 or not length else f"{_plain(length / 60)} minutes"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def length_of_time(text: str) -> str:
+    """Return a duration as `duration` does; none of no length."""
+    found = duration(text)
+    if not seconds(found):
+        raise argparse.ArgumentTypeError(f"{text!r} has no length")
+    return found
+
+
+def weight(text: str) -> float:
+    """Return a weight, a number that is not infinite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+    return value

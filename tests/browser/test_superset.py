@@ -21,7 +21,7 @@ import httpx
 import pytest
 from sqlalchemy import Table, delete, func, select, text
 from tests.browser.superset import CHOICE, Page, candle, fill, store
-from tests.support import MINUTE, Child, alive, now, wait, window
+from tests.support import MINUTE, Child, alive, now, wait
 
 from millrace import config, stack
 from millrace import superset as command
@@ -272,14 +272,6 @@ def test_a_grain_keeps_the_hour(filled: Served, grain: str, seconds: int) -> Non
         bucket = start.timestamp() // seconds * seconds
         expected[bucket] = expected.get(bucket, 0) + posts
     assert {row["window_start"] / 1000: int(row["Posts"]) for row in answer} == expected
-
-
-def test_the_page_refreshes_by_itself(filled: Served, page: Page) -> None:
-    page.open("market", CHARTS["market"])
-    later = window(now()) + MINUTE
-    assert f"{later:%H:%M:%S} UTC" not in page.text("Data up to")
-    store(filled.mysql, "candles", [candle("AAPL", later, Decimal(250), Decimal(251))])
-    wait(lambda: f"{later:%H:%M:%S} UTC" in page.text("Data up to"), "refreshed tile", deadline=30)
 
 
 def test_the_viewer_looks_and_changes_nothing(filled: Served, page: Page) -> None:

@@ -101,6 +101,7 @@ def own_hdfs(
 
 
 @layouts
+@pytest.mark.faults
 def test_namenode_and_datanode_are_killed(
     kafka: Settings, own_hdfs: tuple[Settings, Files], tmp_path: Path, begin: Callable[..., Any], layout: list[str]
 ) -> None:

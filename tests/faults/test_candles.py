@@ -25,7 +25,6 @@ from millrace.sinks import database, tables
 
 OPTIONS = ("--resolution", "1m", "--resolution", "5m", "--trigger", "0s", "--max-offsets", "500", "--sink", "kafka",
            "--sink", "mysql")  # fmt: skip
-LONG = pytest.param(60, marks=pytest.mark.faults)
 
 
 @pytest.fixture
@@ -79,7 +78,8 @@ def test_the_driver_is_killed_at_random_points(
         assert sorted(last.values()) == sorted(row["trades"] for key, row in right.items() if key[0] == symbol)
 
 
-@pytest.mark.parametrize("seconds", [10, LONG])
+@pytest.mark.faults
+@pytest.mark.parametrize("seconds", [10, 60])
 def test_mysql_is_away(
     *, seconds: int, kafka: Settings, mysql: Settings, symbols: list[str], tmp_path: Path, begin: Callable[..., Any]
 ) -> None:

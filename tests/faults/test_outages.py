@@ -35,8 +35,6 @@ from tests.support import (
 from millrace.config import Settings
 from millrace.sinks import database
 
-LONG = pytest.param(60, marks=pytest.mark.faults)
-
 
 @pytest.fixture
 def posts() -> Posts:
@@ -58,7 +56,8 @@ def committed(home: Path) -> set[str]:
     return {path.name for path in home.glob("checkpoints/*/commits/*")}
 
 
-@pytest.mark.parametrize("seconds", [10, LONG])
+@pytest.mark.faults
+@pytest.mark.parametrize("seconds", [10, 60])
 def test_a_store_that_hangs(
     *, seconds: int, kafka: Settings, mysql: Settings, posts: Posts, tmp_path: Path, begin: Callable[..., Any]
 ) -> None:

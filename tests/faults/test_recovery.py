@@ -143,7 +143,7 @@ def outage(
 ) -> None:
     stack.up(["kafka"], config.load(home=home))
     settings = config.load(home=home)
-    scenario = Scenario(count=8000, rate=160, speed=1, start=now(), duplicates=0.1, malformed=0.01, tagged=0.6)
+    scenario = Scenario(count=4000, rate=160, speed=1, start=now(), duplicates=0.1, malformed=0.01, tagged=0.6)
     right = Counts(
         {
             (datetime.fromisoformat(line["window_start"]), line["hashtag"]): line["posts"]

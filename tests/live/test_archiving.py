@@ -67,6 +67,7 @@ def tables(home: Path, names: list[str]) -> dict[str, list[tuple[Any, ...]]]:
         return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in names}
 
 
+@pytest.mark.parametrize("archive", ["hdfs"], indirect=True)
 def test_replay_equals_live(spark: SparkSession, archive: Files, bootstrap: str, tmp_path: Path) -> None:
     """Row for row: the live stream, the archive as a batch (before and after compaction) and played back."""
     story = Story(start=window(now()) - timedelta(hours=3), count=700, seed=31, gap=4.0)

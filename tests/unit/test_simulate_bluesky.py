@@ -1,5 +1,6 @@
 """The double of Jetstream: what it sends, how it replays, breaks and filters, and that its truth is true."""
 
+import gc
 import json
 import re
 import signal
@@ -7,10 +8,12 @@ import subprocess
 import sys
 import unicodedata
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
+from socket import create_connection
+from urllib.parse import urlsplit
 
 import pytest
 import websocket
@@ -602,3 +605,18 @@ def test_a_taken_port_is_named(url):
     port = int(url.rsplit(":", 1)[1])
     with pytest.raises(Unavailable, match=f"{port}.*--port"), running(SCENARIO, port=port):
         pass
+
+
+@pytest.mark.parametrize("clients", [1, 50])
+def test_its_end_leaves_no_connection_open(clients):
+    """Neither those that have not asked for anything yet nor one that came in its last moment."""
+    with ExitStack() as stack:
+        with running(SCENARIO) as url:
+            address = urlsplit(url)
+            ours = [stack.enter_context(create_connection((address.hostname, address.port))) for _ in range(clients)]
+        gc.disable()  # what is forgotten stays open
+        stack.callback(gc.enable)
+        for each in ours:
+            each.settimeout(DEADLINE)
+            with suppress(ConnectionResetError):
+                assert each.recv(1) == b""

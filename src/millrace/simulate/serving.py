@@ -9,16 +9,19 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from millrace.errors import MillraceError, Unavailable
 
 HOST = "127.0.0.1"
+LOOK = 0.05  # seconds between two looks at connections that have just come
 SUBPROTOCOL = Subprotocol("xrpc.v1.json")
 Ready = Callable[[str, asyncio.Event], None]
 
@@ -42,7 +45,13 @@ def _subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprot
 
 
 async def _run(double: Double, host: str, port: int, scheme: str, ready: Ready) -> None:
-    stop = asyncio.Event()
+    stop, connections = asyncio.Event(), WeakSet[ServerConnection]()
+
+    class Known(ServerConnection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            connections.add(self)
+
     try:
         server = await listen(
             double.handle,
@@ -54,12 +63,26 @@ async def _run(double: Double, host: str, port: int, scheme: str, ready: Ready) 
             ping_interval=None,  # a client that stands still is slow, not gone
             close_timeout=1,
             logger=_LOG,
+            create_connection=Known,
         )
     except OSError as error:
         raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
-    async with server:
-        ready(f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}", stop)
-        await stop.wait()
+    ready(f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}", stop)
+    await stop.wait()
+    server.close()
+    await _ended(connections)
+
+
+async def _ended(connections: WeakSet[ServerConnection]) -> None:
+    """Wait for all that is under way; who has not asked for anything yet is hung up on.
+
+    Python 3.11's server itself forgets connections that it accepted a moment before it was closed.
+    """
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for each in connections:
+            if each.state is State.CONNECTING and hasattr(each, "transport"):
+                each.transport.abort()
+        await asyncio.wait(tasks, timeout=LOOK)
 
 
 def _announce(url: str, stop: asyncio.Event, hint: str) -> None:

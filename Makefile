@@ -3,8 +3,8 @@ UV := $(shell command -v uv 2>/dev/null)
 RUN := uv run --quiet
 CHECKED := src jobs tests benchmarks docker
 # The Java processes of most tests end before optimized code pays: without it a job takes three quarters of the time,
-# and a broker half of the CPU.
-SHORT_LIVED := JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
+# and a broker half of the CPU. Commands start often, so that what Python compiled is kept in any environment.
+SHORT_LIVED := PYTHONDONTWRITEBYTECODE= JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 
 .PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean
 

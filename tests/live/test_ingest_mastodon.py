@@ -44,7 +44,7 @@ def found(settings: Settings, wanted: set[str], operation: str = "create") -> Co
 @pytest.mark.parametrize("options", [["--every", "0.2s"], ["--stream", "public", "--watchdog", "5"]])
 def test_everything_once_through_kills_and_faults(options: list[str], kafka: Settings, adapter) -> None:
     faults = {"broken_answers": 0.05, "duplicates": 0.2, "delayed": 0.0, "drop_every": 200}
-    sent = Community(seed=71 + len(options), rate=40, count=1000, speed=1, limit=100_000, edited=0.0, **faults)
+    sent = Community(seed=71 + len(options), rate=80, count=1000, speed=1, limit=100_000, edited=0.0, **faults)
     wanted = uris(sent)
     with running(sent) as (url, instance):
         child = adapter(url, "--since", "1h", *options)

@@ -1,15 +1,18 @@
 """Every topic that millrace creates: name, key, partitions, retention and schema, and the command that creates them."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
+from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from millrace.errors import Unavailable
 
-PATIENCE = 10_000  # milliseconds that a broker may take to answer at first
+PATIENCE = 10_000  # milliseconds that a broker may take to answer at first, and to lead what is new
+PACE = 0.02  # seconds between two looks at it
 GIB = 1024**3
 KEEP_BY_SIZE = {
     "retention.ms": "-1",  # time would be event time
@@ -98,12 +101,16 @@ def identities(bootstrap: str, names: Iterable[str]) -> tuple[str, dict[str, str
 
 
 def create(bootstrap: str, topics: Iterable[Topic], partitions: int) -> list[str]:
-    """Create those of `topics` that do not exist yet and return their names; raises Unavailable naming the brokers."""
+    """Create those of `topics` that do not exist yet and return their names, once each of their partitions is led.
+
+    Raises Unavailable naming the brokers.
+    """
     with administrator(bootstrap) as admin:
         there = set(admin.list_topics())
         missing = [topic for topic in topics if topic.name not in there]
         if missing:
             _create(admin, missing, partitions)
+            _wait_for_leaders(admin, [topic.name for topic in missing])
     return [topic.name for topic in missing]
 
 
@@ -113,3 +120,21 @@ def _create(admin: KafkaAdminClient, topics: list[Topic], partitions: int) -> No
         admin.create_topics(wanted)
     except TopicAlreadyExistsError:  # somebody else was faster
         return
+
+
+def _wait_for_leaders(admin: KafkaAdminClient, names: list[str]) -> None:
+    """Return once each partition answers: what a producer sent before could be refused for ever (KAFKA-15591)."""
+    end = time.monotonic() + PATIENCE / 1000
+    while True:
+        try:
+            for topic in admin.describe_topics(names):
+                if topic["error_code"]:
+                    raise for_code(topic["error_code"])(topic["name"])
+                places = [TopicPartition(topic["name"], each["partition_index"]) for each in topic["partitions"]]
+                admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > end:
+                raise
+            time.sleep(PACE)
+        else:
+            return

@@ -18,7 +18,7 @@ endif
 	@uv sync --frozen --inexact --compile-bytecode $(if $(wildcard .venv),--quiet) # pydoop, which is built apart, stays
 
 pydoop: setup ## Build pydoop for the single-file archive on HDFS: Python 3.11, g++, javac, libtirpc-dev
-	@$(RUN) python -m millrace.stack.pydoop
+	@$(RUN) python -m millrace.cli.build_pydoop
 
 demo: setup ## Watch it work: make demo ARGS="--source simulator --seconds 90"
 	@$(RUN) millrace demo $(ARGS)

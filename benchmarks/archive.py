@@ -16,7 +16,7 @@ from millrace import explore
 from millrace.archive import census, compact, files, replay
 from millrace.archive.files import Files
 from millrace.config import Settings
-from millrace.sinks import hdfs
+from millrace.sinks.archive import writer as hdfs
 
 NAME = "archive"
 HOUR = datetime(2026, 7, 4, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ from benchmarks.fill import RKEY, TIME, Pattern
 from benchmarks.report import Figure, percentile, ratio
 from millrace.config import Settings
 from millrace.kafka.topics import TRADES
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 from millrace.stack.fetch import fetch
 
 NAME = "candles"
@@ -60,7 +60,7 @@ def throughput(settings: Settings, trades: int) -> Iterator[Figure]:
     share = f"{ratio(ours.steady, raw.steady):.0%} of Spark's raw count, {ours.seconds:.1f} s in all"
     goal = f">= {FASTEST:,}"
     yield Figure(NAME, "trades into candles, 50 symbols", ours.steady, "trades/s", goal, ours.steady >= FASTEST, share)
-    engine = database.connect(settings.sql_url("mysql"))
+    engine = database.connect(settings.store_url("mysql"))
     with engine.connect() as connection:
         counted = connection.execute(select(func.sum(tables.candles.c.updates))).scalar_one()
     engine.dispose()
@@ -88,7 +88,7 @@ def trade(symbol: str, price: str, volume: str, sequence: str, moment: str = TIM
 def appended(settings: Settings) -> Iterator[Figure]:
     """Yield what the sink takes for a batch that Spark holds, beside Spark's JDBC append, which knows no keys."""
     log, [driver] = settings.home / "logs" / "append.log", fetch("mysql-jdbc")
-    command = submit.beside("append.py", "--rows", str(APPENDED), "--url", settings.sql_url("mysql"))
+    command = submit.beside("append.py", "--rows", str(APPENDED), "--url", settings.store_url("mysql"))
     place = command.index("--properties-file")
     submit.run([*command[:place], "--jars", str(driver), *command[place:-2]], log, {"PYTHONPATH": str(ROOT)})
     found: dict[str, float] = next(json.loads(line) for line in log.read_text().splitlines() if line.startswith('{"'))
@@ -102,7 +102,7 @@ def latency(settings: Settings, seconds: int) -> Iterator[Figure]:
     symbols = [f"BINANCE:P{number}" for number in range(10)]
     topic, log = TRADES.name, settings.home / "logs" / "candles-latency.log"
     options = ["--name", "candles-latency", "--sink", "mysql", "--trigger", "0s", "--log-format", "json"]
-    engine = database.connect(settings.sql_url("mysql"))
+    engine = database.connect(settings.store_url("mysql"))
     made: dict[tuple[str, int], float] = {}
     seen: dict[tuple[str, int], float] = {}
     with (

@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 from benchmarks import mill
 from benchmarks.report import Figure, number, ratio
 from millrace import explore
-from millrace.sinks import elasticsearch, indices
-from millrace.sinks.indices import ENGAGEMENT
+from millrace.sinks.elasticsearch import indices
+from millrace.sinks.elasticsearch import writer as elasticsearch
+from millrace.sinks.elasticsearch.indices import ENGAGEMENT
 
 NAME = "documents"
 GOAL = 0.9

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from millrace.errors import MillraceError
-from millrace.ingest import bluesky
+from millrace.ingest.bluesky import posts as bluesky
 from millrace.ingest.events import Event
 from millrace.ingest.values import iso
 from millrace.simulate.jetstream import encode

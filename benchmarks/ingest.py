@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from benchmarks import fill, mill
 from benchmarks.report import Figure
 from millrace.config import Settings
-from millrace.ingest.bluesky import POSTS
+from millrace.ingest.bluesky.posts import POSTS
 from millrace.kafka.topics import BLUESKY
 from millrace.simulate.jetstream import encode
 from millrace.simulate.posts import Events

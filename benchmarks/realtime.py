@@ -17,7 +17,7 @@ from benchmarks.latency import Times
 from benchmarks.report import Figure, percentile
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.kafka.topics import FILTERED
+from millrace.kafka.results import FILTERED
 
 NAME = "realtime"
 WAYS = {"micro-batches": ("--trigger", "0s"), "real time": ("--realtime",)}
@@ -29,7 +29,7 @@ PARTITIONS = 3  # real time needs a core for each
 def measure(seconds: int) -> Iterator[Figure]:
     """Yield p50 and p99 of both ways."""
     with mill.servers("kafka") as settings:
-        mill.topic(settings, FILTERED.name, PARTITIONS)
+        mill.topic(settings, FILTERED.topic.name, PARTITIONS)
         for way, options in WAYS.items():
             yield from describe(way, *probe(settings, way, options, seconds))
 
@@ -64,7 +64,7 @@ def probe(settings: Settings, way: str, options: tuple[str, ...], seconds: int) 
 def consumer(bootstrap: str) -> Consumer:
     """Return a consumer of what comes into the topic from now on."""
     made = Consumer({"bootstrap.servers": bootstrap, "group.id": NAME, "fetch.wait.max.ms": 5})
-    made.assign([TopicPartition(FILTERED.name, number, OFFSET_END) for number in range(PARTITIONS)])
+    made.assign([TopicPartition(FILTERED.topic.name, number, OFFSET_END) for number in range(PARTITIONS)])
     return made
 
 

@@ -12,9 +12,10 @@ from sqlalchemy import Engine, Table
 from benchmarks import mill
 from benchmarks.report import Figure, number, ratio
 from millrace.config import Settings
-from millrace.sinks import database, sql, tables
-from millrace.sinks.merge import dialect_name, upsert_sql
-from millrace.sinks.rows import represent
+from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import writer as sql
+from millrace.sinks.sql.rows import represent
+from millrace.sinks.sql.statements import dialect_name, upsert_sql
 
 NAME = "sinks"
 GOAL = 0.9
@@ -34,7 +35,7 @@ def compare(
     settings: Settings, store: str, size: int, rounds: int, *, table: Table = tables.hashtag_counts, name: str = NAME
 ) -> Figure:
     """Time both ways in turn over the same rows."""
-    url = settings.sql_url(store)
+    url = settings.store_url(store)
     tables.create(url)
     engine = database.connect(url)
     batch = rows(size) if table is tables.hashtag_counts else candles(size)

@@ -11,8 +11,8 @@ from statistics import median
 
 from benchmarks import fill, mill
 from benchmarks.report import Figure
-from millrace import launch
 from millrace.config import Settings
+from millrace.spark.launch import recorder
 
 NAME = "start"
 GOAL = 8.0  # seconds
@@ -25,7 +25,7 @@ def measure(rounds: int = 3) -> Iterator[Figure]:
     with mill.servers("kafka") as settings:
         topic = mill.topic(settings, "posts", 3)
         fill.fill(settings.kafka_bootstrap, topic, 3, 1_000)
-        launch.build_startup_cache(settings.kafka_bootstrap, topic)
+        recorder.build(settings.kafka_bootstrap, topic)
         found: dict[str, list[float]] = {"with": [], "without": []}
         with fill.bar("starts of the hashtag job", 2 * rounds) as progress:
             for number in range(2 * rounds):

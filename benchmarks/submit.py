@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import ratio
-from millrace import launch
 from millrace.errors import MillraceError
+from millrace.spark import launch
 from millrace.stack.process import tail
 
 JOBS = Path(__file__).parent / "jobs"

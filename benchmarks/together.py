@@ -12,11 +12,11 @@ import psutil
 
 from benchmarks import fill, mill, submit
 from benchmarks.report import Figure, ratio
-from millrace import launch
-from millrace.analyses import ANALYSES
+from millrace.applications.mastodon import KNOWN as ANALYSES
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.sinks import tables
+from millrace.sinks.sql import tables
+from millrace.spark import launch
 from millrace.stack.process import tail
 
 NAME = "together"

@@ -15,7 +15,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from benchmarks import mill
 from benchmarks.report import Figure, percentile
 from millrace.errors import MillraceError
-from millrace.sinks import database, sql, tables
+from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import writer as sql
 from millrace.stack.server import free_port
 
 NAME = "view"

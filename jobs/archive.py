@@ -7,13 +7,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/archive.py --topic Mas
 millrace run archive --source bluesky --format parquet --trigger 5m
 """
 
-from millrace import application, archiving
-from millrace.options import parse
-
-
-def main() -> None:
-    archiving.run(parse("archive", __doc__, sinks=[archiving.SINK], add=archiving.arguments, trigger=archiving.TRIGGER))
-
+from millrace.applications.application import main
+from millrace.applications.archive import ARCHIVE
 
 if __name__ == "__main__":
-    application.run(main)
+    main(ARCHIVE, __doc__)

@@ -4,12 +4,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/authors.py
 millrace run authors --window 1h --sink mysql
 """
 
-from millrace import analyses, application
-
-
-def main() -> None:
-    analyses.run(analyses.AUTHORS, __doc__)
-
+from millrace.applications.analyses import AUTHORS
+from millrace.applications.application import main
 
 if __name__ == "__main__":
-    application.run(main)
+    main(AUTHORS, __doc__)

@@ -7,13 +7,8 @@ millrace run candles BINANCE:BTCUSDT --resolution 1m --resolution 5m --sink kafk
 millrace run candles --from-topics BINANCE_BTCUSDT --sink mysql
 """
 
-from millrace import application, stocks
-from millrace.options import parse
-
-
-def main() -> None:
-    stocks.run(parse("candles", __doc__, sinks=stocks.sinks, add=stocks.arguments, source="finnhub"))
-
+from millrace.applications.application import main
+from millrace.applications.candles import CANDLES
 
 if __name__ == "__main__":
-    application.run(main)
+    main(CANDLES, __doc__)

@@ -4,12 +4,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/counts.py
 millrace run counts --window 1m --sink console
 """
 
-from millrace import analyses, application
-
-
-def main() -> None:
-    analyses.run(analyses.COUNTS, __doc__)
-
+from millrace.applications.analyses import COUNTS
+from millrace.applications.application import main
 
 if __name__ == "__main__":
-    application.run(main)
+    main(COUNTS, __doc__)

@@ -6,12 +6,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/dashboard.py
 millrace run dashboard --sink console
 """
 
-from millrace import analyses, application
-
-
-def main() -> None:
-    analyses.run(analyses.DASHBOARD, __doc__)
-
+from millrace.applications.analyses import DASHBOARD
+from millrace.applications.application import main
 
 if __name__ == "__main__":
-    application.run(main)
+    main(DASHBOARD, __doc__)

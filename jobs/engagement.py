@@ -6,12 +6,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/engagement.py
 millrace run engagement --replies 1 --reblogs 1 --window 5m --sink postgres
 """
 
-from millrace import analyses, application
-
-
-def main() -> None:
-    analyses.run(analyses.ENGAGEMENT, __doc__)
-
+from millrace.applications.analyses import ENGAGEMENT
+from millrace.applications.application import main
 
 if __name__ == "__main__":
-    application.run(main)
+    main(ENGAGEMENT, __doc__)

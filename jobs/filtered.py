@@ -5,12 +5,8 @@ millrace run filtered --realtime --language en
 millrace run filtered --keyword election --keyword wahl --sink console
 """
 
-from millrace import analyses, application
-
-
-def main() -> None:
-    analyses.run(analyses.FILTERED, __doc__)
-
+from millrace.applications.analyses import FILTERED
+from millrace.applications.application import main
 
 if __name__ == "__main__":
-    application.run(main)
+    main(FILTERED, __doc__)

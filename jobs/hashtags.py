@@ -6,12 +6,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py --window 5
 millrace run hashtags --sink sqlite --sink kafka --trigger 5s; millrace run hashtags --per-post
 """
 
-from millrace import analyses, application
-
-
-def main() -> None:
-    analyses.run(analyses.HASHTAGS, __doc__)
-
+from millrace.applications.analyses import HASHTAGS
+from millrace.applications.application import main
 
 if __name__ == "__main__":
-    application.run(main)
+    main(HASHTAGS, __doc__)

@@ -4,12 +4,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/languages.py
 millrace run languages --source bluesky --window 5m --sink postgres
 """
 
-from millrace import analyses, application
-
-
-def main() -> None:
-    analyses.run(analyses.LANGUAGES, __doc__)
-
+from millrace.applications.analyses import LANGUAGES
+from millrace.applications.application import main
 
 if __name__ == "__main__":
-    application.run(main)
+    main(LANGUAGES, __doc__)

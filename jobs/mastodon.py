@@ -5,12 +5,8 @@ millrace run mastodon --mode sql --analysis engagement --analysis users --window
 millrace run mastodon --analysis languages --analysis counts --sink postgres
 """
 
-from millrace import application, selection
-
-
-def main() -> None:
-    selection.run("mastodon", __doc__, source="mastodon")
-
+from millrace.applications.application import main
+from millrace.applications.mastodon import MASTODON
 
 if __name__ == "__main__":
-    application.run(main)
+    main(MASTODON, __doc__)

@@ -6,26 +6,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/quarantine.py bluesky-
 millrace run quarantine tweets --once
 """
 
-from argparse import ArgumentParser
-
-from millrace import application, session
-from millrace.arguments import topic
-from millrace.kafka.letters import KEY, dead_letters
-from millrace.kafka.topics import DEAD_LETTERS
-from millrace.options import parse
-from millrace.sinks import kafka
-
-
-def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("topic", nargs="+", type=topic, metavar="TOPIC", help="the topic to watch")
-
-
-def main() -> None:
-    options = parse("quarantine", __doc__, sinks=["kafka"], add=arguments)
-    spark = session.create(options)
-    letters = dead_letters(application.records(spark, options))
-    session.start(options, letters, kafka.publish(DEAD_LETTERS, KEY, options.bootstrap))
-
+from millrace.applications.application import main
+from millrace.applications.quarantine import QUARANTINE
 
 if __name__ == "__main__":
-    application.run(main)
+    main(QUARANTINE, __doc__)

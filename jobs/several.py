@@ -4,12 +4,8 @@ spark-submit --properties-file spark-conf/local.conf jobs/several.py hashtags --
 millrace run several hashtags + candles BINANCE:BTCUSDT AAPL + mastodon --name mastodon --analysis counts
 """
 
-from millrace import application, several
-
-
-def main() -> None:
-    several.run(__doc__)
-
+from millrace.applications.application import main
+from millrace.applications.registry import SEVERAL
 
 if __name__ == "__main__":
-    application.run(main)
+    main(SEVERAL, __doc__)

@@ -9,7 +9,7 @@ from millrace.archive import records, replay, rows
 from millrace.archive.files import Files
 from millrace.archive.log import Log
 from millrace.archive.records import Record
-from millrace.sinks import hdfs
+from millrace.sinks.archive import writer as hdfs
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=1)

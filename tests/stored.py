@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine, insert
 
-from millrace.sinks import tables
+from millrace.sinks.sql import tables
 
 MINUTE = timedelta(minutes=1)
 HOSTILE = "<img src=x onerror=hacked=1> **b** :smile: [l](javascript:hacked=1) $x$ `c` </script>"

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import random
-import runpy
 import signal
 import subprocess
 import sys
@@ -26,10 +25,12 @@ from kafka.admin import KafkaAdminClient
 from sqlalchemy import delete, select, text
 from websockets.sync.server import ServerConnection, serve
 
-from millrace import launch, stack
+from millrace import stack
+from millrace.applications import application
+from millrace.applications.registry import JOBS
 from millrace.config import Settings
 from millrace.kafka import topics
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 
 Counts = Counter[tuple[datetime, str]]  # posts by window start and hashtag
 MINUTE = timedelta(minutes=1)
@@ -147,14 +148,12 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def run_job(name: str, *arguments: str) -> None:
-    """Run a job's main in this process, on the test's Spark session; its errors come out as exceptions."""
-    before = sys.argv, {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    sys.argv = [name, *arguments]
+    """Run a job in this process, on the test's Spark session; its errors come out as exceptions."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        runpy.run_path(str(launch.jobs()[name]))["main"]()
+        application.run(JOBS[name], arguments)
     finally:
-        sys.argv = before[0]
-        for number, handler in before[1].items():
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

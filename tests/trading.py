@@ -11,7 +11,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from millrace.config import Settings
-from millrace.kafka import topics
+from millrace.kafka import results, topics
 from millrace.kafka.trades import Trade, decode
 from millrace.simulate.exchange import Exchange
 from tests.support import reader
@@ -101,7 +101,7 @@ class Committed:
 
 @contextmanager
 def committed_from_now(settings: Settings) -> Iterator[Committed]:
-    named = [topics.TOPICS[name] for name in (*TOPICS, "cursors")]
+    named = [results.TOPICS[name] for name in (*TOPICS, "cursors")]
     topics.create(settings.kafka_bootstrap, named, settings.partitions)
     with reader(settings.kafka_bootstrap) as consumer:
         yield Committed(consumer)

@@ -13,7 +13,8 @@ from benchmarks.sinks import candles
 from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import make_url
 
-from millrace.sinks import sql, tables
+from millrace.sinks.sql import tables
+from millrace.sinks.sql import writer as sql
 
 ROUNDS = 7
 

@@ -17,12 +17,14 @@ import pyarrow.json as pj
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from millrace import application, session
+from millrace.applications import inputs, outputs
+from millrace.applications.application import ending
 from millrace.kafka import read
-from millrace.kafka.topics import HASHTAG_COUNTS
-from millrace.options import Options, parse
+from millrace.kafka.results import HASHTAG_COUNTS
 from millrace.queries.hashtags import hashtag_counts
-from millrace.sinks import tables
+from millrace.spark import session
+from millrace.spark.options import Options, parse
+from millrace.spark.supervisor import start
 
 NEEDED = "source STRING, operation STRING, hashtags ARRAY<STRING>"
 SCHEMA = pa.schema([("source", pa.string()), ("operation", pa.string()), ("hashtags", pa.list_(pa.string()))])
@@ -84,16 +86,17 @@ def main() -> None:
     options = parse("variants", __doc__, add=arguments)
     spark = spark_session(options)
     if options.args.variant == "raw":
-        session.start(options, plain(spark, options), count)
+        start(options, plain(spark, options), count)
         return
-    records = application.records(spark, options)
+    records = inputs.records(spark, options)
     if options.args.variant == "counted":
-        session.start(options, records, count)
+        start(options, records, count)
         return
     posts = VARIANTS[options.args.variant](records)
-    writer = application.writer(options, tables.hashtag_counts, HASHTAG_COUNTS)
-    session.start(options, hashtag_counts(posts), writer)
+    writer = outputs.writer(options, HASHTAG_COUNTS)
+    start(options, hashtag_counts(posts), writer)
 
 
 if __name__ == "__main__":
-    application.run(main)
+    with ending():
+        main()

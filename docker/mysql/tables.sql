@@ -1,5 +1,5 @@
 -- Every table and view of millrace, for a new volume of docker/compose.yaml: dashboards find them from the start.
--- `python -m millrace.sinks.ddl` writes this file.
+-- `python -m millrace.sinks.sql.ddl` writes this file.
 
 USE millrace;
 

@@ -154,18 +154,14 @@ class Settings(BaseSettings):
             return self.sqlite_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'millrace.db'}"
 
-    def sql_url(self, sink: str) -> str:
-        """Return the SQLAlchemy URL of sink `sqlite`, `postgres` or `mysql`, else raise ConfigError."""
-        return self.store_url(sink)
-
-    def store_url(self, sink: str) -> str:
-        """Return the URL of a store: those of `sql_url`, or `elasticsearch`; raises ConfigError where none is set."""
-        if sink == "sqlite":
+    def store_url(self, store: str) -> str:
+        """Return the URL of `sqlite`, `postgres`, `mysql`, `elasticsearch`; raises ConfigError where none is set."""
+        if store == "sqlite":
             return self.sqlite
-        secret: SecretStr | None = getattr(self, f"{sink}_url")
+        secret: SecretStr | None = getattr(self, f"{store}_url")
         if secret is None:
             raise ConfigError(
-                f"{PREFIX}{sink.upper()}_URL is not set: set it, or start a local server with `millrace up {sink}`"
+                f"{PREFIX}{store.upper()}_URL is not set: set it, or start a local server with `millrace up {store}`"
             )
         return secret.get_secret_value()
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from millrace import config, reach
+from millrace import config
 from millrace.config import Settings
+from millrace.demo import services
 from millrace.errors import MillraceError
 from millrace.kafka import browse
 from millrace.kafka.topics import SOURCES
-from millrace.sinks import database
+from millrace.sinks.registry import SINKS
 from millrace.stack import java
 
 _FEEDERS = {"tweets": "`millrace up` creates it; your own program fills it with post.v1 records"}
@@ -52,7 +53,6 @@ def examine(home: Path | None = None) -> list[Finding]:
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
         _kafka,
         _stores,
-        _elasticsearch,
         _archive,
         _checkpoints,
         _feeds,
@@ -100,35 +100,14 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
 
 def _stores(settings: Settings) -> Iterator[Finding]:
-    for name in ("sqlite", "postgres", "mysql"):
-        if name != "sqlite" and getattr(settings, f"{name}_url") is None:
-            continue
-        if name == "sqlite" and settings.sqlite_url is None and not (settings.home / "millrace.db").exists():
-            yield Finding(name, True, "no file yet", "`millrace run hashtags` makes it")
+    for sink in SINKS.values():
+        if sink.check is None or not sink.at_hand(settings):
             continue
         try:
-            engine = database.connect(settings.sql_url(name))
-            with database.errors(engine.url), engine.connect():
-                yield Finding(name, True, database.place(engine.url))
-            engine.dispose()
+            yield Finding(sink.name, True, sink.check(settings))
         except MillraceError as error:
-            advice = f"`millrace up {name}`, or correct MILLRACE_{name.upper()}_URL"
-            yield Finding(name, False, str(error), advice)
-
-
-def _elasticsearch(settings: Settings) -> Iterator[Finding]:
-    if settings.elasticsearch_url is None:
-        return
-    from millrace.sinks import cluster  # noqa: PLC0415 - the client takes seconds
-
-    url = settings.store_url("elasticsearch")
-    try:
-        with cluster.errors(url, "health"):
-            state = cluster.connect(url).cluster.health(timeout="5s")["status"]
-        yield Finding("elasticsearch", state != "red", f"{cluster.place(url)}: {state}")
-    except MillraceError as error:
-        advice = "`millrace up elasticsearch`, or correct MILLRACE_ELASTICSEARCH_URL"
-        yield Finding("elasticsearch", False, str(error), advice)
+            advice = f"`millrace up {sink.name}`, or correct MILLRACE_{sink.setting.upper()}"
+            yield Finding(sink.name, False, str(error), advice)
 
 
 def _archive(settings: Settings) -> Iterator[Finding]:
@@ -179,7 +158,7 @@ def _mastodon(settings: Settings) -> Iterator[Finding]:
     for place, url in enumerate(settings.mastodon_url.split(",")):
         token = None if place else settings.mastodon_access_token  # it is for the first instance
         shown = urlsplit(url.strip()).netloc.rpartition("@")[2]
-        reason = reach.instance(url, token)
+        reason = services.instance(url, token)
         wrong = bool(reason) and (token is not None or settings.mastodon_url != config.MASTODON_HOSTS)
         advice = "make a token as docs/mastodon.md says, or correct MILLRACE_MASTODON_URL" if wrong else ""
         if reason and not wrong:

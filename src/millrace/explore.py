@@ -19,16 +19,18 @@ from msgspec.structs import asdict
 from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import text
 
-from millrace import config, launch
+from millrace import config
 from millrace.archive import census, files, replay, rows
 from millrace.archive.log import Log
 from millrace.archive.records import Record, moment
 from millrace.errors import BadRecord, ConfigError
 from millrace.kafka import market, parse, read
 from millrace.kafka.posts import decode
-from millrace.kafka.topics import TOPICS, TRADES
+from millrace.kafka.results import TOPICS
+from millrace.kafka.topics import TRADES
 from millrace.names import identifier
-from millrace.sinks import database
+from millrace.sinks.sql import database
+from millrace.spark import launch
 
 
 def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.DataFrame:
@@ -36,7 +38,7 @@ def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.Data
 
     Times come as UTC timestamps. Raises ConfigError when the store or the table is not there, and says what fills it.
     """
-    engine = database.connect(config.load().sql_url(store))
+    engine = database.connect(config.load().store_url(store))
     with database.errors(engine.url), engine.connect() as connection:
         known = connection.dialect.get_table_names(connection) + connection.dialect.get_view_names(connection)
         if identifier(name) not in known:

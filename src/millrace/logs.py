@@ -60,6 +60,11 @@ def _spelled(record: logging.LogRecord) -> str:
     )
 
 
+def say(message: str) -> None:
+    """Tell the user one thing: a plain line on standard error."""
+    sys.stderr.write(f"{message}\n")
+
+
 def configure(style: str = "text", level: int = logging.INFO) -> None:
     """Send millrace's logs to stderr as `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)

@@ -13,12 +13,13 @@ from sqlalchemy import ColumnElement, FromClause, exists, select
 
 from millrace import config, stack
 from millrace.config import Settings
+from millrace.demo.pipelines import MASTODON, STOCKS, SYMBOLS, Pipeline
+from millrace.demo.processes import address, broker, check, started
 from millrace.errors import ConfigError, MillraceError
-from millrace.pipelines import MASTODON, STOCKS, SYMBOLS, Pipeline
-from millrace.running import address, broker, check, started
-from millrace.sinks import database, market, tables
+from millrace.logs import say
+from millrace.signals import interrupt
+from millrace.sinks.sql import candles, database, tables
 from millrace.stack import mysql, servers, superset
-from millrace.stack.progress import say
 from millrace.stack.superset import SUPERSET
 
 FED = "superset --feed"  # its row in table progress goes where the data goes: the simulators have fed this store
@@ -41,11 +42,11 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="state and data folder (default .millrace)")
     parser.add_argument("--feed", action=argparse.BooleanOptionalAction, help="feed the dashboards from the simulators")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt(signal.SIGTERM)
     settings = prepared(config.load(home=args.home))
     wanted = asked(settings) if args.feed is None else args.feed
     if wanted:
-        mark(settings.sql_url("mysql"))
+        mark(settings.store_url("mysql"))
     start(settings)
     if wanted:
         feed(settings)
@@ -54,12 +55,12 @@ def main() -> None:
 def prepared(settings: Settings) -> Settings:
     """Start the local MySQL, unless the settings name another, and make every table and view that charts ask for."""
     if is_elsewhere(settings):
-        place = database.place(database.connect(settings.sql_url("mysql")).url)
+        place = database.place(database.connect(settings.store_url("mysql")).url)
         say(f"MILLRACE_MYSQL_URL is set: Superset reads {place}, and no local MySQL is started")
     else:
         stack.up(["mysql"], settings)
         settings = config.load(home=settings.home)
-    tables.create(settings.sql_url("mysql"))
+    tables.create(settings.store_url("mysql"))
     return settings
 
 
@@ -71,7 +72,7 @@ def is_elsewhere(settings: Settings) -> bool:
 
 def asked(settings: Settings) -> bool:
     """Ask whether to feed an empty store; without somebody to ask, say how."""
-    if not is_empty(settings.sql_url("mysql")):
+    if not is_empty(settings.store_url("mysql")):
         return False
     if sys.stdin.isatty():
         say("MySQL holds nothing to show yet. Feed both dashboards from the simulators, until Ctrl-C? [y/N]")
@@ -99,7 +100,7 @@ def mark(url: str) -> None:
                 f"{database.place(engine.url)} holds rows already, and --feed would mix simulated ones into them:"
                 " `millrace down mysql --data` empties the local MySQL, --home FOLDER starts another"
             )
-        market.note_progress(engine, FED, 0, None)
+        candles.note_progress(engine, FED, 0, None)
     finally:
         engine.dispose()
 
@@ -123,7 +124,7 @@ def start(settings: Settings) -> str:
     The dashboards say so where the simulators have fed the store. Passwords are told once, when they can be used.
     """
     folder = servers.folder(settings.home.resolve(), SUPERSET)
-    store, told = settings.sql_url("mysql"), folder / "told"
+    store, told = settings.store_url("mysql"), folder / "told"
     reader = _reader(settings, superset.password(folder, "mysql"))
     superset.provision(folder, reader, note=SIMULATED if is_simulated(store) else EMPTY)
     servers.start(SUPERSET, settings)
@@ -138,7 +139,7 @@ def start(settings: Settings) -> str:
 
 def _reader(settings: Settings, password: str) -> str:
     try:
-        return mysql.reader(settings.sql_url("mysql"), password)
+        return mysql.reader(settings.store_url("mysql"), password)
     except ConfigError as error:
         if not is_elsewhere(settings):
             raise

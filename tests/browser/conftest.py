@@ -17,7 +17,7 @@ from tests import stored, support
 from tests.browser.page import View
 from tests.support import Child, wait
 
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 from millrace.stack.server import free_port
 
 NEEDED = "a browser is needed: apt-get install chromium chromium-driver"

@@ -14,7 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from tests.support import MINUTE, now, wait, window
 
-from millrace.sinks import database, sql, tables
+from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import writer as sql
 
 MINUTES = 40
 SYMBOLS = {"AAPL": Decimal(240), "BINANCE:BTCUSDT": Decimal(97_000), "OANDA:EUR_USD": Decimal("1.08")}

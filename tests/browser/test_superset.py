@@ -27,7 +27,7 @@ from millrace import config, stack
 from millrace import superset as command
 from millrace.config import Settings
 from millrace.errors import ConfigError
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 from millrace.stack import mysql as mysql_server
 from millrace.stack import servers, superset
 from millrace.stack.superset import DESCRIBED, SUPERSET
@@ -52,7 +52,7 @@ class Served:
 
     @property
     def mysql(self) -> str:
-        return self.settings.sql_url("mysql")
+        return self.settings.store_url("mysql")
 
     @contextmanager
     def client(self, name: str) -> Iterator[httpx.Client]:
@@ -323,7 +323,7 @@ def test_another_mysql_is_read_where_its_user_may_make_accounts(
     mysql: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Compose's user of the jobs may not; nobody starts a local server for it in vain."""
-    admin = database.connect(mysql.sql_url("mysql"))
+    admin = database.connect(mysql.store_url("mysql"))
     with admin.begin() as connection:
         connection.execute(text("CREATE USER IF NOT EXISTS 'jobs'@'%' IDENTIFIED BY 'jobs'"))
         connection.execute(text(f"GRANT ALL ON {admin.url.database}.* TO 'jobs'@'%'"))

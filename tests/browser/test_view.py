@@ -10,7 +10,7 @@ from tests import stored, support
 from tests.browser.page import PAGES, View, visit
 from tests.stored import HOSTILE, MINUTE
 
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 
 MARKS = """[...document.querySelectorAll('[data-testid=stVegaLiteChart] svg path')].filter(
     each => [each.getAttribute('fill'), each.getAttribute('stroke')].includes('#2a87d0')).length"""

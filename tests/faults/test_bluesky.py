@@ -24,7 +24,8 @@ from tests.support import serving
 from millrace import config, stack
 from millrace.config import Settings
 from millrace.ingest import producer
-from millrace.ingest.bluesky import feed, parse
+from millrace.ingest.bluesky.feed import feed
+from millrace.ingest.bluesky.posts import parse
 from millrace.ingest.committed import last_cursor
 from millrace.ingest.events import Cursor, Event
 from millrace.ingest.producer import Fenced, KafkaSink

@@ -20,7 +20,7 @@ from tests.support import Child, Job, new_topic, pid_of, wait
 from millrace.config import Settings
 from millrace.simulate.finnhub import running
 from millrace.simulate.market import Market
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 
 OPTIONS = ("--resolution", "1m", "--resolution", "5m", "--trigger", "0s", "--max-offsets", "500", "--sink", "kafka",
            "--sink", "mysql")  # fmt: skip
@@ -58,7 +58,7 @@ def test_the_driver_is_killed_at_random_points(
 ) -> None:
     draw, topic, day = random.Random(seed), new_topic(kafka.kafka_bootstrap), NOON + timedelta(days=20 + seed)
     ticks = stocks.walk(symbols, 6000, seed=seed, start=day)
-    right, url = stocks.candles(ticks, "1m", "5m"), mysql.sql_url("mysql")
+    right, url = stocks.candles(ticks, "1m", "5m"), mysql.store_url("mysql")
     lost = day + timedelta(minutes=7), day + timedelta(minutes=8, seconds=30)
     arguments = (*symbols, "--topic", topic, *OPTIONS)
     with feeding(kafka, topic, ticks):
@@ -85,7 +85,7 @@ def test_mysql_is_away(
 ) -> None:
     topic, day = new_topic(kafka.kafka_bootstrap), NOON + timedelta(days=30 + seconds)
     ticks = stocks.walk(symbols, 4000, seed=seconds, start=day)
-    right, url = stocks.candles(ticks, "1m", "5m"), mysql.sql_url("mysql")
+    right, url = stocks.candles(ticks, "1m", "5m"), mysql.store_url("mysql")
     with feeding(kafka, topic, ticks):
         job = begin(Job, "candles", mysql, tmp_path, *symbols, "--topic", topic, *OPTIONS)
         job.has_read(500)
@@ -103,7 +103,7 @@ def test_a_feed_that_is_cut_shared_and_killed(
     symbols = list(trading.SYMBOLS)
     market = Market(trading.SYMBOLS, rate=90, shuffle=0.4, zero_volume=0.1, seed=77)
     place = ["--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path)]
-    url = mysql.sql_url("mysql")
+    url = mysql.store_url("mysql")
     options = ["--resolution", "1s", "--sink", "mysql", "--trigger", "0s"]
     with trading.committed_from_now(kafka) as committed, running(market) as (address, exchange):
 

@@ -28,10 +28,10 @@ from tests.support import (
     window,
 )  # fmt: skip
 
-from millrace import lineage
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.kafka import topics
+from millrace.spark.checkpoint import topics as lineage
 
 UPLOADED_SOON = {"JAVA_TOOL_OPTIONS": "-Dspark.sql.streaming.stateStore.maintenanceInterval=200ms"}
 SQL = ("sqlite", "mysql", "postgres")
@@ -70,7 +70,7 @@ def bench(kafka: Settings, spark: SparkSession, tmp_path: Path) -> Bench:
 def test_a_batch_whose_commit_is_gone_is_replayed_into_every_sink(
     bench: Bench, mysql: Settings, postgres: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    urls = {"sqlite": sqlite(bench.home), "mysql": mysql.sql_url("mysql"), "postgres": postgres.sql_url("postgres")}
+    urls = {"sqlite": sqlite(bench.home), "mysql": mysql.store_url("mysql"), "postgres": postgres.store_url("postgres")}
     clear(*urls.values())
     for name in ("mysql", "postgres"):
         monkeypatch.setenv(f"MILLRACE_{name.upper()}_URL", urls[name])

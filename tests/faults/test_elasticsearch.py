@@ -21,8 +21,8 @@ from tests.support import Job, new_topic, now, pid_of, producer, wait, window
 
 from millrace import stack
 from millrace.config import Settings
-from millrace.sinks import cluster
-from millrace.sinks.indices import INDICES
+from millrace.sinks.elasticsearch import cluster
+from millrace.sinks.elasticsearch.indices import INDICES
 
 SINK = ("--sink", "elasticsearch", *RUNNING)
 

@@ -33,7 +33,7 @@ from tests.support import (
 )
 
 from millrace.config import Settings
-from millrace.sinks import database
+from millrace.sinks.sql import database
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def committed(home: Path) -> set[str]:
 def test_a_store_that_hangs(
     *, seconds: int, kafka: Settings, mysql: Settings, posts: Posts, tmp_path: Path, begin: Callable[..., Any]
 ) -> None:
-    url = mysql.sql_url("mysql")
+    url = mysql.store_url("mysql")
     clear(url)
     topic = new_topic(kafka.kafka_bootstrap)
     with feeding(kafka, topic, posts, per_second=100) as stop:
@@ -99,7 +99,7 @@ def test_a_store_that_is_away(
 ) -> None:
     """It refuses connections: nothing is committed meanwhile, another job goes on, then all of it comes."""
     server: Settings = request.getfixturevalue(store)
-    url = server.sql_url(store)
+    url = server.store_url(store)
     clear(url)
     link, detour = through(url, proxy)
     topic = new_topic(server.kafka_bootstrap)
@@ -132,7 +132,7 @@ def test_a_password_that_changes_under_a_job(
     kafka: Settings, mysql: Settings, posts: Posts, tmp_path: Path, begin: Callable[..., Any]
 ) -> None:
     """It ends soon, naming host and user but no password; with the new one the same command goes on."""
-    admin, secrets = mysql.sql_url("mysql"), ("first-8f2c", "second-1b7e")
+    admin, secrets = mysql.store_url("mysql"), ("first-8f2c", "second-1b7e")
     clear(admin)
     first, second = (make_url(admin).set(username="rotated", password=secret) for secret in secrets)
     execute(admin, "DROP USER IF EXISTS rotated", f"CREATE USER rotated IDENTIFIED BY '{secrets[0]}'")
@@ -184,8 +184,8 @@ def test_a_store_that_answers_late(
     begin: Callable[..., Any],
 ) -> None:
     """Five seconds to each answer: nothing fails, and when the link is quick again all is there."""
-    clear(mysql.sql_url("mysql"))
-    link, slow = through(mysql.sql_url("mysql"), proxy)
+    clear(mysql.store_url("mysql"))
+    link, slow = through(mysql.store_url("mysql"), proxy)
     topic = new_topic(kafka.kafka_bootstrap)
     with feeding(kafka, topic, posts, per_second=100) as stop:
         settings = mysql.model_copy(update={"mysql_url": SecretStr(slow)})
@@ -195,7 +195,7 @@ def test_a_store_that_answers_late(
         job.has_read(read + 300, 120)  # it goes on, slowly
         link.delay = 0
         stop()
-    wait(lambda: stored(mysql.sql_url("mysql")) == posts.right, "right table", job, 60)
+    wait(lambda: stored(mysql.store_url("mysql")) == posts.right, "right table", job, 60)
     assert "trying again" not in job.text()
     assert job.stop() == 0, job.text()
 

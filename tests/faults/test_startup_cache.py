@@ -10,19 +10,21 @@ import pytest
 from tests import support
 from tests.support import Job, Posts, wait
 
-from millrace import launch
 from millrace.config import Settings
-from millrace.stack.fetch import cache
+from millrace.spark.launch import startup_cache
+from millrace.stack.artifacts import cache
 
 
 def test_a_driver_whose_pyspark_is_a_zip_knows_the_same_cache() -> None:
     """Plain spark-submit puts the zips of its own SPARK_HOME first; neither holds the jars."""
     zips = ":".join(map(str, Path(pyspark.__file__).parent.glob("python/lib/*.zip")))
-    look = "import pyspark; from millrace import launch; print(pyspark.__file__); print(launch.startup_cache())"
+    look = (
+        "import pyspark; from millrace.spark.launch import startup_cache as s; print(pyspark.__file__); print(s.path())"
+    )
     seen = subprocess.run([sys.executable, "-c", look], env={"PYTHONPATH": zips, "HOME": str(Path.home())},
                           capture_output=True, text=True, check=True).stdout.splitlines()  # fmt: skip
     assert "pyspark.zip" in seen[0]
-    assert seen[1] == str(launch.startup_cache())
+    assert seen[1] == str(startup_cache.path())
 
 
 @pytest.mark.faults

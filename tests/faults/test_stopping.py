@@ -32,7 +32,7 @@ def test_two_copies_then_stopped_by_sigterm_and_by_ctrl_c(
     *, kafka: Settings, mysql: Settings, spark: SparkSession, tmp_path: Path, begin: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    clear(mysql.sql_url("mysql"))
+    clear(mysql.store_url("mysql"))
     topic = new_topic(kafka.kafka_bootstrap)
     posts = Posts(window(now()) - timedelta(minutes=9), per_second=50)
     command = (*RUNNING, "--topic", topic, "--sink", "mysql")
@@ -50,11 +50,11 @@ def test_two_copies_then_stopped_by_sigterm_and_by_ctrl_c(
         assert again.ends(30) == 0, again.text()
         assert_all_is_committed(kafka, mysql, tmp_path, topic)
         stop()
-    monkeypatch.setenv("MILLRACE_MYSQL_URL", mysql.sql_url("mysql"))
+    monkeypatch.setenv("MILLRACE_MYSQL_URL", mysql.store_url("mysql"))
     shared = ["--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path), "--once", "--max-offsets", "1000"]
     run_job("hashtags", *shared, "--topic", topic, "--sink", "mysql")
     assert len(list((tmp_path / "checkpoints").glob("*.lock"))) == 1  # it went on where they stopped
-    assert stored(mysql.sql_url("mysql")) == posts.right
+    assert stored(mysql.store_url("mysql")) == posts.right
     assert_no_secrets(mysql, tmp_path, first, again)
     assert "Traceback" not in first.text() + again.text() and "Exception" not in first.text()
     # Ctrl-C also ends a program that Hadoop runs just then to set a file's permissions; Spark tells it at length.
@@ -76,7 +76,7 @@ def assert_all_is_committed(kafka: Settings, mysql: Settings, home: Path, topic:
     """No batch was begun and left, and the table holds exactly the records up to the committed offsets."""
     folder = next(path for path in (home / "checkpoints").iterdir() if path.is_dir())
     planned, done = (max(numbers(folder / name)) for name in ("offsets", "commits"))
-    assert stored(mysql.sql_url("mysql")) == counted(kafka, topic, offsets(folder, done))
+    assert stored(mysql.store_url("mysql")) == counted(kafka, topic, offsets(folder, done))
     assert planned - done <= 1
 
 
@@ -102,7 +102,7 @@ def counted(kafka: Settings, topic: str, ends: dict[str, int]) -> Counts:
 
 def assert_no_secrets(settings: Settings, home: Path, *jobs: Job) -> None:
     """No password in output, logs, run files, checkpoints, or in what `ps` shows of the processes."""
-    password = make_url(settings.sql_url("mysql")).password
+    password = make_url(settings.store_url("mysql")).password
     assert password and len(password) > 5
     assert not found(password, home)
     for job in jobs:
@@ -117,7 +117,7 @@ def test_a_wrong_password_is_told_soon_and_without_it(
     kafka: Settings, mysql: Settings, tmp_path: Path, begin: Callable[..., Any]
 ) -> None:
     topic = new_topic(kafka.kafka_bootstrap)
-    right = make_url(mysql.sql_url("mysql"))
+    right = make_url(mysql.store_url("mysql"))
     wrong = right.set(password="not-the-password-7351")
     settings = kafka.model_copy(update={"mysql_url": type(mysql.mysql_url)(wrong.render_as_string(False))})
     job = begin(Job, "hashtags", settings, tmp_path, *RUNNING, "--topic", topic, "--sink", "mysql")
@@ -142,7 +142,7 @@ def test_what_is_wrong_in_the_settings_is_named(
     import subprocess
     import sys
 
-    from millrace import launch
+    from millrace.spark import launch
 
     done = subprocess.run(
         [sys.executable, str(launch.jobs()["hashtags"]), "--home", str(tmp_path), *arguments],

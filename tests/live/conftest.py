@@ -12,8 +12,9 @@ import pytest
 from tests import support
 from tests.support import Child, Counts
 
-from millrace import config, launch, stack
+from millrace import config, stack
 from millrace.config import Settings
+from millrace.spark import launch
 
 FAULTS = ["--duplicates", "0.1", "--shuffle", "45", "--malformed", "0.02", "--future-dated", "0.02", "--late", "0.02"]
 
@@ -53,7 +54,7 @@ def _milled(settings: Settings) -> Iterator[Mill]:
     home, answer = settings.home, settings.home / "truth.jsonl"
     start = support.window(support.now()) - timedelta(minutes=8)
     scenario = ["--count", "9000", "--rate", "25", "--speed", "0", "--start", start.isoformat(), "--seed", "5"]
-    support.clear(*(settings.sql_url(name) for name in ("sqlite", "mysql", "postgres")))
+    support.clear(*(settings.store_url(name) for name in ("sqlite", "mysql", "postgres")))
     simulator = Child(home, "simulate", "bluesky", "--port", "0", "--truth", str(answer), *scenario, *FAULTS)
     try:
         simulator.says("ready ws://")

@@ -13,8 +13,9 @@ from millrace.archive.files import Files
 from millrace.archive.log import Log
 from millrace.archive.records import Record
 from millrace.errors import MillraceError
-from millrace.sinks import hdfs, single_file
-from millrace.sinks.single_file import Journal
+from millrace.sinks.archive import single_file
+from millrace.sinks.archive import writer as hdfs
+from millrace.sinks.archive.single_file import Journal
 from millrace.sinks.together import Writer
 
 PATH = "kafka_demo/tweets_data.json"

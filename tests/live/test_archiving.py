@@ -140,7 +140,7 @@ def test_a_topic_made_anew_is_not_mixed_with_the_old(
 ) -> None:
     from tests.archived import frame, record
 
-    from millrace.sinks import hdfs as sink
+    from millrace.sinks.archive import writer as sink
 
     topic = new_topic(bootstrap, partitions=1)
     send(bootstrap, topic, [(b"x", 1_790_000_000_000)])

@@ -19,14 +19,18 @@ from tests import stocks
 from tests.stocks import NOON, Tick
 from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, wait
 
-from millrace import stocks as stocks_job
+from millrace.applications import candle_targets
+from millrace.applications.candle_targets import Targets
+from millrace.applications.registry import JOBS
 from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
-from millrace.options import parse
 from millrace.queries import candles
-from millrace.sinks import database, market, market_topics, reserved, tables
+from millrace.sinks import candle_topics as market_topics
+from millrace.sinks.sql import candles as market
+from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import reserved_words as reserved
 
 Rows = dict[tuple[str, str, datetime], dict[str, Any]]
 
@@ -109,10 +113,10 @@ def test_every_store_holds_the_right_candles(
     options = ["--topic", topic, "--resolution", "1m", "--resolution", "5m", *sinks, "--once", "--max-offsets", "900"]
     run_job("candles", *symbols, *options, "--home", str(tmp_path))
     right = stocks.candles(ticks, "1m", "5m")
-    for url in (everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
+    for url in (everywhere.store_url("mysql"), everywhere.store_url("postgres")):
         assert stored(url, symbols) == right
     assert nearly(stored(sqlite(tmp_path), symbols)) == nearly(right)
-    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
+    for url in (sqlite(tmp_path), everywhere.store_url("mysql"), everywhere.store_url("postgres")):
         rows = query(url, select(tables.candles).where(tables.candles.c.symbol.in_(symbols)))
         assert touched(rows, day + timedelta(minutes=3), day + timedelta(minutes=4, seconds=1))
         assert {row["complete"] for row in rows} == {True, False}
@@ -178,7 +182,7 @@ def test_candles_of_topics_go_into_tables_apart(
     send_gap(everywhere, day, day + timedelta(seconds=90))  # later than the candles
     there = [symbol_topic(symbol) for symbol in symbols]
     run_job("candles", "--from-topics", *there, "--sink", "mysql", *common)
-    url = everywhere.sql_url("mysql")
+    url = everywhere.store_url("mysql")
     assert stored(url, symbols) == stocks.candles(ticks, "1m")
     rows = query(url, select(tables.candles).where(tables.candles.c.symbol.in_(symbols)))
     assert touched(rows, day, day + timedelta(seconds=90))
@@ -198,7 +202,7 @@ def test_records_of_other_symbols_in_a_topic_are_left_out(
     asked = ["--from-topics", *map(symbol_topic, (dotted, other)), "--sink", "sqlite", "--sink", "mysql"]
     run_job("candles", *asked, "--once", "--home", str(tmp_path))
     right = {(dotted, NOON), (dotted, NOON + 3 * minute), (other, NOON + 4 * minute)}
-    for url in (sqlite(tmp_path), everywhere.sql_url("mysql")):
+    for url in (sqlite(tmp_path), everywhere.store_url("mysql")):
         assert {(key[0], key[2]) for key in stored(url, [dotted, shared, other])} == right
         known = {row["symbol"] for row in query(url, select(tables.symbols))}
         assert {dotted, other} <= known and shared not in known
@@ -226,11 +230,11 @@ def test_a_gap_that_is_known_late_marks_what_was_written(
     """Also when no trade comes any more, and in the topics, too."""
     topic, day, symbol = new_topic(everywhere.kafka_bootstrap), NOON + timedelta(days=4), symbols[0]
     ticks = stocks.walk([symbol], 900, seed=13, start=day)
-    tables.create(everywhere.sql_url("mysql"))
+    tables.create(everywhere.store_url("mysql"))
     send(everywhere, topic, ticks)
     job = begin(Job, "candles", everywhere, tmp_path, symbol, "--topic", topic, "--sink", "kafka", "--sink", "mysql",
                 "--trigger", "0s")  # fmt: skip
-    url, right = everywhere.sql_url("mysql"), stocks.candles(ticks, "1m")
+    url, right = everywhere.store_url("mysql"), stocks.candles(ticks, "1m")
     wait(lambda: stored(url, [symbol]) == right, "all candles", job)
     assert all(row["complete"] for row in query(url, select(tables.candles).where(tables.candles.c.symbol == symbol)))
     start, end = day + timedelta(minutes=2, seconds=30), day + timedelta(minutes=4)
@@ -260,8 +264,8 @@ def test_candles_are_not_marked_while_others_are_published(
         begun.set()
         assert go_on.wait(60)
 
-    monkeypatch.setattr(stocks_job.Targets, "_sink", lambda *_: slowly)
-    monkeypatch.setattr(market_topics, "mark_incomplete", lambda *_: marked.set())
+    monkeypatch.setattr(Targets, "_candles", lambda *_: slowly)
+    monkeypatch.setattr(candle_targets.candle_topics, "mark_incomplete", lambda *_: marked.set())
     targets = made_for(symbols[0], "--sink", "kafka", "--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path))(
         spark
     )
@@ -277,13 +281,10 @@ def test_candles_are_not_marked_while_others_are_published(
     assert held and marked.is_set()
 
 
-def made_for(symbol: str, *argv: str) -> Callable[[SparkSession], stocks_job.Targets]:
+def made_for(symbol: str, *argv: str) -> Callable[[SparkSession], Targets]:
     """Return who makes the targets of the job with these options, as each start of it does."""
-    options = parse(
-        "candles", None, [symbol, *argv], sinks=stocks_job.sinks, add=stocks_job.arguments, source="finnhub"
-    )
-    stocks_job.check(options)
-    return partial(stocks_job.Targets, options, {symbol: symbol_topic(symbol)})
+    [part] = JOBS["candles"].parts(None, [symbol, *argv])
+    return partial(Targets, part.options, {symbol: symbol_topic(symbol)})
 
 
 def test_windows_that_began_before_a_run_from_latest_are_incomplete(
@@ -376,7 +377,7 @@ def test_wrong_symbols_and_options_are_refused_before_anything_is_made(
 
 
 def test_views_get_names_that_are_free(mysql: Settings, symbols: list[str], tmp_path: Path) -> None:
-    for url in (mysql.sql_url("mysql"), sqlite(tmp_path)):
+    for url in (mysql.store_url("mysql"), sqlite(tmp_path)):
         tables.create(url)
         run = symbols[2][1:]
         asked = {symbol: symbol_topic(symbol) for symbol in ("CANDLES", "POST_COUNTS", f"^{run}", f"3690.{run}")}
@@ -396,7 +397,7 @@ def test_a_ticker_that_is_a_word_of_sql_has_a_view(
 ) -> None:
     tickers = ("ALL", "ON", "OR", "KEY", "KEYS", "NOTHING", "TABLESAMPLE")
     asked = {ticker: ticker for ticker in tickers} | {symbols[0]: symbol_topic(symbols[0])}
-    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), mariadb, everywhere.sql_url("postgres")):
+    for url in (sqlite(tmp_path), everywhere.store_url("mysql"), mariadb, everywhere.store_url("postgres")):
         tables.create(url)
         views = market.register(url, asked)
         assert [views[ticker] for ticker in tickers] == [f"s_{ticker.lower()}" for ticker in tickers]
@@ -407,8 +408,8 @@ def test_a_ticker_that_is_a_word_of_sql_has_a_view(
 
 def test_the_servers_reserve_no_other_words(everywhere: Settings) -> None:
     for url, words in (
-        (everywhere.sql_url("mysql"), "SELECT LOWER(word) AS word FROM information_schema.keywords WHERE reserved"),
-        (everywhere.sql_url("postgres"), "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"),
+        (everywhere.store_url("mysql"), "SELECT LOWER(word) AS word FROM information_schema.keywords WHERE reserved"),
+        (everywhere.store_url("postgres"), "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"),
     ):
         assert {row["word"] for row in query(url, text(words))} <= reserved.WORDS
 
@@ -426,7 +427,7 @@ def test_flat_candles_fill_windows_without_trades(
     send_gap(everywhere, day + timedelta(seconds=130), day + timedelta(seconds=150))
     sinks = ["--sink", "sqlite", "--sink", "mysql", "--sink", "postgres"]
     run_job("candles", symbol, "--topic", topic, "--gaps", "flat", "--once", *sinks, "--home", str(tmp_path))
-    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
+    for url in (sqlite(tmp_path), everywhere.store_url("mysql"), everywhere.store_url("postgres")):
         view = market.register(url, {symbol: symbol_topic(symbol)}, flat=True)[symbol]
         rows = query(url, text(f"SELECT * FROM {view} ORDER BY window_start"))
         found = [(int(row["open"]), int(row["close"]), int(row["volume"]), bool(row["complete"]), bool(row["flat"]))
@@ -442,7 +443,7 @@ def test_a_view_changes_between_plain_and_flat(
     everywhere: Settings, mariadb: str, symbols: list[str], tmp_path: Path
 ) -> None:
     symbol, asked = symbols[0], {symbols[0]: symbol_topic(symbols[0])}
-    for url in (sqlite(tmp_path), everywhere.sql_url("mysql"), mariadb, everywhere.sql_url("postgres")):
+    for url in (sqlite(tmp_path), everywhere.store_url("mysql"), mariadb, everywhere.store_url("postgres")):
         tables.create(url)
         for flat in (False, True, True, False, False):
             view = market.register(url, asked, flat=flat)[symbol]
@@ -454,7 +455,7 @@ def test_a_view_changes_between_plain_and_flat(
 
 
 def test_a_view_that_is_right_is_not_made_anew(postgres: Settings, symbols: list[str]) -> None:
-    url, asked = postgres.sql_url("postgres"), {symbols[0]: symbol_topic(symbols[0])}
+    url, asked = postgres.store_url("postgres"), {symbols[0]: symbol_topic(symbols[0])}
     tables.create(url)
     for flat in (False, True):
         view = market.register(url, asked, flat=flat)[symbols[0]]
@@ -501,7 +502,7 @@ def test_a_volume_that_no_store_holds_is_put_aside(
     run_job("candles", symbol, "--topic", topic, "--once", *sinks, "--home", str(tmp_path))
     right = {key: row for key, row in stocks.candles(ticks, "1m").items() if row["volume"] == huge}
     assert len(right) == 1
-    for url in (everywhere.sql_url("mysql"), everywhere.sql_url("postgres")):
+    for url in (everywhere.store_url("mysql"), everywhere.store_url("postgres")):
         assert stored(url, [symbol]) == right
     assert nearly(stored(sqlite(tmp_path), [symbol])) == nearly(right)
     assert {row["volume"] for row in published(everywhere, symbol)} == {huge, 2 * huge}

@@ -8,7 +8,7 @@ from millrace.archive import census, compact, files
 from millrace.archive.files import Files
 from millrace.archive.log import Log
 from millrace.errors import MillraceError
-from millrace.sinks import hdfs as sink
+from millrace.sinks.archive import writer as sink
 
 
 def test_damage_is_found_and_not_compacted(spark: SparkSession, archive: Files) -> None:

@@ -26,13 +26,13 @@ from typer.testing import CliRunner
 from millrace import config, stack
 from millrace.cli import app
 from millrace.config import Settings
+from millrace.demo.pipelines import ALL, FEW
 from millrace.kafka import browse, topics
-from millrace.pipelines import ALL, FEW
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
 from millrace.simulate.community import Community
 from millrace.simulate.market import Market
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 from millrace.stack.server import free_port
 from millrace.view.pages import PAGES
 

@@ -11,7 +11,7 @@ from tests.archived import LATER, NOON, archived, by_spark, frame, record, three
 from millrace.archive import census, compact
 from millrace.archive.files import Files, Status
 from millrace.archive.log import Log
-from millrace.sinks import hdfs as sink
+from millrace.sinks.archive import writer as sink
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

@@ -19,8 +19,8 @@ from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError, Unavailable
 from millrace.kafka import browse, letters
 from millrace.kafka.topics import DEAD_LETTERS
-from millrace.sinks import elasticsearch as sink
-from millrace.sinks import indices
+from millrace.sinks.elasticsearch import indices
+from millrace.sinks.elasticsearch import writer as sink
 from millrace.sinks.kafka import publish
 from millrace.sinks.retry import Patience
 

@@ -12,7 +12,7 @@ from tests.support import post
 from millrace import explore
 from millrace.archive import records
 from millrace.archive.files import Files
-from millrace.sinks import hdfs
+from millrace.sinks.archive import writer as hdfs
 
 POSTS = "bluesky-raw-posts"
 MINUTE = timedelta(minutes=1)

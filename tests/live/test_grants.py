@@ -15,8 +15,10 @@ from sqlalchemy import make_url, text
 from tests.support import execute
 
 from millrace.errors import ConfigError
-from millrace.sinks import database, market, prune, sql, tables
-from millrace.sinks.views import VIEWS
+from millrace.sinks.sql import candles as market
+from millrace.sinks.sql import database, prune, tables
+from millrace.sinks.sql import writer as sql
+from millrace.sinks.sql.views import VIEWS
 
 GRANTS = (Path(__file__).parents[2] / "docker" / "mysql" / "grants.sql").read_text()
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -41,7 +43,7 @@ class Server:
 @pytest.fixture(params=["mysql", "mariadb"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     found = request.getfixturevalue(request.param)
-    admin = found if request.param == "mariadb" else found.sql_url("mysql")
+    admin = found if request.param == "mariadb" else found.store_url("mysql")
     accounts = {
         user: make_url(admin).set(username=user, password=password, database="granted")
         for user, password in zip(("granted", "viewer", "keeper"), PASSWORDS.values(), strict=True)

@@ -23,14 +23,14 @@ STORES = ("sqlite", "mysql", "postgres")
 def test_the_table_is_the_truth(mill: Mill, store: str) -> None:
     assert mill.summary["malformed"] > 100
     assert min(mill.summary[kind] for kind in ("updates", "deletes", "late")) > 50
-    assert stored(mill.settings.sql_url(store), since=mill.start - 2 * MINUTE) == mill.in_time
+    assert stored(mill.settings.store_url(store), since=mill.start - 2 * MINUTE) == mill.in_time
     assert sum(mill.in_time.values()) > 1000
 
 
 @pytest.mark.parametrize("store", STORES)
 def test_late_posts_count_in_full_or_not_at_all(mill: Mill, store: str) -> None:
     """The first batch has no watermark yet; from the third on they are dropped. None lands in another window."""
-    found = stored(mill.settings.sql_url(store))
+    found = stored(mill.settings.store_url(store))
     early = Counts({key: posts for key, posts in found.items() if key[0] < mill.start - 2 * MINUTE})
     assert early <= mill.late
     assert sum(early.values()) < sum(mill.late.values())

@@ -12,8 +12,8 @@ from tests.social import Story, moment
 from tests.support import new_topic, now, producer, run_job, window
 
 from millrace.config import Settings
-from millrace.sinks import cluster
-from millrace.sinks.indices import INDICES
+from millrace.sinks.elasticsearch import cluster
+from millrace.sinks.elasticsearch.indices import INDICES
 
 FOLDER = Path(__file__).parents[2] / "docker" / "kibana"
 OBJECTS = [json.loads(line) for file in FOLDER.glob("*.ndjson") for line in file.read_text().splitlines()]

@@ -18,10 +18,10 @@ from tests.live.test_social import at, query
 from tests.support import now, records, run_job
 
 from millrace import config, stack
-from millrace.analyses import ANALYSES
+from millrace.applications.mastodon import KNOWN as ANALYSES
 from millrace.config import Settings
 from millrace.ingest import command
-from millrace.ingest.plan import Plan
+from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.run import Options
 from millrace.kafka import parse, read
 from millrace.kafka.topics import FILTERED, MASTODON, POST_HASHTAGS

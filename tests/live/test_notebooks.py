@@ -16,10 +16,10 @@ from tests import stocks
 from tests.support import MINUTE, now, producer, run_job, sqlite, stored, window
 
 from millrace import config
-from millrace.analyses import ANALYSES
+from millrace.applications.mastodon import KNOWN as ANALYSES
 from millrace.config import Settings
 from millrace.ingest import command
-from millrace.ingest.plan import Plan
+from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.run import Options
 from millrace.simulate import bluesky, mastodon, truth
 from millrace.simulate.community import Community

@@ -15,7 +15,7 @@ from millrace import config, stack
 from millrace.config import Settings
 from millrace.simulate.community import Community
 from millrace.simulate.mastodon import running
-from millrace.sinks import cluster
+from millrace.sinks.elasticsearch import cluster
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "mastodon-statuses.jsonl"  # where they are at hand
 INDICES = ("mastodon-engagement", "mastodon-hashtags")

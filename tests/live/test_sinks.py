@@ -39,12 +39,15 @@ from tests.support import new_topic
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError, Unavailable
 from millrace.kafka import topics
-from millrace.sinks import cluster, database, elasticsearch, indices, sql, tables
-from millrace.sinks.columns import Money, Time, key_text
+from millrace.sinks.elasticsearch import cluster, indices
+from millrace.sinks.elasticsearch import writer as elasticsearch
 from millrace.sinks.kafka import publish
 from millrace.sinks.retry import Patience
+from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import writer as sql
+from millrace.sinks.sql.columns import Money, Time, key_text
+from millrace.sinks.sql.views import VIEWS
 from millrace.sinks.together import Writer, together
-from millrace.sinks.views import VIEWS
 
 MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -188,9 +191,9 @@ def _own_database(url: str) -> str:
 
 STORES: dict[str, Callable[[pytest.FixtureRequest], Any]] = {
     "sqlite": lambda request: SqlStore(f"sqlite:///{request.getfixturevalue('tmp_path') / 'new' / 'test.db'}"),
-    "mysql": lambda request: SqlStore(_own_database(request.getfixturevalue("mysql").sql_url("mysql"))),
+    "mysql": lambda request: SqlStore(_own_database(request.getfixturevalue("mysql").store_url("mysql"))),
     "mariadb": lambda request: SqlStore(_own_database(request.getfixturevalue("mariadb"))),
-    "postgres": lambda request: SqlStore(_own_database(request.getfixturevalue("postgres").sql_url("postgres"))),
+    "postgres": lambda request: SqlStore(_own_database(request.getfixturevalue("postgres").store_url("postgres"))),
     "kafka": lambda request: KafkaStore(request.getfixturevalue("kafka")),
     "elasticsearch": lambda request: ElasticsearchStore(
         request.getfixturevalue("elasticsearch").store_url("elasticsearch")
@@ -447,7 +450,7 @@ import sys, time
 from datetime import UTC, datetime
 import pyarrow as pa
 from sqlalchemy import event
-from millrace.sinks import cluster, database, elasticsearch, indices, sql, tables
+from millrace.sinks.sql import database, tables, writer
 
 url, size = sys.argv[1], int(sys.argv[2])
 engine = database.connect(url)
@@ -463,7 +466,7 @@ rows = pa.table({
     "source": ["killed"] * size, "window_start": [start] * size, "window_end": [end] * size,
     "hashtag": [f"tag{i}" for i in range(size)], "posts": [1] * size,
 })
-sql.store(engine, tables.hashtag_counts, rows)
+writer.store(engine, tables.hashtag_counts, rows)
 """
 
 

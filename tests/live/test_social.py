@@ -14,8 +14,8 @@ from tests.support import Job, new_topic, now, producer, records, run_job, sqlit
 
 from millrace.config import Settings
 from millrace.errors import ConfigError
-from millrace.kafka.topics import DASHBOARD, ENGAGEMENT, FILTERED, POST_HASHTAGS
-from millrace.sinks import tables
+from millrace.kafka.results import DASHBOARD, ENGAGEMENT, FILTERED, POST_HASHTAGS
+from millrace.sinks.sql import tables
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_engagement(kafka: Settings, spark: SparkSession, story: Story, told: li
     assert {name for (name,) in query(tmp_path, "SELECT id FROM post_engagement WHERE deleted")} == deleted
     rows = query(tmp_path, "SELECT window_start, readings, average_score, max_score FROM engagement_windows")
     assert {at(start): (n, pytest.approx(mean), most) for start, n, mean, most in rows} == story.windows()
-    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, ENGAGEMENT.name)]
+    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, ENGAGEMENT.topic.name)]
     newest = {row["id"]: row["engagement_score"] for row in sorted(published, key=lambda row: row["observed_at"])}
     assert {name: score for name, score in newest.items() if name in found} == found
     again = json.loads((tmp_path / "run" / "engagement-windows.json").read_text())
@@ -69,7 +69,7 @@ def test_dashboard(kafka: Settings, spark: SparkSession, story: Story, told: lis
     tops = {start: min(((-n, tag) for tag, n in each.items()), default=(None, None)) for start, each in tags.items()}
     rows = query(tmp_path, "SELECT window_start, top_hashtag, top_hashtag_posts FROM minute_dashboard WHERE posts")
     assert {at(start): (posts and -posts, tag) for start, tag, posts in rows} == tops
-    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, DASHBOARD.name)]
+    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, DASHBOARD.topic.name)]
     ours = {at(row["window_start"]) for row in published if row["source"] == "mastodon" and row["posts"]}
     assert ours >= set(story.dashboard())
 
@@ -99,11 +99,11 @@ def test_filtered_and_hashtags_per_post(
     run_job("filtered", *told, "--language", "de", "--no-bots", "--home", str(tmp_path))
     changes = [event for event in story.events if event["operation"] in ("create", "update")]
     right = {event["event_id"] for event in changes if event["language"] == "de" and not event["author"]["bot"]}
-    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.name)]
+    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.topic.name)]
     ours = [post for post in published if f"/posts/{story.seed}/" in post["id"]]
     assert Counter(post["event_id"] for post in ours) == Counter(right)
     run_job("hashtags", *told, "--per-post", "--home", str(tmp_path))
-    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, POST_HASHTAGS.name)]
+    published = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, POST_HASHTAGS.topic.name)]
     tagged = {post["id"]: post["hashtags"] for post in story.created() if post["hashtags"]}
     assert {
         row["id"]: row["hashtags"] for row in published if row["created_at"] and row["id"] in tagged
@@ -145,7 +145,7 @@ def test_filtered_in_real_time(kafka: Settings, tmp_path: Path) -> None:
         right = {(event["id"], event["event_id"]) for event in changes if event["language"] == "de"}
 
         def published() -> set[tuple[str, str]]:
-            posts = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.name)]
+            posts = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.topic.name)]
             return {(post["id"], post["event_id"]) for post in posts if "/posts/22/" in post["id"]}
 
         wait(lambda: published() >= right, "posts in real time", job, 180)
@@ -162,7 +162,7 @@ def test_real_time_goes_with_kafka_alone(told: list[str], tmp_path: Path) -> Non
 
 
 def test_keys_of_topics_are_those_of_their_tables() -> None:
-    from millrace.kafka.topics import TOPICS
+    from millrace.kafka.results import TOPICS
 
     for topic in TOPICS.values():
         if topic.schema in tables.metadata.tables:

@@ -11,7 +11,7 @@ from tests.live.test_social import at, query
 from tests.social import Story, moment
 from tests.support import Job, now, producer, records, run_job, wait, window
 
-from millrace.analyses import ANALYSES
+from millrace.applications.mastodon import KNOWN as ANALYSES
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError
 from millrace.kafka.topics import FILTERED, SOURCES

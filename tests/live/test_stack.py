@@ -27,8 +27,8 @@ from tests.support import alive, each_of, family, wait
 from millrace import config, stack
 from millrace.archive import files
 from millrace.config import Settings
-from millrace.kafka.topics import TOPICS
-from millrace.sinks import cluster
+from millrace.kafka.results import TOPICS
+from millrace.sinks.elasticsearch import cluster
 from millrace.stack import accounts, hdfs_nodes, process, servers
 from millrace.stack.hdfs import DATANODE, HDFS, NAMENODE
 from millrace.stack.mariadb import MARIADB
@@ -161,7 +161,7 @@ def test_kafka_refuses_an_event_dated_in_the_future(running: Settings) -> None:
 
 
 def test_postgres_is_ready_for_logical_decoding(running: Settings) -> None:
-    url = running.sql_url("postgres")
+    url = running.store_url("postgres")
     [(version, wal, zone)] = query(url, "SELECT version(), current_setting('wal_level'), current_setting('timezone')")
     assert str(version).startswith("PostgreSQL 18.1") and (wal, zone) == ("logical", "UTC")
     query(url, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')")
@@ -169,7 +169,7 @@ def test_postgres_is_ready_for_logical_decoding(running: Settings) -> None:
 
 
 def test_mysql_takes_every_character_and_keeps_utc(running: Settings) -> None:
-    url = running.sql_url("mysql")
+    url = running.store_url("mysql")
     assert query(url, "SELECT version(), @@time_zone, @@local_infile, @@character_set_client") == [
         ("8.0.15", "+00:00", 1, "utf8mb4")
     ]
@@ -231,7 +231,7 @@ def test_elasticsearch_is_the_release_and_finds_what_it_is_given(
 
 @pytest.mark.parametrize("name", ["postgres", "mysql"])
 def test_a_wrong_password_is_refused(running: Settings, name: str) -> None:
-    wrong = sqlalchemy.make_url(running.sql_url(name)).set(password="wrong")
+    wrong = sqlalchemy.make_url(running.store_url(name)).set(password="wrong")
     with pytest.raises(sqlalchemy.exc.SQLAlchemyError, match=r"(?i)password authentication failed|access denied"):
         query(wrong.render_as_string(hide_password=False), "SELECT 1")
 
@@ -239,7 +239,7 @@ def test_a_wrong_password_is_refused(running: Settings, name: str) -> None:
 def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Path) -> None:
     produce(running.kafka_bootstrap, b"before the crash")
     for name in ("postgres", "mysql"):
-        query(running.sql_url(name), "CREATE TABLE kept (word VARCHAR(10))", "INSERT INTO kept VALUES ('kept')")
+        query(running.store_url(name), "CREATE TABLE kept (word VARCHAR(10))", "INSERT INTO kept VALUES ('kept')")
     url = running.store_url("elasticsearch")
     cluster.connect(url).index(index="stack", id="kept", document={"word": "kept"})
     files.of(running).write("kept", b"kept")
@@ -257,13 +257,13 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
     assert not set(before.values()) & set(pids(own_home).values())
     assert b"before the crash" in values(again.kafka_bootstrap)
     for name in ("postgres", "mysql"):
-        assert query(again.sql_url(name), "SELECT * FROM kept") == [("kept",)]
+        assert query(again.store_url(name), "SELECT * FROM kept") == [("kept",)]
     assert documents(again, word="kept") == ["kept"]
     assert files.of(again).read("kept") == b"kept"
 
 
 def test_down_of_one_leaves_the_others_and_its_data(running: Settings, own_home: Path) -> None:
-    query(running.sql_url("postgres"), "CREATE TABLE stays (word TEXT)", "INSERT INTO stays VALUES ('here')")
+    query(running.store_url("postgres"), "CREATE TABLE stays (word TEXT)", "INSERT INTO stays VALUES ('here')")
     others = pids(own_home)
     del others["postgres"]
     assert millrace("down", "postgres", home=own_home).returncode == 0
@@ -273,7 +273,7 @@ def test_down_of_one_leaves_the_others_and_its_data(running: Settings, own_home:
     lock.write_text(f"{others['mysql']}\n{lock.parent}\n")
     assert "POSTGRES" not in (own_home / "servers.env").read_text()
     stack.up(["postgres"], config.load(home=own_home))
-    assert query(config.load(home=own_home).sql_url("postgres"), "SELECT * FROM stays") == [("here",)]
+    assert query(config.load(home=own_home).store_url("postgres"), "SELECT * FROM stays") == [("here",)]
 
 
 def test_a_taken_port_is_said_and_another_found(own_home: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_taken_port_is_said_and_another_found(own_home: Path) -> None:
         try:
             done = millrace("up", "postgres", home=Path(folder))
             assert done.returncode == 0 and "(port 5432 is taken)" in done.stderr
-            assert query(config.load(home=folder).sql_url("postgres"), "SELECT 1") == [(1,)]
+            assert query(config.load(home=folder).store_url("postgres"), "SELECT 1") == [(1,)]
         finally:
             stack.down(config.load(home=folder), data=True)
 
@@ -374,7 +374,7 @@ def test_down_leaves_no_process_no_address_no_password(own_home: Path, running: 
     trees = [each for pid in pids(own_home).values() for each in family(pid)]
     commands = list(each_of(trees, psutil.Process.cmdline))
     assert len(commands) >= len(NAMES)
-    secrets = [sqlalchemy.make_url(running.sql_url(name)).password for name in ("postgres", "mysql")]
+    secrets = [sqlalchemy.make_url(running.store_url(name)).password for name in ("postgres", "mysql")]
     assert not any(str(secret) in word for secret in secrets for words in commands for word in words)
     assert millrace("down", "--data", home=own_home).returncode == 0
     psutil.wait_procs(trees, timeout=20)

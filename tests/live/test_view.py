@@ -10,13 +10,13 @@ from tests import stored, support
 from tests.stored import MINUTE
 
 from millrace.errors import MillraceError
-from millrace.sinks import database, prune, tables
+from millrace.sinks.sql import database, prune, tables
 from millrace.view import bounds, health, market, others, social
 
 ADDRESSES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('tmp_path') / 'm.db'}",
-    "postgres": lambda request: _own_database(request.getfixturevalue("postgres").sql_url("postgres")),
-    "mysql": lambda request: _own_database(request.getfixturevalue("mysql").sql_url("mysql")),
+    "postgres": lambda request: _own_database(request.getfixturevalue("postgres").store_url("postgres")),
+    "mysql": lambda request: _own_database(request.getfixturevalue("mysql").store_url("mysql")),
     "mariadb": lambda request: _own_database(request.getfixturevalue("mariadb")),
 }
 NOON = support.window(support.now())

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.support import Posts, new_topic, now, send, sqlite, stored, window
 
-from millrace import launch
 from millrace.config import Settings
+from millrace.spark import launch
 
 
 def test_a_job_runs_from_the_wheel(kafka: Settings, tmp_path: Path) -> None:
@@ -36,7 +36,9 @@ def test_a_job_runs_from_the_wheel(kafka: Settings, tmp_path: Path) -> None:
     assert stored(sqlite(tmp_path)) == posts.right
     assert json.loads((tmp_path / "run" / "hashtags.json").read_text())["records"] == 200
 
-    where = "from millrace import launch; print(launch.PACKAGE, *launch.jobs(), launch.conf('local.conf').is_file())"
+    where = (
+        "from millrace.spark import launch; print(launch.PACKAGE, *launch.jobs(), launch.conf('local.conf').is_file())"
+    )
     said = subprocess.run(
         [sys.executable, "-c", where], env={**os.environ, "PYTHONPATH": str(installed)}, cwd=tmp_path,
         capture_output=True, text=True, check=True,

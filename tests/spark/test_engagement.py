@@ -7,7 +7,8 @@ from tests.spark.conftest import RECORDS
 
 from millrace.kafka import parse
 from millrace.queries.engagement import COLUMNS, WINDOW_COLUMNS, Weights, engagement_windows, post_engagement
-from millrace.sinks import database, sql, tables
+from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import writer as sql
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from millrace import options, session
 from millrace.errors import ConfigError, MillraceError
-from millrace.session import Flow
-from millrace.signals import Stop
+from millrace.spark import options
+from millrace.spark.stop import Stop
+from millrace.spark.supervisor import Flow, start_all
 
 SCHEMA = "number BIGINT"
 
@@ -38,7 +38,7 @@ def numbers(spark, tmp_path):
 def test_each_query_has_a_name_and_a_checkpoint(parsed, numbers, tmp_path):
     once, found = parsed("--once"), {"pair": [], "pair-even": []}
     even = once.part("even")
-    session.start_all(
+    start_all(
         [
             Flow(once, numbers, lambda batch, _: found["pair"].extend(row.number for row in batch.collect())),
             Flow(
@@ -68,7 +68,7 @@ def test_when_one_cannot_go_on_the_others_stop(parsed, numbers):
 
     flows = [Flow(endless, numbers, lambda batch, _: batch.count()), Flow(endless.part("bad"), numbers, refuse)]
     with pytest.raises(MillraceError, match="no such table"):
-        session.start_all(flows, stop)
+        start_all(flows, stop)
     assert stop.requested
 
 

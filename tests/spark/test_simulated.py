@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.social import NOON
 
-from millrace.ingest import bluesky
+from millrace.ingest.bluesky import posts as bluesky
 from millrace.ingest.events import Event
 from millrace.kafka import parse
 from millrace.queries import authors, counts, languages

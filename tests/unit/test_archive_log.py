@@ -11,7 +11,8 @@ from hdfs import HdfsError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace import archiving, config
+from millrace import config
+from millrace.applications import archive as archiving
 from millrace.archive import census, files, log, records, replay
 from millrace.archive.log import Entry, Log, Part, merge
 from millrace.archive.records import Record
@@ -179,7 +180,7 @@ def test_the_archive_is_a_folder_or_hdfs(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("path", ["/tmp/a.json", "../a.json", "a//b", "a/", "", "_a/b", ".a"])
 def test_a_single_file_lies_in_the_archive(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = ArgumentParser()
-    archiving.arguments(parser)
+    archiving.ARCHIVE.add(parser)
     with pytest.raises(SystemExit):
         parser.parse_args(["--single-file", path])
     assert "is no path below the archive" in capsys.readouterr().err

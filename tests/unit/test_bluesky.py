@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from millrace.errors import BadRecord, Unavailable
-from millrace.ingest import bluesky
-from millrace.ingest.bluesky import V2_PATH, parse, subscription
+from millrace.ingest.bluesky import feed as bluesky
+from millrace.ingest.bluesky.feed import V2_PATH, subscription
+from millrace.ingest.bluesky.posts import parse
 from millrace.ingest.events import AHEAD, Cursor, Event, Gap, Mark
 from millrace.ingest.hashtags import written
 from millrace.ingest.values import claimed, iso

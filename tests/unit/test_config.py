@@ -47,7 +47,7 @@ def test_passwords_are_masked(monkeypatch):
     monkeypatch.setenv("MILLRACE_MYSQL_URL", "mysql+mysqlconnector://u:hunter2@h/d")
     settings = config.load()
     assert "hunter2" not in repr(settings) + str(settings) + str(settings.model_dump())
-    assert settings.sql_url("mysql").endswith("hunter2@h/d")
+    assert settings.store_url("mysql").endswith("hunter2@h/d")
 
 
 @pytest.mark.parametrize("url", ["h:9200", "mysql://u:hunter2@h/d", "http://u@:9200", "http://u:@h:hunter2"])
@@ -66,7 +66,7 @@ def test_an_address_of_elasticsearch(monkeypatch):
 
 def test_a_store_without_url_says_what_to_do():
     with pytest.raises(ConfigError, match=r"MILLRACE_POSTGRES_URL is not set.*millrace up postgres"):
-        config.load().sql_url("postgres")
+        config.load().store_url("postgres")
 
 
 def test_the_example_file_documents_every_setting(request):

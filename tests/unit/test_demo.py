@@ -6,10 +6,11 @@ from contextlib import closing
 
 import pytest
 
-from millrace import config, demo
-from millrace.pipelines import ALL, PIPELINES
-from millrace.screen import Store
-from millrace.several import select
+from millrace import config
+from millrace.applications.registry import JOBS
+from millrace.demo import run as demo
+from millrace.demo.pipelines import ALL, PIPELINES
+from millrace.demo.views.store import Store
 
 SINCE = "2026-01-01T00:00:00.000Z"
 
@@ -30,7 +31,7 @@ def test_one_application_runs_the_jobs_of_all():
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_pipeline_shows_the_progress_of_a_query_that_runs(name):
     first, *line = demo._job(PIPELINES[name])
-    names = {options.name for options, _ in select(line if first == "several" else [first, *line])}
+    names = {part.options.name for part in JOBS[first].parts(None, line)}
     assert {pipeline.run_file for pipeline in PIPELINES[name]} <= names
 
 

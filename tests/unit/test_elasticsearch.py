@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from millrace.errors import ConfigError, Unavailable
-from millrace.sinks import cluster, tasks
-from millrace.sinks.elasticsearch import Delivery, Document
-from millrace.sinks.indices import ENGAGEMENT, INDICES, create
+from millrace.sinks import task_errors as tasks
+from millrace.sinks.elasticsearch import cluster
+from millrace.sinks.elasticsearch.indices import INDICES, create
+from millrace.sinks.elasticsearch.writer import Delivery, Document
 from millrace.sinks.retry import Patience
 
 QUICK = Patience(seconds=60, sleep=lambda _: None, chance=lambda: 0.0)
@@ -120,7 +121,7 @@ def test_ids_that_would_have_the_request_refused_are_not_sent(double) -> None:
 @pytest.mark.parametrize("answer", [(401, {"error": "no"}), (403, {"error": "no"})])
 def test_credentials_that_are_refused_name_host_and_user_not_the_password(double, answer: Answer) -> None:
     url, server = double(answer, answer)
-    for action in (lambda: create(url, ENGAGEMENT), lambda: delivery(url, "one").send(url)):
+    for action in (lambda: create(url, INDICES["mastodon-engagement"]), lambda: delivery(url, "one").send(url)):
         with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{server.server_port}, user miller.*check user") as caught:
             action()
         assert "s3cret" not in str(caught.value) and caught.value.__suppress_context__
@@ -166,6 +167,6 @@ def test_importing_millrace_does_not_import_the_client() -> None:
     import subprocess
     import sys
 
-    code = "import sys, millrace, millrace.application, millrace.cli, millrace.stack.servers; print(*sys.modules)"
+    code = "import sys, millrace.applications.registry, millrace.cli, millrace.stack.servers; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"elasticsearch", "jpype"} & set(done.stdout.split())

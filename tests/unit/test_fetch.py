@@ -11,7 +11,8 @@ import pytest
 
 from millrace.errors import Unavailable
 from millrace.stack import download
-from millrace.stack.fetch import Artifact, bundle, fetch_all
+from millrace.stack.artifacts import Artifact, bundle
+from millrace.stack.fetch import fetch_all
 
 CONTENT = bytes(range(256)) * 1000
 

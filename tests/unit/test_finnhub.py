@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from websockets.sync.server import ServerConnection
 
 from millrace.errors import ConfigError
-from millrace.ingest import finnhub
 from millrace.ingest.events import SECOND, Cursor, DeadLetter, Event, Gap
+from millrace.ingest.finnhub import feed as finnhub
 from millrace.ingest.run import Loop, Options
 from millrace.ingest.values import cursor_value, read_cursor
 from millrace.kafka.trades import Trade, decode

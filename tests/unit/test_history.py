@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from millrace.ingest import history
-from millrace.ingest.memory import Memory
+from millrace.ingest.mastodon import history
+from millrace.ingest.mastodon.memory import Memory
 
 NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 HOUR = 3_600_000_000

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from millrace.sinks.indices import INDICES
+from millrace.sinks.elasticsearch.indices import INDICES
 
 FOLDER = Path(__file__).parents[2] / "docker" / "kibana"
 OBJECTS = [json.loads(line) for file in FOLDER.glob("*.ndjson") for line in file.read_text().splitlines()]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from millrace import config
 from millrace.errors import BadRecord, ConfigError
 from millrace.ingest.events import SECOND
-from millrace.ingest.html import plain_text
-from millrace.ingest.memory import Memory
-from millrace.ingest.plan import Plan, read
-from millrace.ingest.snowflakes import id_at, order, time_of
-from millrace.ingest.statuses import Writer
+from millrace.ingest.mastodon.html import plain_text
+from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.plan import Plan, read
+from millrace.ingest.mastodon.snowflakes import id_at, order, time_of
+from millrace.ingest.mastodon.statuses import Writer
 
 NOW = 1_783_175_900 * SECOND
 WRITER = Writer("https://one.example")

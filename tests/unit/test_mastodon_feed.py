@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from millrace.errors import ConfigError
-from millrace.ingest import timeline
 from millrace.ingest.events import Cursor, DeadLetter, Event, Gap
-from millrace.ingest.mastodon import feed
-from millrace.ingest.memory import Memory
-from millrace.ingest.plan import Plan
+from millrace.ingest.mastodon import timeline
+from millrace.ingest.mastodon.feed import feed
+from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.run import Loop, Options
 from millrace.ingest.values import cursor_value, read_cursor
 from millrace.simulate.community import Community, Posts

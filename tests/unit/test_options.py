@@ -2,8 +2,8 @@ import argparse
 
 import pytest
 
-from millrace import arguments, options
 from millrace.errors import ConfigError
+from millrace.spark import arguments, options
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from millrace.progress import Progress
+from millrace.spark.progress import Progress
 
 
 @dataclass
@@ -58,10 +58,10 @@ class Query:
 
 def test_a_batch_that_takes_long_is_told_of_now_and_then(progress, monkeypatch):
     said = []
-    monkeypatch.setattr("millrace.progress.log.warning", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr("millrace.spark.progress.log.warning", lambda text, *values: said.append(text % values))
     clock = iter([10, 20, 20, 24, 36, 36])  # seconds since the last batch ended, at each look
     progress.told = progress.said = 0
-    monkeypatch.setattr("millrace.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("millrace.spark.progress.time.monotonic", lambda: next(clock))
     for _ in range(4):
         progress.tell_busy(Query(active=True))
     assert said == [f"the batch at hand has taken {seconds} s so far: Processing new data" for seconds in (20, 36)]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, insert, select
 
 from millrace.errors import ConfigError
-from millrace.sinks import database, prune, tables
+from millrace.sinks.sql import database, prune, tables
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -2,10 +2,8 @@
 
 import pytest
 
+from millrace.applications.registry import JOBS
 from millrace.errors import ConfigError
-from millrace.options import parse
-from millrace.several import select
-from millrace.stocks import arguments, sinks
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +12,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 def chosen(line):
-    return [its for its, _ in select(line.split())]
+    return [part.options for part in JOBS["several"].parts(None, line.split())]
 
 
 def test_each_job_has_its_own_options():
@@ -32,7 +30,7 @@ def test_a_query_has_the_checkpoint_that_it_has_alone():
     assert tags.checkpoint == alone.checkpoint
     [its, _] = chosen("candles AAPL --resolution 60s + counts")
     assert its.checkpoint == chosen("candles AAPL --resolution 1m")[0].checkpoint
-    assert parse("candles", None, ["AAPL"], sinks=sinks, add=arguments, source="finnhub").topics == its.topics
+    assert JOBS["candles"].parts(None, ["AAPL"])[0].options.topics == its.topics
 
 
 @pytest.mark.parametrize(
@@ -40,7 +38,7 @@ def test_a_query_has_the_checkpoint_that_it_has_alone():
     [
         ("", "name jobs"),
         ("hashtags +", "name jobs"),
-        ("hashtags + archive", "no job 'archive' to run with others: it is engagement, hashtags"),
+        ("hashtags + several", "no job 'several' to run with others: it is engagement, hashtags"),
         ("hashtags + candles", "name symbols"),
         ("hashtags + mastodon --analysis hashtags", "2 queries would be called hashtags: .* --name"),
         ("filtered --realtime --sink kafka + counts", "--realtime goes with a job alone"),
@@ -49,3 +47,11 @@ def test_a_query_has_the_checkpoint_that_it_has_alone():
 def test_what_does_not_go_together_is_said(line, said):
     with pytest.raises(ConfigError, match=said):
         chosen(line)
+
+
+def test_every_job_runs_beside_others_or_says_why_not():
+    for name in JOBS.keys() - {"several"}:
+        assert not JOBS[name].alone or len(JOBS[name].alone.splitlines()) == 1
+    found = chosen("hashtags + quarantine some-topic + archive --topic some-topic")
+    assert [its.args.sink for its in found] == [["sqlite"], ["kafka"], ["hdfs"]]
+    assert found[2].args.archive.endswith("/.millrace/archive")

@@ -16,10 +16,13 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, insert, select
 from sqlalchemy.schema import CreateTable
 
 from millrace.errors import BadRecord, ConfigError, Unavailable
-from millrace.sinks import console, database, kafka, merge, sql, staging, tables, together
-from millrace.sinks.columns import Money, Time, key_text
+from millrace.sinks import console, kafka, together
 from millrace.sinks.retry import Patience
-from millrace.sinks.rows import newest, settle_times, sift
+from millrace.sinks.sql import database, staging, tables
+from millrace.sinks.sql import statements as merge
+from millrace.sinks.sql import writer as sql
+from millrace.sinks.sql.columns import Money, Time, key_text
+from millrace.sinks.sql.rows import newest, settle_times, sift
 
 FACTORIES = [sql.upsert, kafka.publish, console.show, together.together]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

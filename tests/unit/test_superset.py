@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from millrace import config, stack
 from millrace.cli import app
 from millrace.errors import ConfigError
-from millrace.sinks import ddl, tables
-from millrace.sinks.views import VIEWS
+from millrace.sinks.sql import ddl, tables
+from millrace.sinks.sql.views import VIEWS
 
 DOCKER = Path(__file__).parents[2] / "docker"
 ASSETS = DOCKER / "superset" / "assets"
@@ -134,7 +134,7 @@ def test_filters_are_of_columns_that_are_there(dashboard: dict[str, Any]) -> Non
 
 def test_the_script_of_tables_is_what_the_sinks_make() -> None:
     written = (DOCKER / "mysql" / "tables.sql").read_text()
-    assert written == ddl.script(), "write it anew: python -m millrace.sinks.ddl > docker/mysql/tables.sql"
+    assert written == ddl.script(), "write it anew: python -m millrace.sinks.sql.ddl > docker/mysql/tables.sql"
     made = re.findall(r"CREATE (?:TABLE|VIEW) (\w+)", written)
     assert set(made) == tables.metadata.tables.keys() | VIEWS.keys()
 

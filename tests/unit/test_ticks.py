@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from millrace.errors import BadRecord
 from millrace.ingest.events import AHEAD, SECOND, DeadLetter, Event
-from millrace.ingest.ticks import Sequence, Ticks, read
+from millrace.ingest.finnhub.ticks import Sequence, Ticks, read
 from millrace.ingest.values import LARGEST_VALUE
 from millrace.kafka.trades import decode
 

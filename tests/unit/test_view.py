@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from millrace.errors import ConfigError
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 from millrace.view import bounds, charts, health, market, others, pages, social
 from millrace.view.text import number, plain
 from tests import stored

@@ -15,7 +15,8 @@ from millrace.archive.log import Log, Part
 from millrace.archive.records import Record
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import topics
-from millrace.kafka.topics import TOPICS, Topic
+from millrace.kafka.results import TOPICS
+from millrace.kafka.topics import Topic
 
 SUFFIX = "-replay"
 FLUSH = 20_000  # records on their way at most

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from millrace.archive.log import Part
-from millrace.sinks.documents import JSON
+from millrace.kafka.documents import JSON
 
 PLACE = "topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
 HEADERS = "headers ARRAY<STRUCT<key: STRING, value: BINARY>>"

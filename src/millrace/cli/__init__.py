@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from millrace import config, names
+from millrace import config, logs, names
 from millrace.cli import archive, ingest, simulate, store
 from millrace.cli.options import Bootstrap, Home, SqlStore, Store
 from millrace.cli.tables import grid
@@ -57,8 +57,12 @@ def down(
     Example: millrace down mysql --data
     """
     from millrace import stack
+    from millrace.spark.checkpoint.topics import forget
 
-    stack.down(config.load(home=home), servers, data=data)
+    settings = config.load(home=home)
+    for cluster in stack.down(settings, servers, data=data):
+        for checkpoint in forget(settings.home, cluster):
+            logs.say(f"removed checkpoint {checkpoint.name}, whose records are gone")
 
 
 @app.command()
@@ -77,10 +81,7 @@ def run(
     context: typer.Context,
     job: Annotated[
         str,
-        typer.Argument(
-            help="hashtags, engagement, languages, authors, counts, dashboard, filtered, candles, quarantine,"
-            " archive; mastodon: several analyses; several: several of all these"
-        ),
+        typer.Argument(help="One of those below"),
     ],
     cores: Annotated[
         int | None, typer.Option(min=1, help="Tasks that Spark runs at once; default: one a core and a partition")
@@ -93,10 +94,13 @@ def run(
 
     Example: millrace run hashtags --window 5m --slide 1m --sink mysql
     """
-    from millrace import launch
+    from millrace.spark import launch
 
     if job in ("-h", "--help"):  # behind a job's name it is the job's
+        from millrace.applications.registry import JOBS
+
         typer.echo(context.get_help())
+        Console().print(grid([{"job": job.name, "what it gives": job.help} for job in JOBS.values()], ""))
         raise typer.Exit
     launch.run(job, context.args, cores, memory)
 
@@ -107,7 +111,7 @@ def env() -> None:
 
     Example: eval "$(millrace env)"; spark-submit --properties-file spark-conf/local.conf jobs/hashtags.py
     """
-    from millrace import launch
+    from millrace.spark import launch
 
     typer.echo(launch.exports())
 
@@ -187,9 +191,13 @@ def view(
 
     Example: millrace view --store mysql
     """
+    from millrace.stack.server import free_port
     from millrace.view import server
 
-    server.serve(config.load(home=home), store, port, browser=browser)
+    chosen = free_port(*range(port, port + server.NEXT))
+    if port and chosen != port:
+        logs.say(f"port {port} is taken: the page is on {chosen}")
+    server.serve(config.load(home=home), store, chosen, browser=browser)
 
 
 @app.command()
@@ -209,8 +217,8 @@ def demo(
 
     Example: millrace demo --pipeline all --source simulator --seconds 90
     """
-    from millrace import demo as show
-    from millrace.pipelines import PIPELINES
+    from millrace.demo import run as show
+    from millrace.demo.pipelines import PIPELINES
 
     if source not in ("auto", "live", "simulator", pipeline):
         raise ConfigError(f"--source {source!r}: it is live, simulator or auto")

@@ -13,7 +13,7 @@ from millrace import config
 from millrace.cli.options import Bootstrap, Home
 from millrace.cli.tables import bar, grid
 from millrace.errors import ConfigError
-from millrace.stop_event import signalled
+from millrace.signals import signalled
 
 app = typer.Typer(no_args_is_help=True, help="Look into the archive at MILLRACE_ARCHIVE_URL, compact it, verify it.")
 Topics = Annotated[list[str] | None, typer.Argument(help="Topics; default all")]
@@ -110,7 +110,7 @@ def _run(
     job: str, rest: list[str], refused: Mapping[str, object], bootstrap: str | None, home: Path | None
 ) -> NoReturn:
     """Become `millrace run JOB --from-archive` with the options that were meant for the job."""
-    from millrace import launch
+    from millrace.spark import launch
 
     if wrong := [name for name, value in refused.items() if value]:
         raise ConfigError(

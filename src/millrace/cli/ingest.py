@@ -73,7 +73,7 @@ def mastodon(
     Example: millrace ingest mastodon --tag news --every 3s --revisit 5m,1h
     """
     from millrace.ingest import command
-    from millrace.ingest.plan import read
+    from millrace.ingest.mastodon.plan import read
     from millrace.ingest.run import Options
 
     settings = config.load(home=home, mastodon_url=",".join(instance or []) or None, kafka_bootstrap=bootstrap)

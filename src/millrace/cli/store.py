@@ -21,10 +21,10 @@ def create(store: Store = SqlStore.sqlite, home: Home = None) -> None:
     """
     from sqlalchemy import make_url
 
-    from millrace.sinks import database, tables
-    from millrace.sinks.views import VIEWS
+    from millrace.sinks.sql import database, tables
+    from millrace.sinks.sql.views import VIEWS
 
-    url = config.load(home=home).sql_url(store)
+    url = config.load(home=home).store_url(store)
     tables.create(url)
     made = f"{len(tables.metadata.tables)} tables and {len(VIEWS)} views"
     typer.echo(f"{made} are there: {database.place(make_url(url))}", err=True)
@@ -40,11 +40,11 @@ def prune(
 
     Example: millrace prune --older-than 30d --yes
     """
-    from millrace.sinks import database
-    from millrace.sinks.prune import moment, prune, stocks
+    from millrace.sinks.sql import database
+    from millrace.sinks.sql.prune import moment, prune, stocks
 
     before = moment(older_than, datetime.now(UTC))
-    url = config.load(home=home).sql_url(store)
+    url = config.load(home=home).store_url(store)
     found = stocks(database.reader(url), before)
     if yes:
         with bar("pruning", sum(stock.old for stock in found), "rows") as advance:

@@ -10,20 +10,21 @@ from dataclasses import replace
 from millrace import names
 from millrace.config import Settings
 from millrace.errors import ConfigError
-from millrace.ingest.bluesky import POSTS, feed
+from millrace.ingest.bluesky.feed import feed
+from millrace.ingest.bluesky.posts import POSTS
 from millrace.ingest.counts import Counts
 from millrace.ingest.events import SECOND, TIMES_FROM, Cursor, Feed
-from millrace.ingest.finnhub import feed as finnhub_feed
-from millrace.ingest.finnhub import missing as no_token
-from millrace.ingest.history import recall
-from millrace.ingest.mastodon import feed as mastodon_feed
-from millrace.ingest.mastodon import remember
-from millrace.ingest.memory import Memory
-from millrace.ingest.plan import Plan
+from millrace.ingest.finnhub.feed import feed as finnhub_feed
+from millrace.ingest.finnhub.feed import missing as no_token
+from millrace.ingest.mastodon.feed import feed as mastodon_feed
+from millrace.ingest.mastodon.feed import remember
+from millrace.ingest.mastodon.history import recall
+from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.plan import Plan
+from millrace.ingest.mastodon.timeline import REREAD
 from millrace.ingest.printer import Printer
 from millrace.ingest.producer import KafkaSink
 from millrace.ingest.run import Options, Say, run, to_stderr
-from millrace.ingest.timeline import REREAD
 
 
 def bluesky(

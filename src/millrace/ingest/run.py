@@ -13,7 +13,7 @@ from millrace.ingest.counts import Counts, serve
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Event, Feed, Gap, Mark
 from millrace.ingest.reader import Reader
 from millrace.logs import escape
-from millrace.stop_event import signalled
+from millrace.signals import signalled
 
 INTERVAL = 0.2  # seconds between commits
 BATCH = 5_000  # entries of a commit at most

@@ -12,7 +12,8 @@ from kafka.errors import KafkaError
 
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka.records import between
-from millrace.kafka.topics import DEAD_LETTERS, TOPICS
+from millrace.kafka.results import TOPICS
+from millrace.kafka.topics import DEAD_LETTERS
 
 LETTERS = 100_000  # the newest dead letters that are looked at
 

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from millrace.errors import BadRecord
 from millrace.kafka import posts, trades
-from millrace.kafka.topics import TOPICS
+from millrace.kafka.results import TOPICS
 
 HEAD = 4096  # bytes of a bad value that its letter keeps
 LONGEST_REASON = 500  # characters

@@ -1,4 +1,4 @@
-"""Every topic that millrace creates: name, key, partitions, retention and schema, and the command that creates them."""
+"""The topics that adapters fill (name, key, partitions, retention, schema), and what creates and lists topics."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -43,26 +43,14 @@ BLUESKY = Topic("bluesky-raw-posts", key="id", schema="post.v1")
 MASTODON = Topic("Mastodon_stream", key="id", schema="post.v1")
 TWEETS = Topic("tweets", key="id", schema="post.v1")
 TRADES = Topic("finnhub-trades", key="symbol", schema="trade.v1")
-HASHTAG_COUNTS = Topic("hashtag-counts", key="source, window_start, window_end, hashtag", schema="hashtag_counts")
-LANGUAGE_COUNTS = Topic("language-counts", key="source, window_start, window_end, language", schema="language_counts")
-AUTHOR_COUNTS = Topic("author-counts", key="source, window_start, window_end, author", schema="author_counts")
-ENGAGEMENT = Topic("mastodon-engagement", key="id", schema="post_engagement")
-ENGAGEMENT_WINDOWS = Topic("engagement-windows", key="source, window_start, window_end", schema="engagement_windows")
-POST_HASHTAGS = Topic("mastodon-hashtags", key="id", schema="post_hashtags")
-FILTERED = Topic("mastodon-filtered", key="id", schema="filtered_posts")  # post.v1, but Kafka's time is the writing's
-POST_COUNTS = Topic("mastodon-counts", key="source, window_start, window_end", schema="post_counts")
-DASHBOARD = Topic("mastodon-dashboard", key="source, window_start, window_end", schema="dashboard_windows")
-COUNTED = (HASHTAG_COUNTS, LANGUAGE_COUNTS, AUTHOR_COUNTS, POST_COUNTS)
-MEASURED = (ENGAGEMENT, ENGAGEMENT_WINDOWS, POST_HASHTAGS, FILTERED, DASHBOARD)
 CURSORS = Topic("cursors", key="feed", schema="cursor.v1", config=KEEP_LATEST, partitions=1)
 GAPS = Topic("gaps", key="source", schema="gap.v1", config=KEEP_FOREVER, partitions=1)
 DEAD_LETTERS = Topic(
     "dead-letters", key="topic-partition-offset", schema="dead-letter.v1", config=KEEP_LATEST, partitions=1
 )
 
-TOPICS = {
-    topic.name: topic for topic in (BLUESKY, MASTODON, TWEETS, TRADES, *COUNTED, *MEASURED, CURSORS, GAPS, DEAD_LETTERS)
-}
+FEEDS = (BLUESKY, MASTODON, TWEETS, TRADES)  # what adapters fill
+BOOKS = (CURSORS, GAPS, DEAD_LETTERS)  # what is noted beside it
 SOURCES = {"bluesky": BLUESKY, "mastodon": MASTODON, "tweets": TWEETS}  # of posts: --source NAME reads this topic
 MARKETS = {"finnhub": TRADES}  # the same for trades
 

@@ -6,6 +6,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from millrace.logs import escape
+from millrace.sinks.sink import Need, Sink
 from millrace.sinks.together import Writer
 
 
@@ -25,3 +26,6 @@ def show(rows: int = 20) -> Writer:
         Console().print(table)
 
     return write
+
+
+CONSOLE = Sink("console", Need.NOTHING, lambda result, target: show())

@@ -1,9 +1,12 @@
 """Publish micro-batches to a Kafka topic as JSON values with keys and headers."""
 
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
 
+from kafka import TopicPartition
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
@@ -11,10 +14,16 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from millrace import names
+from millrace.config import Settings
 from millrace.errors import Unavailable
+from millrace.kafka import documents
+from millrace.kafka.browse import consumer
+from millrace.kafka.records import between
+from millrace.kafka.results import Result, TopicBy
 from millrace.kafka.topics import Topic
-from millrace.sinks import documents, tasks
-from millrace.sinks.together import Writer
+from millrace.sinks import task_errors
+from millrace.sinks.sink import Need, Sink, Target, topics_of
+from millrace.sinks.together import Direct, Writer
 
 
 def publish(topic: Topic | str, key: list[str], bootstrap: str, options: Mapping[str, str] | None = None) -> Writer:
@@ -62,15 +71,14 @@ def _save(records: DataFrame, bootstrap: str, what: str, options: Mapping[str, s
     try:
         records.write.format("kafka").options(**target, **options).save()
     except (PySparkException, Py4JJavaError) as error:
-        if found := tasks.cause(error):
+        if found := task_errors.cause(error):
             raise found from None
         if "org.apache.kafka." not in str(error):  # the rows' own query failed
             raise
         raise Unavailable(f"Kafka at {bootstrap}, {what}: {_reason(error)}") from None
 
 
-@dataclass(frozen=True)
-class Direct:
+def direct(topic: Topic, key: list[str], bootstrap: str) -> Direct:
     """Publish each row as `publish` does, by Spark's own Kafka sink, which real-time mode asks for.
 
     The header is `schema` alone: a batch is minutes long and would date all its rows alike.
@@ -78,17 +86,13 @@ class Direct:
     Delivery: at-least-once; what was published since the last checkpoint is published again under the same keys.
     """
 
-    topic: Topic
-    key: list[str]
-    bootstrap: str
-
-    def write(self, rows: DataFrame) -> DataStreamWriter:
-        """Return the stream's writer, without trigger and checkpoint."""
-        header = F.struct(F.lit("schema").alias("key"), F.encode(F.lit(self.topic.schema), "utf-8").alias("value"))
-        value = documents.document().alias("value")
-        records = rows.select(_key(self.key), value, F.array(header).alias("headers"))
-        target = {"kafka.bootstrap.servers": self.bootstrap, "topic": self.topic.name, "includeHeaders": "true"}
+    def write(rows: DataFrame) -> DataStreamWriter:
+        header = F.struct(F.lit("schema").alias("key"), F.encode(F.lit(topic.schema), "utf-8").alias("value"))
+        records = rows.select(_key(key), documents.document().alias("value"), F.array(header).alias("headers"))
+        target = {"kafka.bootstrap.servers": bootstrap, "topic": topic.name, "includeHeaders": "true"}
         return records.writeStream.format("kafka").options(**target)
+
+    return Direct(write)
 
 
 def _key(columns: list[str]) -> Column:
@@ -108,3 +112,39 @@ def _reason(error: Exception) -> str:
     """Return the innermost cause, without Spark's stack trace."""
     causes = re.findall(r"(?:Caused by: |: )(?:[\w$]+\.)+(\w+(?:Exception|Error): .*)", str(error))
     return str(causes[-1]) if causes else str(error).strip().splitlines()[0]
+
+
+def _writer(result: Result, target: Target) -> Writer:
+    target.create(topics_of(result))
+    bootstrap = target.settings.kafka_bootstrap
+    if isinstance(result.topic, TopicBy):
+        return publish_by(result.topic.column, result.topic.topics, bootstrap)
+    return publish(_only(result), list(result.key), bootstrap)
+
+
+def _direct(result: Result, target: Target) -> Direct:
+    target.create(topics_of(result))
+    return direct(_only(result), list(result.key), target.settings.kafka_bootstrap)
+
+
+def _only(result: Result) -> Topic:
+    [topic] = topics_of(result)
+    return topic
+
+
+def _rows(result: Result, settings: Settings) -> Iterable[dict[str, Any]]:
+    """Return the last record of each key."""
+    with consumer(settings.kafka_bootstrap) as reader:
+        found = {}
+        for topic in topics_of(result):
+            for number in sorted(reader.partitions_for_topic(topic.name) or ()):
+                place = TopicPartition(topic.name, number)
+                begin, end = reader.beginning_offsets([place])[place], reader.end_offsets([place])[place]
+                for record in between(reader, place, begin, end):
+                    found[topic.name, record.key] = record.value
+    return [documents.values(result, json.loads(value, parse_float=Decimal)) for value in found.values()]
+
+
+KAFKA = Sink(
+    "kafka", Need.TOPIC, _writer, "kafka_bootstrap", rows=_rows, direct=_direct, servers=("kafka",), appends=True
+)

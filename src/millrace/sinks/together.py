@@ -1,10 +1,19 @@
-"""The type of every writer, and how several of them share one micro-batch."""
+"""The types of writers, and how several of them share one micro-batch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
+from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 Writer = Callable[[DataFrame, int], None]  # (micro-batch, batch id), as `foreachBatch` calls it
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A sink of Spark's own, which real-time mode asks for: `write` returns a stream's writer, without trigger."""
+
+    write: Callable[[DataFrame], DataStreamWriter]
 
 
 def together(*writers: Writer) -> Writer:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from millrace.errors import ConfigError
-from millrace.stack.progress import say
+from millrace.logs import say
 
 CANDIDATES = ("nobody", "daemon")
 

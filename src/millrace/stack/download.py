@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from millrace.errors import Unavailable
-from millrace.stack.fetch import Artifact, cache, only_one
+from millrace.stack.artifacts import Artifact, cache, only_one
 from millrace.stack.progress import progress
 
 ATTEMPTS = 4  # each goes on where the one before broke off

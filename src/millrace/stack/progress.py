@@ -7,10 +7,7 @@ from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-
-def say(message: str) -> None:
-    """Print one line on standard error."""
-    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True)
+from millrace.logs import say
 
 
 @contextmanager

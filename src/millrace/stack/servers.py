@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-from millrace import lineage
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
-from millrace.kafka import topics, transactions
+from millrace.kafka import results, topics, transactions
+from millrace.logs import say
 from millrace.stack import env_file, kafka, process
+from millrace.stack.artifacts import only_one
 from millrace.stack.elasticsearch import ELASTICSEARCH
-from millrace.stack.fetch import only_one
 from millrace.stack.hdfs import HDFS
 from millrace.stack.kafka import KAFKA
 from millrace.stack.mysql import MYSQL
 from millrace.stack.postgres import POSTGRES
 from millrace.stack.process import Running
-from millrace.stack.progress import say
 from millrace.stack.server import LOOPBACK, Server, free_port, is_free
 from millrace.stack.superset import SUPERSET
 
@@ -76,32 +75,28 @@ def _announce(server: Server, home: Path, port: int, settings: Settings) -> None
     env_file.update(home, server.settings(folder(home, server), port))
     if server is KAFKA:
         bootstrap = f"{LOOPBACK}:{port}"
-        topics.create(bootstrap, topics.TOPICS.values(), settings.partitions)
+        topics.create(bootstrap, results.TOPICS.values(), settings.partitions)
         if closed := transactions.close_forgotten(bootstrap):
             say(f"kafka: {len(closed)} transactions ended where it had stopped before it told that")
 
 
-def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool = False) -> None:
+def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool = False) -> list[str]:
     """Stop the servers `names` (none: all, Superset too) that `up` started and forget their addresses.
 
-    With `data`, what they stored goes too. Other servers, and those that `up` did not start, are left alone.
+    With `data`, what they stored goes too; returns the ids of the Kafka clusters that are no more. Other servers, and
+    those that `up` did not start, are left alone.
     """
     chosen = _choose(names or list(STOPPABLE), STOPPABLE)
     home = settings.home.resolve()
     with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:
         list(pool.map(lambda server: _down(server, home), chosen))
         env_file.update(home, {key: None for server in chosen for key in server.keys})
+        gone = [
+            known for server in chosen if data and server is KAFKA and (known := kafka.cluster(folder(home, server)))
+        ]
         for server in chosen if data else []:
-            _forget(server, home)
-
-
-def _forget(server: Server, home: Path) -> None:
-    """Remove what a server stored, and with Kafka's records the checkpoints that stand in them."""
-    place = folder(home, server)
-    if server is KAFKA and (known := kafka.cluster(place)):
-        for checkpoint in lineage.forget(home, known):
-            say(f"removed checkpoint {checkpoint.name}, whose records are gone")
-    shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder(home, server), ignore_errors=True)
+    return gone
 
 
 def status(settings: Settings) -> list[Status]:

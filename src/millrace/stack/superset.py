@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 
 from millrace.errors import ConfigError, Unavailable
+from millrace.logs import say
 from millrace.stack import sql
-from millrace.stack.fetch import cache, only_one
+from millrace.stack.artifacts import cache, only_one
 from millrace.stack.process import ENVIRONMENT, Launch, tail
-from millrace.stack.progress import say
 from millrace.stack.server import LOOPBACK, Server
 
 DESCRIBED = Path(__file__).parents[3] / "docker" / "superset"

@@ -7,7 +7,8 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from millrace.stack.fetch import bundle, cache, fetch, only_one
+from millrace.stack.artifacts import bundle, cache, only_one
+from millrace.stack.fetch import fetch
 
 
 def unpack(name: str, member: str) -> Path:

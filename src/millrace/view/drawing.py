@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table
 from streamlit.column_config import Column, DatetimeColumn, LineChartColumn, NumberColumn
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from millrace.sinks import tables
+from millrace.sinks.sql import tables
 from millrace.view import bounds, charts, health, market, others, social
 from millrace.view.text import number, plain
 

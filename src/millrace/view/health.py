@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import Engine, select
 
-from millrace.sinks import tables
+from millrace.sinks.sql import tables
 from millrace.view import bounds
 
 ALIVE = 30.0  # seconds in which a running job tells something

@@ -4,7 +4,7 @@ import pandas as pd
 from sqlalchemy import Engine, select
 
 from millrace.durations import seconds
-from millrace.sinks import tables
+from millrace.sinks.sql import tables
 from millrace.view import bounds
 
 CANDLES = 120

@@ -5,9 +5,9 @@ from sqlalchemy import Engine, MetaData, Table, inspect, select
 
 from millrace import names as checks
 from millrace.errors import ConfigError
-from millrace.sinks import database
-from millrace.sinks import tables as ours
-from millrace.sinks.prune import AGES
+from millrace.sinks.sql import database
+from millrace.sinks.sql import tables as ours
+from millrace.sinks.sql.prune import AGES
 from millrace.view import bounds
 
 ROWS = 200

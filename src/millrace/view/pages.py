@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table
 
 from millrace import config
 from millrace.errors import ConfigError, MillraceError
-from millrace.sinks import database, tables
+from millrace.sinks.sql import database, tables
 from millrace.view import bounds, drawing, others
 from millrace.view.text import plain
 
@@ -52,7 +52,7 @@ def main(store: str, home: str) -> None:
     """Draw the page that the reader chose; `store` and `home` are those of `millrace view`."""
     st.set_page_config(layout="wide")
     st.html(f"<style>{STYLE}</style>")
-    url = config.load(home=home).sql_url(store)
+    url = config.load(home=home).store_url(store)
     there = _tables(url)
     known = [st.Page(partial(_live, _draw, url, store, page), title=page.title, url_path=page.path) for page in PAGES]
     # It draws itself what is filled: to switch to that page would take the place of a click that came meanwhile.

@@ -12,9 +12,9 @@ import httpx
 
 from millrace.config import Settings
 from millrace.errors import ConfigError
-from millrace.stack.progress import say
-from millrace.stack.server import LOOPBACK, free_port
+from millrace.logs import say
 
+LOOPBACK = "127.0.0.1"
 HOSTS = (LOOPBACK, "localhost")  # no other site's name leads here
 NEXT = 20  # ports that are tried after the one that was asked for
 OPTIONS = {
@@ -33,22 +33,18 @@ OPTIONS = {
 def serve(settings: Settings, store: str, port: int, *, browser: bool) -> None:
     """Serve the page of `store` until SIGTERM or Ctrl-C; says `ready ADDRESS`, and opens a browser if there is one.
 
-    The next free port is taken when `port` is not; 0 is any. Raises ConfigError without Streamlit, and where the store
-    is not set.
+    `port` is free. Raises ConfigError without Streamlit, and where the store is not set.
     """
-    settings.sql_url(store)
+    settings.store_url(store)
     if not importlib.util.find_spec("streamlit"):
         raise ConfigError("the page needs Streamlit: install millrace[view], as in `uv sync --extra view`")
     from streamlit.web import cli  # noqa: PLC0415 - an extra
 
     import millrace.view.pages  # noqa: F401, PLC0415 - before the first reader comes, who would wait for it
 
-    chosen = free_port(*range(port, port + NEXT))
-    if port and chosen != port:
-        say(f"port {port} is taken: the page is on {chosen}")
-    url = f"http://{LOOPBACK}:{chosen}"
+    url = f"http://{LOOPBACK}:{port}"
     threading.Thread(target=_announce, args=(url, browser and has_browser()), daemon=True).start()
-    options = [f"--{name}={value}" for name, value in {**OPTIONS, "server.port": str(chosen)}.items()]
+    options = [f"--{name}={value}" for name, value in {**OPTIONS, "server.port": str(port)}.items()]
     options += [f"--server.allowedHosts={host}" for host in HOSTS]
     page = Path(__file__).with_name("page.py")
     cli.main(["run", *options, str(page), "--", store, str(settings.home)], standalone_mode=False)

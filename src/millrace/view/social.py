@@ -5,9 +5,9 @@ from datetime import timedelta
 import pandas as pd
 from sqlalchemy import ColumnElement, Engine, Table, func, literal, select
 
-from millrace.sinks import tables, views
-from millrace.sinks.columns import Time
-from millrace.sinks.views import ratio, seconds_between
+from millrace.sinks.sql import tables, views
+from millrace.sinks.sql.columns import Time
+from millrace.sinks.sql.views import ratio, seconds_between
 from millrace.view import bounds
 
 TOP = 20

@@ -1,0 +1,69 @@
+"""What a job is to the rest: a name, a line of help, its options, and the queries that it makes of them."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from millrace.spark.options import Options, parse, windows
+from millrace.spark.supervisor import Flow
+
+
+@dataclass(frozen=True)
+class Application:
+    """One Spark application: the session that its jobs share, and what they hold until it ends."""
+
+    spark: SparkSession
+    held: ExitStack
+
+
+Flows = Callable[[Application, Options], list[Flow]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the jobs that an application runs: its parsed options, and what makes its queries of them."""
+
+    options: Options
+    flows: Flows
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job; `registry.JOBS` is the table of them.
+
+    `flows` makes its queries. `add` adds its own options to those that every job shares. `sinks` are its default ones,
+    or tell them by the other options; `source` and `trigger` are the defaults of those options. `check` raises
+    ConfigError for options that do not go together. `alone` says why it does not run beside others, "" where it does.
+    """
+
+    name: str
+    help: str
+    flows: Flows
+    add: Callable[[ArgumentParser], Any] = windows
+    sinks: Sequence[str] | Callable[[Namespace], Sequence[str]] = ("sqlite",)
+    source: str = "bluesky"
+    trigger: str = "1 seconds"
+    check: Callable[[Options], None] = lambda options: None
+    alone: str = ""
+
+    def parts(self, doc: str | None, argv: Sequence[str]) -> list[Part]:
+        """Return this job with the options of `argv`; --help shows `doc` and exits. Raises ConfigError."""
+        options = parse(
+            self.name, doc, argv, sinks=self.sinks, add=self.add, source=self.source, trigger=self.trigger
+        )  # fmt: skip
+        self.check(options)
+        return [Part(options, self.flows)]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Several jobs in one application, chosen by its command line: `parts` returns them, as that of a job does."""
+
+    name: str
+    help: str
+    parts: Callable[[str | None, Sequence[str]], list[Part]]
+    alone: str = ""

@@ -1,0 +1,32 @@
+"""Where the rows of a query go: to the sinks that the options name."""
+
+from pyspark.sql import DataFrame
+
+from millrace.kafka.results import Result
+from millrace.sinks import registry
+from millrace.sinks.retry import Patience
+from millrace.sinks.sink import Target
+from millrace.sinks.together import Direct, Writer
+from millrace.spark.options import Options
+from millrace.spark.stop import STOP
+from millrace.spark.supervisor import Flow
+
+
+def flow(options: Options, rows: DataFrame, result: Result) -> Flow:
+    """Return the query that writes `rows`, which are those of `result`, to the sinks of `options`."""
+    return Flow(options, rows, writer(options, result))
+
+
+def writer(options: Options, result: Result) -> Writer | Direct:
+    """Return the writer to the sinks of `options`; tables, indices and topics that are missing are made.
+
+    Raises ConfigError where `result` has nothing that one of the sinks could take.
+    """
+    if options.realtime:
+        return registry.direct(options.args.sink[0], result, target(options))
+    return registry.writer(options.args.sink, result, target(options))
+
+
+def target(options: Options) -> Target:
+    """Return where a run writes: a store that is away is waited for until somebody asks the run to stop."""
+    return Target(options.settings, Patience(sleep=STOP.pause), prepare=not options.args.dry_run)

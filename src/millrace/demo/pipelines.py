@@ -1,0 +1,113 @@
+"""The pipelines that `make demo` shows: where each reads, what stands in for the service, which job runs."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+
+from millrace.config import Settings
+from millrace.demo import services
+from millrace.demo.views import bluesky, mastodon, stocks
+
+BEFORE = 60  # seconds before its start from which Bluesky's posts are shown, however long ago the last demo was
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One pipeline. All tuples are arguments of `millrace`; `view` is the module that draws its tables.
+
+    `feed` is the name of its adapter and its simulator, `environment` what both need to know of each other.
+    `unreachable` returns why the `service` cannot be read, "" where it can; `urls` are its addresses, each of which
+    the adapter is told by `option`. `live` is what else it is told there, `rows` are those of a table in the view.
+    """
+
+    name: str
+    service: str
+    urls: Callable[[Settings], list[str]]
+    unreachable: Callable[[Settings], str]
+    option: str
+    live: Callable[[], tuple[str, ...]]
+    simulated: tuple[str, ...]  # to the adapter, where the simulator feeds it
+    simulator: tuple[str, ...]
+    rate: float  # of the simulator, a second
+    job: tuple[str, ...]
+    run_file: str  # whose progress is shown
+    view: ModuleType
+    feed: str
+    rows: int = 8
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _no_instance(settings: Settings) -> str:
+    return services.instance(settings.mastodon_url.split(",")[0], settings.mastodon_access_token)
+
+
+BLUESKY = Pipeline(
+    name="bluesky",
+    service="Bluesky",
+    urls=lambda settings: [settings.bluesky_url],
+    unreachable=lambda settings: services.jetstream(settings.bluesky_url.split(",")),
+    option="--url",
+    live=lambda: ("--from-cursor", str(int((time.time() - BEFORE) * 1e6))),
+    simulated=(),
+    simulator=("--duplicates", "0.02", "--malformed", "0.005"),
+    rate=200.0,
+    job=("hashtags", "--trigger", "1s"),
+    run_file="hashtags",
+    view=bluesky,
+    feed="bluesky",
+    rows=15,
+)
+MASTODON = Pipeline(
+    name="mastodon",
+    service="Mastodon",
+    urls=lambda settings: settings.mastodon_url.split(","),
+    unreachable=_no_instance,
+    option="--instance",
+    live=lambda: ("--every", "3s", "--revisit", "1m,5m"),
+    simulated=("--stream", "public", "--revisit", "10s,30s"),
+    simulator=("--duplicates", "0.02", "--malformed", "0.005", "--deleted", "0.02", "--limit", "100000"),
+    rate=20.0,
+    job=("mastodon", "--analysis", "hashtags", "--analysis", "languages", "--analysis", "engagement",
+         "--sink", "sqlite", "--trigger", "2s"),
+    run_file="hashtags",
+    view=mastodon,
+    feed="mastodon",
+)  # fmt: skip
+SYMBOLS = ("BINANCE:BTCUSDT", "BINANCE:ETHUSDT", "AAPL", "MSFT", "TSLA", "OANDA:EUR_USD")
+STOCKS = Pipeline(
+    name="stocks",
+    service="Finnhub",
+    urls=lambda settings: [settings.finnhub_url],
+    unreachable=lambda settings: "" if settings.finnhub_token else "FINNHUB_TOKEN is not set",
+    option="--url",
+    live=lambda: SYMBOLS,
+    simulated=SYMBOLS,
+    simulator=("--bursts", "0.01", "--malformed", "0.002"),
+    rate=60.0,
+    job=("candles", *SYMBOLS, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--sink", "kafka",
+         "--trigger", "1s"),
+    run_file="candles",
+    view=stocks,
+    feed="finnhub",
+    environment={"MILLRACE_FINNHUB_TOKEN": "demo"},
+)  # fmt: skip
+FEW = SYMBOLS[:3]
+ALL = (
+    replace(BLUESKY, job=("hashtags", "--trigger", "2s"), rows=4),
+    replace(
+        MASTODON,
+        job=("mastodon", "--name", "mastodon", "--analysis", "hashtags", "--analysis", "languages",
+             "--analysis", "engagement", "--analysis", "counts", "--analysis", "authors", "--analysis", "dashboard",
+             "--sink", "sqlite", "--trigger", "5s"),
+        run_file="mastodon-hashtags",
+        rows=4,
+    ),
+    replace(
+        STOCKS,
+        live=lambda: FEW,
+        simulated=FEW,
+        job=("candles", *FEW, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--trigger", "2s"),
+    ),
+)  # fmt: skip
+PIPELINES = {each.name: (each,) for each in (BLUESKY, MASTODON, STOCKS)} | {"all": ALL}

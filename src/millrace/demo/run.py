@@ -1,0 +1,196 @@
+"""`make demo`: a broker, feeds, a Spark application and a live view, started together and stopped together."""
+
+import importlib.util
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.console import Console, Group
+from rich.live import Live
+
+from millrace.config import Settings
+from millrace.demo import processes
+from millrace.demo.pipelines import BLUESKY, Pipeline
+from millrace.demo.processes import Process
+from millrace.demo.views.store import Store
+from millrace.demo.views.widgets import save
+from millrace.errors import MillraceError
+from millrace.logs import escape
+from millrace.signals import ignored, interrupt
+
+out = Console()
+say = Console(stderr=True, highlight=False)
+CATCH_UP = 90.0  # seconds at the end, at most, for the jobs to read what the feeds still sent
+PAUSE = 0.5  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A pipeline of the demo, what feeds it, and where its counts since the start are."""
+
+    pipeline: Pipeline
+    feed: str
+    store: Store
+    since: str
+
+    def draw(self, waiting: str) -> Group:
+        """Return its view."""
+        group: Group = self.pipeline.view.render(self.store, self.since, self.feed, waiting, self.pipeline.rows)
+        return group
+
+    def counted(self) -> bool:
+        """Return whether anything was counted."""
+        return bool(self.pipeline.view.counted(self.store, self.since))
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return the final table: what, and its number."""
+        return list(self.pipeline.view.lines(self.store, self.since))
+
+
+def run(
+    settings: Settings,
+    pipelines: Sequence[Pipeline] = (BLUESKY,),
+    *,
+    source: str = "auto",
+    seconds: float | None = None,
+    rate: float | None = None,
+    picture: Path | None = None,
+) -> int:
+    """Show what `pipelines` count for `seconds`, or until Ctrl-C or SIGTERM; returns 0, or 1 if one counted nothing.
+
+    One Spark application runs the jobs of all.
+    `source`: simulator, live or the pipeline's name (the service itself), or auto (the service, else the simulator).
+    `rate` is in events a second of each simulator.
+    `picture`: an SVG file for the last view.
+    Broker and SQLite file are those of the home, whatever the settings name: what is simulated goes nowhere else.
+    """
+    interrupt(signal.SIGTERM, signal.SIGHUP)  # what it started ends with it, and with its terminal
+    since, began = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}", time.monotonic()
+    settings = settings.model_copy(update={"sqlite_url": None})
+    shown: list[Shown] = []
+    with _stopped_together() as children:
+        page = children.enter_context(_page(settings))
+        settings = children.enter_context(processes.broker(settings))
+        feeds = []
+        for pipeline in pipelines:
+            options, feed, known = _feed(pipeline, source, settings, rate or pipeline.rate, children)
+            ingest = processes.started(settings, f"ingest-{pipeline.feed}", "ingest", pipeline.feed, *options, **known)
+            feeds.append(children.enter_context(ingest))
+            shown.append(Shown(pipeline, feed, _store(settings, pipeline), since))
+            shown[-1].store.run_file.unlink(missing_ok=True)  # what it told of an earlier run
+        job = children.enter_context(processes.started(settings, "job", "run", *_job(pipelines)))
+        page()
+        _watch(shown, seconds, [*feeds, job], began)
+        _catch_up(shown, feeds)
+    if picture:
+        save(picture, _view(shown, "nothing was counted"))
+    return max([_report(each, settings) for each in shown], default=0)
+
+
+@contextmanager
+def _stopped_together() -> Iterator[ExitStack]:
+    """Yield what stops all that is entered into it at the end of the block; the first Ctrl-C is that end.
+
+    Further ones change nothing then: a child that is left behind would be worse than the wait.
+    """
+    with ExitStack() as children:
+        try:
+            yield children
+        except KeyboardInterrupt:
+            say.print("stopping")
+        finally:
+            with ignored():
+                children.close()
+
+
+def _job(pipelines: Sequence[Pipeline]) -> list[str]:
+    """Return what `millrace run` is told: the job of one pipeline, or those of several in one application."""
+    first, *others = (pipeline.job for pipeline in pipelines)
+    return ["several", *first, *chain.from_iterable(("+", *job) for job in others)] if others else list(first)
+
+
+def _store(settings: Settings, pipeline: Pipeline) -> Store:
+    run_file = settings.home / "run" / f"{pipeline.run_file}.json"
+    return Store(Path(settings.sqlite.removeprefix("sqlite:///")), run_file, pipeline.feed)
+
+
+@contextmanager
+def _page(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Serve `millrace view`, which opens a browser where there is one; the block calls what it gets to print where."""
+    if not importlib.util.find_spec("streamlit"):
+        yield lambda: say.print("millrace[view] would show a page, too: `uv sync --extra view`", markup=False)
+        return
+    with processes.started(settings, "view", "view"):
+        yield lambda: say.print(f"a page of it: {processes.address(settings, 'view')}")
+
+
+def _feed(
+    pipeline: Pipeline, source: str, settings: Settings, rate: float, children: ExitStack
+) -> tuple[list[str], str, Mapping[str, str]]:
+    """Return the adapter's options, what feeds it, and its environment; the simulator is started where it does."""
+    if source != "simulator":
+        if reason := pipeline.unreachable(settings):
+            if source != "auto":
+                raise MillraceError(f"{pipeline.service} cannot be reached: {reason}")
+            say.print(f"{pipeline.service} cannot be reached ({reason}): the built-in simulator feeds the demo")
+        else:
+            urls = [word for url in pipeline.urls(settings) for word in (pipeline.option, url)]
+            return [*urls, *pipeline.live()], pipeline.service, {}
+    name, seed = f"simulator-{pipeline.feed}", str(int(time.time()))  # another run's posts would be dropped as repeated
+    options = ("--port", "0", "--rate", str(rate), "--seed", seed, *pipeline.simulator)
+    children.enter_context(processes.started(settings, name, "simulate", pipeline.feed, *options))
+    url = processes.address(settings, name)
+    return [pipeline.option, url, *pipeline.simulated], f"simulated {pipeline.service}", pipeline.environment
+
+
+def _view(shown: Sequence[Shown], waiting: str) -> Group:
+    return Group(*(each.draw(waiting) for each in shown))
+
+
+def _watch(shown: Sequence[Shown], seconds: float | None, children: list[Process], began: float) -> None:
+    """Refresh the view until the time is up, Ctrl-C, or a process dies (MillraceError)."""
+    end = time.monotonic() + (seconds if seconds is not None else float("inf"))
+    waiting = "Spark is starting: the first counts come in 10 to 40 s"
+    live = Live(console=out, auto_refresh=False, screen=False) if out.is_terminal else None
+    silent = [] if live else list(shown)
+    try:
+        with live or ExitStack():
+            while time.monotonic() < end:
+                processes.check(children)
+                if live:
+                    live.update(_view(shown, waiting), refresh=True)
+                for each in [each for each in silent if each.counted()]:
+                    say.print(f"first counts of {each.feed} after {time.monotonic() - began:.0f} s")
+                    silent.remove(each)
+                time.sleep(PAUSE)
+    except KeyboardInterrupt:
+        say.print("stopping: the job reads what the feeds still sent; Ctrl-C again does not wait for that")
+
+
+def _catch_up(shown: Sequence[Shown], feeds: list[Process]) -> None:
+    """Stop the feeds, then let the jobs read to the end; Ctrl-C ends that."""
+    for feed in feeds:
+        processes.stop(feed)
+    ended, deadline = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}", time.monotonic() + CATCH_UP
+    while time.monotonic() < deadline and not all(each.store.has_read_to(ended) for each in shown):
+        time.sleep(PAUSE)
+
+
+def _report(shown: Shown, settings: Settings) -> int:
+    found = shown.lines()
+    if not found:
+        say.print(f"nothing was counted on {shown.feed}: see {settings.home / 'logs'}", style="red")
+        return 1
+    records = shown.store.progress().get("records", 0)
+    say.print(f"counted on {shown.feed} since {shown.since[11:16]} UTC ({records:,} records read):")
+    width = max(cell_len(name) for name, _ in found)
+    for name, number in found:
+        padding = " " * (width - cell_len(name))  # of cells: some scripts take two a character
+        out.print(f"{escape(name)}{padding}  {number}", markup=False, highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,1 @@
+"""Bluesky: posts from a Jetstream WebSocket. Imports as `ingest` does."""

@@ -1,0 +1,193 @@
+"""Jetstream's frames, of both wires, as post.v1.
+
+Frames are documented in docs/README.md of the repository bluesky-social/jetstream; facets and tags are those of the
+lexicon app.bsky.feed.post.
+"""
+
+import re
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import orjson
+
+from millrace.errors import BadRecord, Unavailable
+from millrace.ingest.events import TIMES_FROM, Event, Mark
+from millrace.ingest.hashtags import written
+from millrace.ingest.values import claimed, encode, event_time, iso, micros
+from millrace.kafka import posts
+from millrace.kafka.topics import BLUESKY
+from millrace.names import normalise_hashtags
+
+POSTS = "app.bsky.feed.post"
+INSTANCE = "bsky.network"  # the network: a frame does not say which server hosts the author
+_Shape = TypeVar("_Shape", bound=msgspec.Struct)
+_PLACE = re.compile(r"did:[a-z0-9]+:[^/\s]{1,2048}/[^/\s]{1,512}/[^/\s]{1,64}")
+
+
+class _Feature(msgspec.Struct):
+    type: str | None = msgspec.field(name="$type", default=None)
+    tag: str | None = None
+
+
+class _Facet(msgspec.Struct):
+    features: list[_Feature] = []
+
+
+class _Record(msgspec.Struct):
+    text: str
+    langs: list[str] | None = None
+    facets: list[_Facet] | None = None
+    tags: list[str] | None = None
+    createdAt: str | None = None
+
+
+class _Commit(msgspec.Struct):
+    rev: str
+    operation: Literal["create", "update", "delete"]
+    collection: str
+    rkey: str
+    record: Any = None
+
+
+class _Place(msgspec.Struct):
+    time_us: int | None = None
+    cursor: int | None = None
+
+
+class _Frame(msgspec.Struct):
+    did: str
+    time_us: int
+    kind: str
+    commit: _Commit | None = None
+    cursor: int | None = None
+
+    @property
+    def position(self) -> int:
+        """Where to resume: the sequence number if the server gives one, else the time."""
+        return self.cursor if self.cursor and 0 < self.cursor < TIMES_FROM else self.time_us
+
+
+def parse(frame: bytes, now: int, keep_raw: bool = False) -> Event | Mark | None:
+    """Turn one frame of either wire into an event, a mark, or None for a notice without a place.
+
+    `now` is the ingest clock in microseconds. Raises BadRecord for whatever is no frame, and Unavailable for
+    the server's own error message.
+    """
+    document = _load(frame)
+    if document.get("$type") in ("message", "error"):
+        document = _unwrap(document)
+        if document["kind"] == "info":
+            return None
+    found = _convert(document, _Frame)
+    witnessed = event_time(found.time_us, now)
+    if found.kind != "commit":
+        return Mark(found.position, found.time_us)
+    if found.commit is None:
+        raise BadRecord("commit is missing")
+    if found.commit.collection != POSTS:
+        return Mark(found.position, found.time_us)
+    return _event(found, found.commit, witnessed, now, frame if keep_raw else None)
+
+
+def _load(frame: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise BadRecord(f"no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise BadRecord(f"no JSON object but {type(document).__name__}")
+    return document
+
+
+def _unwrap(document: dict[str, Any]) -> dict[str, Any]:
+    """Bring a v2 frame into the shape of v1."""
+    if document["$type"] == "error":
+        raise Unavailable(f"the server says {str(document.get('error'))[:100]!r}")
+    payload = document.get("payload")
+    if not isinstance(payload, dict):
+        raise BadRecord("payload is no object")
+    kind = str(payload.get("$type")).rpartition("#")[2]
+    if kind == "info":
+        return {"kind": kind}
+    flat = {
+        "did": payload.get("did"),
+        "time_us": _micros(payload.get("time")),
+        "kind": kind,
+        "cursor": payload.get("seq"),
+    }
+    return {**flat, "commit": payload} if kind == "commit" else flat
+
+
+def _micros(text: object) -> int:
+    try:
+        return micros(datetime.fromisoformat(text if isinstance(text, str) else ""))
+    except (ValueError, TypeError):
+        raise BadRecord("time is no RFC 3339 time") from None
+
+
+def _event(frame: _Frame, commit: _Commit, witnessed: int, now: int, raw: bytes | None) -> Event:
+    place = f"{frame.did}/{commit.rkey}/{commit.rev}"
+    if not _PLACE.fullmatch(place):
+        raise BadRecord("did, rkey or rev is no such identifier")
+    uri = f"at://{frame.did}/{POSTS}/{commit.rkey}"
+    event_id = f"{place}/{commit.operation}"
+    value = {
+        "id": uri,
+        "event_id": event_id,
+        "source_id": commit.rkey,
+        "source": "bluesky",
+        "instance": INSTANCE,
+        "event_time": iso(witnessed),
+        "observed_at": iso(now),
+        "author": {"id": frame.did, "username": None, "name": None, "bot": None},
+        **_content(commit),
+        "replies": None,  # the stream carries no counters
+        "reblogs": None,
+        "favourites": None,
+        "visibility": "public",
+        "url": f"https://bsky.app/profile/{frame.did}/post/{commit.rkey}",
+        "operation": commit.operation,
+    }
+    if raw is not None:
+        value["raw"] = raw.decode()
+    data = encode(value)
+    posts.decode(data)  # what is written here, every reader accepts
+    return Event(BLUESKY.name, uri.encode(), data, witnessed, event_id, frame.position, frame.time_us)
+
+
+def _content(commit: _Commit) -> dict[str, Any]:
+    if commit.operation == "delete":  # carries no record
+        return {"created_at": None, "text": "", "language": None, "hashtags": []}
+    record = _convert(commit.record, _Record)
+    language = record.langs[0] if record.langs else None
+    created_at = claimed(record.createdAt)
+    return {
+        "created_at": created_at,
+        "text": record.text,
+        "language": language,
+        "hashtags": _hashtags(record),
+    }
+
+
+def _hashtags(record: _Record) -> list[str]:
+    """The provider's own markup (facets and tags of the record); only where there is none, the text."""
+    features = [feature for facet in record.facets or [] for feature in facet.features]
+    marked = [feature.tag for feature in features if feature.tag and feature.type == "app.bsky.richtext.facet#tag"]
+    return normalise_hashtags(marked + (record.tags or []) or written(record.text))
+
+
+def _convert(document: object, shape: type[_Shape]) -> _Shape:
+    try:
+        return msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        raise BadRecord(str(error)) from None
+
+
+def position(message: bytes) -> int | None:
+    """Return the place of a bad frame, if that much of it can be read."""
+    try:
+        found = _convert(_load(message), _Place)
+    except BadRecord:
+        return None
+    return found.cursor or found.time_us

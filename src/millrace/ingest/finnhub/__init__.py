@@ -1,0 +1,1 @@
+"""Finnhub: trades from its WebSocket. Imports as `ingest` does."""

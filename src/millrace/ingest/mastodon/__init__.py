@@ -1,0 +1,1 @@
+"""Mastodon: polled or streamed timelines of any number of instances. Imports as `ingest` does."""

@@ -1,0 +1,242 @@
+"""One timeline of an instance: its pages in the order in which they must be read so that no post is missed.
+
+`min_id` pages forward without holes; `since_id` skips posts when more than one page is new. Posts of other servers
+may appear later with older ids, so the last minutes are read again and again.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+
+from millrace.errors import BadRecord, Unavailable
+from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Item, Mark
+from millrace.ingest.mastodon.instance import BULK, PAGE, Instance, LimitReached
+from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.snowflakes import id_at, id_of, order, time_of
+from millrace.ingest.mastodon.statuses import Writer, read
+
+REREAD = 600  # seconds that are read again
+REREAD_EVERY = 60.0  # seconds
+TICK = 0.25  # seconds between two looks at whether to stop
+Items = Generator[Item | None, None, None]
+
+
+class Timeline:
+    """The timeline `path` (`public`, `local` or `tag/NAME`) of `instance`, from `since` (microseconds) on, or live."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        path: str,
+        writer: Writer,
+        memory: Memory,
+        *,
+        since: int | None = None,
+        say: Callable[[str], None],
+        clock: Clock = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.instance, self.path, self.writer, self.memory = instance, path, writer, memory
+        self.place = f"{instance.url}/api/v1/timelines/{path}"
+        self._since, self._say, self._clock, self._sleep = since, say, clock, sleep
+        self._after = ""  # the newest id that was read
+        self._first = ""  # the id at which it all began
+        self._reread_after = ""
+        self._reread_at = clock() + REREAD_EVERY
+        self._frontier = 0
+        self._silent = False
+
+    @property
+    def now(self) -> int:
+        """The ingest clock in microseconds."""
+        return int(self._clock() * SECOND)
+
+    def mark(self) -> Mark:
+        """Say that all is well where there is nothing new."""
+        return Mark(self._frontier, self._frontier, self.place)
+
+    def wait(self, seconds: float, *, alive: bool = False) -> Items:
+        """Yield in silence for so long; `alive` tells the watchdog that this is meant to be."""
+        end = self._clock() + seconds
+        while (left := end - self._clock()) > 0:
+            self._sleep(min(TICK, left))
+            yield self.mark() if alive and self._frontier else None
+
+    def begin(self, cursor: Cursor | None, *, rewind: bool = False) -> Items:
+        """Go on where this timeline or else `cursor` left off, or with the newest page.
+
+        `rewind` goes back ten minutes also where this timeline was read before: meanwhile nobody read it again.
+        """
+        if cursor:
+            yield Mark(cursor.seen, cursor.seen)  # everything since is still to be had: no gap
+        until = ""
+        if not self._after or rewind:
+            place = cursor.places.get(self.place) if cursor else None
+            start = self._since if place is None else place - REREAD * SECOND
+            if start is None:
+                yield from self._newest()
+                return
+            until = id_at(max(self._frontier, place or 0) + SECOND)
+            self._after = self._first = id_at(start)
+            self._frontier = max(self._frontier, start)
+        yield from self.forward(until)
+
+    def _newest(self) -> Items:
+        page = yield from self._page()
+        if not page:
+            self._notice()
+            self._frontier = self.now - SECOND
+        oldest = min(_ids(page), key=order, default=id_at(self.now - SECOND))
+        self._after = self._first = oldest
+        yield from self._read(page)
+        yield self.mark()
+
+    def forward(self, until: str = "") -> Items:
+        """Yield everything newer than what was read, oldest first, and which known posts below `until` are gone."""
+        while True:
+            after = self._after
+            page = yield from self._page(min_id=after)
+            absent = self._absent(after, page, until) if page else []
+            yield from self._read(page)
+            yield from self._missing(absent)
+            yield self.mark()
+            if len(page) < PAGE or self._after == after:
+                return
+
+    def reread(self) -> Items:
+        """Yield the last ten minutes again, once a minute, in as many calls as are spare; else it goes on there."""
+        if self._clock() < self._reread_at:
+            return
+        self._reread_at = self._clock() + REREAD_EVERY
+        after = max(self._reread_after, self._first, id_at(self.now - REREAD * SECOND), key=order)
+        while self.instance.has_spare():
+            self._reread_after = after
+            page = yield from self._page(min_id=after)
+            ids, full = _ids(page), len(page) >= PAGE
+            absent = self._absent(after, page, self._after)
+            if absent and not ids:  # it is read again from here
+                self._emptied()
+                return
+            self._silent = False
+            yield from self._read(page)
+            yield from self._missing(absent)
+            last = max(ids, key=order) if ids and full else after
+            if last == after:
+                self._reread_after = ""
+                return
+            after = last
+
+    def revisit(self) -> Items:
+        """Yield the counters of posts that are due to be looked at again."""
+        while self.instance.has_spare() and (due := self.memory.take(self.now, BULK)):
+            try:
+                found = {id_of(each): each for each in self.instance.statuses(list(dict.fromkeys(i for _, i in due)))}
+            except Unavailable:
+                self.memory.put_back(due)
+                return
+            for moment, status_id in due:
+                if status_id in found:
+                    yield from self.items(found[status_id], partial(self._looked_up, due=moment))
+            yield from self._gone([status_id for _, status_id in due if status_id not in found])
+
+    def items(self, document: Any, events: Callable[[Any], Sequence[Event]]) -> Iterator[Item]:
+        """Yield what `events` makes of a status, a dead letter where it is broken."""
+        try:
+            found = events(document)
+        except BadRecord as error:
+            letter = DeadLetter.of(orjson.dumps(document), str(error), self._frontier)
+            if self.memory.is_new_letter(f"{id_of(document) or letter.sha256} {error}"):
+                yield letter
+            return
+        for event in found:
+            event.position = event.seen = self._frontier
+            event.place = self.place
+            yield event
+
+    def shown(self, document: Any) -> Iterator[Item]:
+        """Yield the events of a status that a page or the stream shows."""
+        self._advance(document)
+        yield from self.items(document, self._remember)
+
+    def deleted(self, status_id: str) -> Iterator[Item]:
+        """Yield that a post is gone, nothing for one that was never shown."""
+        uri = self.memory.uri(status_id)
+        if uri is not None:
+            self.memory.forget(status_id)
+            yield from self.items(status_id, lambda each: [self.writer.deleted(each, uri, self.now)])
+
+    def _looked_up(self, document: Any, due: int) -> list[Event]:
+        return self.writer.looked_up(document, due, self.now)
+
+    def _remember(self, document: Any) -> list[Event]:
+        events = self.writer.shown(document, self.now)
+        if events:
+            status, _ = read(document)
+            self.memory.add(status.id, status.uri, int(status.created_at.timestamp() * SECOND), self.now)
+        return events
+
+    def _read(self, page: list[Any]) -> Iterator[Item]:
+        """Yield a page, oldest first, whatever its order: a cursor in its middle is then right."""
+        for document in sorted(page, key=lambda each: order(id_of(each) or "")):
+            yield from self.shown(document)
+            self._after = max(self._after, id_of(document) or "", key=order)
+
+    def _advance(self, document: Any) -> None:
+        moment = time_of(id_of(document) or "") or self.now
+        self._frontier = max(self._frontier, min(moment, self.now))
+
+    def _emptied(self) -> None:
+        if not self._silent:
+            self._silent = True
+            self._say(
+                f"{self.instance.name}: answers an empty list where there were posts: is its feed closed? "
+                "Set MILLRACE_MASTODON_ACCESS_TOKEN, or wait"
+            )
+
+    def _absent(self, after: str, page: list[Any], until: str) -> list[str]:
+        """Return the known ids beyond `after`, up to `until` at most, that a page should show and does not."""
+        ids = _ids(page)
+        last = min(order(until), max(map(order, ids))) if ids and len(page) >= PAGE else order(until)
+        return [each for each in self.memory.between(order(after), last) if each not in ids]
+
+    def _missing(self, ids: Sequence[str]) -> Iterator[Item]:
+        """Yield which of `ids` are gone; most may stand on another page, so they are looked up in bulk first."""
+        for start in range(0, len(ids), BULK):
+            some = ids[start : start + BULK]
+            if not self.instance.has_spare():
+                return
+            try:
+                there = {id_of(each) for each in self.instance.statuses(some)}
+            except Unavailable:
+                return
+            yield from self._gone([each for each in some if each not in there])
+
+    def _gone(self, ids: Sequence[str]) -> Iterator[Item]:
+        for status_id in ids:
+            if self.memory.uri(status_id) and self.instance.has_spare():
+                try:
+                    gone = self.instance.is_gone(status_id)
+                except Unavailable:
+                    return
+                if gone:
+                    yield from self.deleted(status_id)
+
+    def _notice(self) -> None:
+        self._say(f"{self.instance.name}: {self.path} is empty: nothing was posted yet, or the feed is closed; "
+                  "a token in MILLRACE_MASTODON_ACCESS_TOKEN may open it")  # fmt: skip
+
+    def _page(self, **page: str) -> Generator[Item | None, None, list[Any]]:
+        """Return a page, once the rate limit allows it."""
+        while True:
+            try:
+                return self.instance.timeline(self.path, **page)
+            except LimitReached as error:
+                self._say(str(error))
+                yield from self.wait(error.delay, alive=True)
+
+
+def _ids(page: list[Any]) -> set[str]:
+    return {found for each in page if (found := id_of(each))}

@@ -1,0 +1,219 @@
+"""What analyses give, each declared once: its columns and key, and the topic, table and index that it fills.
+
+A sink takes from a declaration what its store wants: a SQL table, a mapping, the topic. Nothing here knows a store.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from millrace import names
+from millrace.kafka.topics import BOOKS, DEAD_LETTERS, FEEDS, Topic
+
+
+class Kind(Enum):
+    """What the values of a column are, whatever a store calls it."""
+
+    TEXT = "text"
+    TEXTS = "texts"  # a list of them
+    INTEGER = "integer"  # 64 bits
+    DOUBLE = "double"
+    DECIMAL = "decimal"  # exact, with 10 digits behind the point
+    TIME = "time"  # a moment in UTC
+    FLAG = "flag"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `size` is of TEXT in characters, of DECIMAL in digits; `exact` text is compared byte by byte."""
+
+    name: str
+    kind: Kind
+    size: int = 0
+    key: bool = False
+    null: bool = False
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class TopicBy:
+    """A topic for each value of `column`, all of one key and schema; rows of other values are in none."""
+
+    column: str
+    topics: Mapping[str, Topic]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rows of one query: unique by their key columns, which come first.
+
+    `columns` may leave out some where there is neither table nor index. `topic` is where the rows go in Kafka. With
+    `table` they have a SQL table, called `name`, where a row gives way only to one that is not older by the column
+    `order`, if there is one. With `version` they have an index in Elasticsearch, called as the topic, where of two
+    documents with one key that stays which is not lower in that column.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    topic: Topic | TopicBy | None = None
+    table: bool = True
+    order: str | None = None
+    version: str | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of the key columns."""
+        return tuple(column.name for column in self.columns if column.key)
+
+
+def text(name: str, size: int, *, null: bool = True, exact: bool = False) -> Column:
+    """Return a column of text of at most `size` characters."""
+    return Column(name, Kind.TEXT, size, null=null, exact=exact)
+
+
+def integer(name: str, *, null: bool = False) -> Column:
+    """Return a column of whole numbers."""
+    return Column(name, Kind.INTEGER, null=null)
+
+
+def double(name: str, *, null: bool = False) -> Column:
+    """Return a column of floating-point numbers."""
+    return Column(name, Kind.DOUBLE, null=null)
+
+
+def decimal(name: str, digits: int, *, null: bool = False) -> Column:
+    """Return a column of exact numbers such as prices."""
+    return Column(name, Kind.DECIMAL, digits, null=null)
+
+
+def time(name: str, *, null: bool = False) -> Column:
+    """Return a column of moments."""
+    return Column(name, Kind.TIME, null=null)
+
+
+def flag(name: str) -> Column:
+    """Return a column of truth values."""
+    return Column(name, Kind.FLAG)
+
+
+def key(name: str, size: int) -> Column:
+    """Return a key column of text."""
+    return Column(name, Kind.TEXT, size, key=True, exact=True)
+
+
+def key_time(name: str) -> Column:
+    """Return a key column of moments."""
+    return Column(name, Kind.TIME, key=True)
+
+
+def _published(name: str, topic: str, *columns: Column) -> tuple[str, tuple[Column, ...], Topic]:
+    keys = ", ".join(column.name for column in columns if column.key)
+    return name, columns, Topic(topic, key=keys, schema=name)
+
+
+def windows(name: str, topic: str, *columns: Column, version: str | None = None) -> Result:
+    """Return what an analysis counts: one row per source, window and the key columns among `columns`."""
+    window = (key("source", 16), key_time("window_start"), key_time("window_end"))
+    return Result(*_published(name, topic, *window, *columns), version=version)
+
+
+HASHTAG_COUNTS = windows("hashtag_counts", "hashtag-counts", key("hashtag", names.HASHTAG_LENGTH), integer("posts"))
+LANGUAGE_COUNTS = windows("language_counts", "language-counts", key("language", 64), integer("posts"), version="posts")
+AUTHOR_COUNTS = windows("author_counts", "author-counts", key("author", 300), integer("posts"))
+POST_COUNTS = windows("post_counts", "mastodon-counts", integer("posts"))
+ENGAGEMENT_WINDOWS = windows(
+    "engagement_windows",
+    "engagement-windows",
+    integer("readings"),
+    double("average_score"),
+    double("max_score"),
+    version="readings",
+)
+DASHBOARD = windows(  # the view minute_dashboard adds the top hashtag
+    "dashboard_windows",
+    "mastodon-dashboard",
+    integer("posts"),
+    integer("authors"),
+    integer("bots"),
+    double("average_score"),
+    text("top_language", 64, exact=True),
+)
+ENGAGEMENT = Result(
+    *_published(
+        "post_engagement",
+        "mastodon-engagement",
+        key("id", 700),  # a Mastodon uri; MySQL's keys end at 768 characters
+        text("source", 16, null=False),
+        text("author", 300),
+        text("language", 64),
+        time("created_at", null=True),
+        time("event_time"),
+        integer("replies", null=True),
+        integer("reblogs", null=True),
+        integer("favourites", null=True),
+        double("engagement_score", null=True),
+        flag("deleted"),
+        time("observed_at"),
+    ),
+    order="observed_at",
+    version="observed_at",
+)
+POST_HASHTAGS = Result(
+    *_published(
+        "post_hashtags",
+        "mastodon-hashtags",
+        key("id", 700),
+        text("source", 16),
+        Column("hashtags", Kind.TEXTS),
+        integer("hashtag_count"),
+        time("created_at", null=True),
+        time("observed_at"),
+    ),
+    table=False,
+    version="observed_at",
+)
+FILTERED = Result(  # all fields of post.v1, but Kafka's time is the writing's
+    *_published("filtered_posts", "mastodon-filtered", key("id", 700)), table=False
+)
+CANDLES = Result(  # a topic for each symbol, which the run names
+    "candles",
+    (
+        key("symbol", names.SYMBOL_LENGTH),
+        key("resolution", 8),
+        key_time("window_start"),
+        time("window_end"),
+        *(decimal(name, 24) for name in ("open", "high", "low", "close")),
+        decimal("volume", 28),
+        decimal("vwap", 24, null=True),
+        integer("trades"),
+        flag("complete"),  # false: the feed may have lost trades of the window
+        integer("updates"),  # trades and price updates that the row knows of
+    ),
+    TopicBy("symbol", {}),
+    order="updates",
+)
+FEED_GAPS = Result(  # when a feed may have lost something
+    "gaps", (key("source", 16), key_time("gap_start"), key_time("gap_end"), text("host", 300), text("reason", 300))
+)
+LETTERS = Result(  # of records that could not be read
+    "dead_letters",
+    (key("topic", 249), Column("partition", Kind.INTEGER, key=True), Column("offset", Kind.INTEGER, key=True)),
+    DEAD_LETTERS,
+    table=False,
+)
+RESULTS = (
+    HASHTAG_COUNTS,
+    LANGUAGE_COUNTS,
+    AUTHOR_COUNTS,
+    POST_COUNTS,
+    ENGAGEMENT_WINDOWS,
+    DASHBOARD,
+    ENGAGEMENT,
+    POST_HASHTAGS,
+    FILTERED,
+    CANDLES,
+    FEED_GAPS,
+)
+TOPICS = {  # every topic that `millrace up` creates, by name
+    topic.name: topic for topic in (*FEEDS, *(each.topic for each in RESULTS if isinstance(each.topic, Topic)), *BOOKS)
+}

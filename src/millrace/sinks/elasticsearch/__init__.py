@@ -1,0 +1,1 @@
+"""Elasticsearch through its official client. Imports as `sinks` does."""

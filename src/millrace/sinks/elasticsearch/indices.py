@@ -1,0 +1,66 @@
+"""The indices that the Elasticsearch sink fills: key, order and a strict mapping, which a template holds fast."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from millrace.errors import ConfigError
+from millrace.kafka.results import RESULTS, Kind, Result
+from millrace.kafka.topics import Topic
+from millrace.sinks.elasticsearch import cluster
+
+KEYWORD, LONG, DOUBLE, DATE, BOOLEAN = ({"type": kind} for kind in ("keyword", "long", "double", "date", "boolean"))
+TYPES = {
+    Kind.TEXT: KEYWORD,
+    Kind.TEXTS: KEYWORD,  # each field may hold a list
+    Kind.INTEGER: LONG,
+    Kind.DOUBLE: DOUBLE,
+    Kind.DECIMAL: DOUBLE,  # the exact number stays in the document
+    Kind.TIME: DATE,
+    Kind.FLAG: BOOLEAN,
+}
+STAMP = "indexed_at"  # beside the columns of the rows: when the document was sent
+EXISTS = 400  # the status of what somebody else created meanwhile
+
+
+@dataclass(frozen=True)
+class Index:
+    """One index: documents are identified by the columns `key`; of two, the one that is not lower in `order` stays.
+
+    `properties` are the columns with their types. A document with any other field is refused.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    order: str
+    properties: dict[str, dict[str, str]]
+
+    @property
+    def mappings(self) -> dict[str, Any]:
+        """The mapping, with the time of indexing."""
+        return {"dynamic": "strict", "properties": {**self.properties, STAMP: DATE}}
+
+
+def index_of(result: Result) -> Index:
+    """Return the index of `result`, called as its topic; raises ConfigError where it has none."""
+    if not isinstance(result.topic, Topic) or result.version is None:
+        raise ConfigError(f"{result.name} has no index")
+    properties = {column.name: TYPES[column.kind] for column in result.columns}
+    return Index(result.topic.name, result.key, result.version, properties)
+
+
+INDICES = {index.name: index for index in (index_of(each) for each in RESULTS if each.version)}
+
+
+def create(url: str, index: Index) -> None:
+    """Create the template and the index where they do not exist; safe when several processes do it at once.
+
+    An index that is there gets the columns that it lacks. Raises ConfigError when its own contradict ours or the user
+    may not create it, Unavailable when the server does not answer.
+    """
+    client = cluster.connect(url)
+    settings = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}  # of a single node none: it stays green
+    template = {"settings": settings, "mappings": index.mappings}
+    with cluster.errors(url, f"index {index.name}"):
+        client.indices.put_index_template(name=index.name, index_patterns=[index.name], template=template)
+        client.options(ignore_status=EXISTS).indices.create(index=index.name)
+        client.indices.put_mapping(index=index.name, **index.mappings)

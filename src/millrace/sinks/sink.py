@@ -1,0 +1,94 @@
+"""What a sink is to the rest: what of a result it needs, how it makes a writer, how its store is asked and read."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from millrace.config import Settings
+from millrace.errors import ConfigError
+from millrace.kafka.results import Result, TopicBy
+from millrace.kafka.topics import Topic, create
+from millrace.sinks.retry import Patience
+from millrace.sinks.together import Direct, Writer
+
+
+class Need(Enum):
+    """What of a result a sink cannot do without, in the word for it."""
+
+    TABLE = "table"
+    INDEX = "index"
+    TOPIC = "topic"
+    NOTHING = "nothing"
+    RECORDS = "records of Kafka as they came"  # which results are not
+
+    def met_by(self, result: Result) -> bool:
+        """Return whether `result` has it."""
+        there = {Need.TABLE: result.table, Need.INDEX: result.version, Need.TOPIC: result.topic, Need.NOTHING: True}
+        return bool(there.get(self))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a run writes. With `prepare`, the writer's maker creates the table, index or topic that is missing."""
+
+    settings: Settings
+    patience: Patience = field(default_factory=Patience)
+    prepare: bool = True
+
+    def create(self, topics: Iterable[Topic]) -> None:
+        """Create those of `topics` that are missing, if anything is to be created."""
+        if self.prepare:
+            create(self.settings.kafka_bootstrap, topics, self.settings.partitions)
+
+
+@dataclass(frozen=True)
+class Sink:
+    """One place where rows may go; `registry.SINKS` is the table of them.
+
+    `writer` makes the writer of a result, `direct` that of real-time mode where the sink knows it. `setting` is the
+    field of Settings with its address, "" where there is none; an `embedded` store works where it is not set. `rows`
+    reads a result back as Python values, one row a key, for tests and notebooks; `check` asks the store and says what
+    it found, raising MillraceError, for the doctor. `servers` are the fixtures of the tests on which the contract is
+    proved. `appends`: what is written stays, so that a row is written once by default, when its window has closed.
+    `holds` tells which keys the store can hold.
+    """
+
+    name: str
+    need: Need
+    writer: Callable[[Result, Target], Writer]
+    setting: str = ""
+    embedded: bool = False
+    rows: Callable[[Result, Settings], Iterable[dict[str, Any]]] | None = None
+    check: Callable[[Settings], str] | None = None
+    direct: Callable[[Result, Target], Direct] | None = None
+    servers: tuple[str, ...] = ()
+    appends: bool = False
+    holds: Callable[[str], bool] = lambda key: True
+
+    @property
+    def offered(self) -> bool:
+        """Whether analyses can be told to write there."""
+        return self.need is not Need.RECORDS
+
+    def at_hand(self, settings: Settings) -> bool:
+        """Return whether the sink works with `settings`: they name its store, or it needs none."""
+        return not self.setting or self.embedded or getattr(settings, self.setting) is not None
+
+    @property
+    def is_store(self) -> bool:
+        """Whether its rows are in a store with a URL of its own."""
+        return self.offered and self.setting.endswith("_url")
+
+    def require(self, result: Result) -> None:
+        """Raise ConfigError where `result` lacks what the sink needs."""
+        if not self.need.met_by(result):
+            name = result.topic.name if isinstance(result.topic, Topic) else result.name
+            raise ConfigError(f"--sink {self.name}: what goes to {name} has no {self.need.value}; use another sink")
+
+
+def topics_of(result: Result) -> list[Topic]:
+    """Return the topics of `result`."""
+    if isinstance(result.topic, TopicBy):
+        return list(result.topic.topics.values())
+    return [result.topic] if result.topic else []

@@ -1,0 +1,1 @@
+"""SQLite, MySQL, MariaDB and PostgreSQL through SQLAlchemy Core. Imports as `sinks` does."""

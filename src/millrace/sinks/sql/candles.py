@@ -1,0 +1,120 @@
+"""What the SQL stores keep beside candles: a view for each symbol, incomplete windows, how far the job is."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, bindparam, insert, inspect, select, table, text, update
+
+from millrace import names
+from millrace.errors import ConfigError
+from millrace.kafka.gaps import Span
+from millrace.sinks.retry import Patience
+from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import reserved_words as reserved
+from millrace.sinks.sql import writer as sql
+from millrace.sinks.sql.views import VIEWS, candles_flat, create_view, exchange_view
+
+LONGEST = timedelta(days=1)  # of all windows
+
+
+class Taken(ConfigError):
+    """Another symbol has the topic or the view that one would get."""
+
+
+def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict[str, str]:
+    """Create a view for each symbol that has none and note it in table `symbols`; returns the views by symbol.
+
+    `topics` are the symbols' topics. `flat` views have a candle for windows without trades, too. A view that is there
+    stays as it is, unless it is flat and shall not be, or the other way round: that takes the right to drop it.
+    Raises Taken, a ConfigError, when another symbol has a topic or view that one would get.
+    """
+    engine = database.connect(url)
+    try:
+        with database.errors(engine.url), engine.begin() as connection, tables.one_at_a_time(connection):
+            known = {row.symbol: row.view_name for row in connection.execute(select(tables.symbols))}
+            taken = _taken(connection, known)
+            fresh = {symbol: names.symbol_view(symbol, taken) for symbol in topics if symbol not in known}
+            _refuse_shared(connection, topics, fresh, taken)
+            if fresh:
+                rows = [{"symbol": s, "topic": topics[s], "view_name": view} for s, view in fresh.items()]
+                connection.execute(insert(tables.symbols), rows)
+            there = set(inspect(connection).get_view_names())
+            source = candles_flat(tables.metadata.tables).subquery("c") if flat else tables.candles
+            stored = known | fresh
+            views = {symbol: names.identifier(stored[symbol]) for symbol in topics}
+            for symbol, view in views.items():
+                query = select(source).where(source.c.symbol == symbol)
+                if view not in there:
+                    create_view(connection, view, query, replace=False)
+                elif _is_flat(connection, view) != flat:
+                    change = f"view {view}, to change which by --gaps takes the right DROP on it, in "
+                    with database.errors(engine.url, change):
+                        exchange_view(connection, view, query)
+            return views
+    finally:
+        engine.dispose()
+
+
+def _taken(connection: Connection, known: Mapping[str, str]) -> set[str]:
+    """The names that no symbol can get: those of tables and other views, and words of SQL."""
+    seen = inspect(connection)
+    return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS, *reserved.WORDS} - set(known.values())
+
+
+def _is_flat(connection: Connection, view: str) -> bool:
+    columns = connection.execute(select(text("*")).select_from(table(view)).limit(0)).keys()
+    return "flat" in columns
+
+
+def _refuse_shared(
+    connection: Connection, topics: Mapping[str, str], fresh: Mapping[str, str], taken: Collection[str]
+) -> None:
+    others = {row.topic: row.symbol for row in connection.execute(select(tables.symbols))}
+    views = {row.view_name: row.symbol for row in connection.execute(select(tables.symbols))}
+    problems = [
+        f"{symbol} would have the topic {topics[symbol]}, which {others[topics[symbol]]} has"
+        for symbol in fresh
+        if topics[symbol] in others
+    ]
+    for symbol, view in fresh.items():
+        if view in taken or view in views:
+            problems.append(f"{symbol} would have the view {view}, which is there already")
+        views[view] = symbol
+    if problems:
+        raise Taken("; ".join(problems))
+
+
+def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | None = None) -> None:
+    """Set `complete` of all candles that one of `gaps` touches to false; raises as `sql.upsert` does."""
+    if not gaps:
+        return
+    candles = tables.candles
+    statement = (
+        update(candles)
+        .where(
+            candles.c.complete,
+            candles.c.window_start <= bindparam("end"),
+            candles.c.window_end > bindparam("start"),
+            candles.c.window_start > bindparam("earliest"),  # what an index finds
+        )
+        .values(complete=False)
+    )
+    spans = [{"start": start, "end": end, "earliest": start - LONGEST} for start, end in gaps]
+
+    def attempt() -> None:
+        with database.errors(engine.url, "table candles in "), engine.begin() as connection:
+            for span in spans:
+                connection.execute(statement, span)
+
+    (patience or Patience()).attempt(attempt)
+
+
+def note_progress(
+    engine: Engine, job: str, batch: int, watermark: datetime | None, patience: Patience | None = None
+) -> None:
+    """Write how far `job` is into table `progress`: windows that end at the watermark or before are final."""
+    row = {"job": [job], "watermark": [watermark], "batch": [batch], "updated_at": [datetime.now(UTC)]}
+    times = pa.timestamp("us", "UTC")
+    schema = pa.schema([("job", pa.string()), ("watermark", times), ("batch", pa.int64()), ("updated_at", times)])
+    sql.store(engine, tables.progress, pa.table(row, schema=schema), patience=patience)

@@ -1,0 +1,141 @@
+"""The tables that sinks fill and people read, made of `results` alike for SQLite, MySQL, MariaDB and PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, Index, MetaData, String, Table
+from sqlalchemy.types import TypeEngine
+
+from millrace import names
+from millrace.errors import ConfigError
+from millrace.kafka import results
+from millrace.kafka.results import RESULTS, Kind, Result
+from millrace.sinks.sql import database
+from millrace.sinks.sql.columns import Money, Time, key_text
+from millrace.sinks.sql.statements import dialect_name
+from millrace.sinks.sql.views import VIEWS, create_view
+
+LOCK = 5_417_233  # any fixed number: the advisory lock under which tables are created
+AGES = ("window_start", "observed_at")  # of a table's columns the first of these has an index
+metadata = MetaData()
+
+
+def define(result: Result, where: MetaData) -> Table:
+    """Define the table of `result`, in which an older row never overwrites a newer one by the column `order`."""
+    table = _table(result.name, where, *map(_column, result.columns), order=result.order)
+    if age := next((name for name in AGES if name in table.c), None):
+        Index(f"{result.name}_{age}", table.c[age])
+    return table
+
+
+def stored(result: Result) -> Table:
+    """Return the table of `result`."""
+    known = metadata.tables.get(result.name)
+    return define(result, MetaData()) if known is None else known
+
+
+def _table(name: str, where: MetaData, *columns: Column[Any], order: str | None = None) -> Table:
+    info = {"order": order} if order else {}
+    identifiers = [names.identifier(text) for text in (name, *(column.name for column in columns))]
+    return Table(
+        identifiers[0],
+        where,
+        *columns,
+        info=info,
+        sqlite_with_rowid=False,  # the key is the table: half the size and one look-up
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+    )
+
+
+def _column(column: results.Column) -> Column[Any]:
+    kind = _kind(column)
+    if column.key:
+        return Column(column.name, kind, primary_key=True, autoincrement=False)
+    return Column(column.name, kind, nullable=column.null)
+
+
+def _kind(column: results.Column) -> TypeEngine[Any]:
+    match column.kind:
+        case Kind.TEXT:
+            return key_text(column.size) if column.exact else String(column.size)
+        case Kind.INTEGER:
+            return BigInteger()
+        case Kind.DOUBLE:
+            return Double()
+        case Kind.DECIMAL:
+            return Money(column.size, 10)
+        case Kind.TIME:
+            return Time()
+        case Kind.FLAG:
+            return Boolean()
+        case Kind.TEXTS:
+            raise ConfigError(f"column {column.name} is a list, which a SQL table does not hold")
+
+
+for each in RESULTS:
+    if each.table:
+        define(each, metadata)
+
+hashtag_counts = metadata.tables["hashtag_counts"]
+language_counts = metadata.tables["language_counts"]
+author_counts = metadata.tables["author_counts"]
+post_counts = metadata.tables["post_counts"]
+engagement_windows = metadata.tables["engagement_windows"]
+dashboard_windows = metadata.tables["dashboard_windows"]
+post_engagement = metadata.tables["post_engagement"]
+candles = metadata.tables["candles"]
+gaps = metadata.tables["gaps"]
+symbols = _table(
+    "symbols",
+    metadata,
+    Column("symbol", key_text(names.SYMBOL_LENGTH), primary_key=True, autoincrement=False),
+    Column("topic", key_text(names.SYMBOL_LENGTH), nullable=False, unique=True),
+    Column("view_name", key_text(63), nullable=False, unique=True),
+)
+progress = _table(  # windows that end at the watermark or before are final
+    "progress",
+    metadata,
+    Column("job", key_text(64), primary_key=True, autoincrement=False),
+    Column("watermark", Time()),
+    Column("batch", BigInteger, nullable=False),
+    Column("updated_at", Time(), nullable=False),
+    order="updated_at",
+)
+
+
+def create(url: str, *others: Table) -> None:
+    """Create all tables, `others` too, indexes and views that are not there; safe when several processes do it at once.
+
+    Raises Unavailable when the server does not answer, ConfigError when the user may not create tables.
+    """
+    engine = database.connect(url)
+    try:
+        with database.errors(engine.url), engine.begin() as connection, one_at_a_time(connection):
+            for table in (*metadata.sorted_tables, *others):
+                table.create(connection, checkfirst=True)
+                for index in table.indexes:  # a creator that died midway may have left none
+                    index.create(connection, checkfirst=True)
+            for name, query in VIEWS.items():
+                create_view(connection, name, query(metadata.tables))
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def one_at_a_time(connection: Connection) -> Iterator[None]:
+    """Hold a lock that other creators of tables and views wait for; SQLite's transaction is one already."""
+    dialect = dialect_name(connection.dialect.name)
+    if dialect == "sqlite":  # its PRAGMAs do not notice tables made while we waited, a query does
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+    if dialect == "postgresql":  # let go on commit
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    if dialect == "mysql":
+        connection.exec_driver_sql(f"SELECT GET_LOCK('millrace_{LOCK}', 60)")
+    try:
+        yield
+    finally:
+        if dialect == "mysql":
+            connection.exec_driver_sql(f"SELECT RELEASE_LOCK('millrace_{LOCK}')")

@@ -1,0 +1,254 @@
+"""Views over the facts: ranks, shares and changes that streaming cannot compute, alike in every dialect.
+
+Each is a function of the tables, or of parts of them: the view of a whole table takes as long as the table is large.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import reduce
+from operator import add
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Connection,
+    Float,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    exists,
+    func,
+    literal,
+    literal_column,
+    not_,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from millrace.sinks.sql.columns import Time
+from millrace.sinks.sql.statements import DIALECTS, dialect_name
+
+
+class seconds_between(FunctionElement[int]):
+    """Whole seconds from one time to a later one."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+class seconds_after(FunctionElement[datetime]):
+    """A time so many seconds later."""
+
+    type = Time()
+    inherit_cache = True
+
+
+class ratio(FunctionElement[float]):
+    """One number divided by another as a double, also when both are integers."""
+
+    type = Float()
+    inherit_cache = True
+
+
+def _pair(element: FunctionElement[Any], compiler: SQLCompiler) -> tuple[str, str]:
+    first, second = (compiler.process(clause) for clause in element.clauses)
+    return first, second
+
+
+@compiles(seconds_between, "sqlite")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"(CAST(strftime('%s', {end}) AS INTEGER) - CAST(strftime('%s', {start}) AS INTEGER))"
+
+
+@compiles(seconds_between, "mysql", "mariadb")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"TIMESTAMPDIFF(SECOND, {start}, {end})"
+
+
+@compiles(seconds_between, "postgresql")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"CAST(EXTRACT(EPOCH FROM {end} - {start}) AS BIGINT)"
+
+
+@compiles(seconds_after, "sqlite")
+def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
+    time, length = _pair(element, compiler)
+    return f"strftime('%Y-%m-%dT%H:%M:%fZ', {time}, ({length}) || ' seconds')"
+
+
+@compiles(seconds_after, "mysql", "mariadb")
+def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
+    time, length = _pair(element, compiler)
+    return f"TIMESTAMPADD(SECOND, {length}, {time})"
+
+
+@compiles(seconds_after, "postgresql")
+def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
+    time, length = _pair(element, compiler)
+    return f"({time} + ({length}) * INTERVAL '1 second')"
+
+
+@compiles(ratio)
+def _(element: ratio, compiler: SQLCompiler, **_kw: Any) -> str:
+    part, whole = _pair(element, compiler)
+    return f"({part} * 1e0 / {whole})"  # MySQL before 8.0.17 has no CAST to DOUBLE
+
+
+@compiles(ratio, "postgresql")
+def _(element: ratio, compiler: SQLCompiler, **_kw: Any) -> str:
+    part, whole = _pair(element, compiler)
+    return f"(CAST({part} AS DOUBLE PRECISION) / {whole})"
+
+
+def trending_hashtags(tables: Mapping[str, FromClause]) -> Select[Any]:
+    """hashtag_counts with `previous`, `change`, `share` and `rank` for each hashtag in its source and window.
+
+    `previous` is its posts in the window before, 0 if it had none: the window of the same source and length
+    that starts next before this one (sliding windows overlap). `change` is posts - previous,
+    `share` its part (0 to 1) of the hashtag uses counted in the window. Equal counts have one `rank`.
+    """
+    counts = tables["hashtag_counts"]
+    now, then, before = counts.alias("c"), counts.alias("p"), _windows_before(counts)
+    previous = func.coalesce(then.c.posts, 0)
+    window = [now.c.source, now.c.window_start, now.c.window_end]
+    this_window = [before.c[column.name] == column for column in window]
+    same_tag_before = [
+        then.c.source == now.c.source,
+        then.c.window_start == before.c.before_start,
+        then.c.window_end == before.c.before_end,
+        then.c.hashtag == now.c.hashtag,
+    ]
+    return select(
+        *window,
+        now.c.hashtag,
+        now.c.posts,
+        previous.label("previous"),
+        (now.c.posts - previous).label("change"),
+        ratio(now.c.posts, func.sum(now.c.posts).over(partition_by=window)).label("share"),
+        func.rank().over(partition_by=window, order_by=now.c.posts.desc()).label("rank"),
+    ).select_from(now.join(before, and_(*this_window)).outerjoin(then, and_(*same_tag_before)))
+
+
+def _windows_before(counts: FromClause) -> Subquery:
+    """Each window of `counts` beside the one before it, NULL for the first."""
+    keys = [counts.c.source, counts.c.window_start, counts.c.window_end]
+    windows = select(*keys).distinct().subquery("windows")
+    start, end = windows.c.window_start, windows.c.window_end
+    alike = [windows.c.source, seconds_between(start, end)]
+    return select(
+        *windows.c,
+        func.lag(start).over(partition_by=alike, order_by=start).label("before_start"),
+        func.lag(end).over(partition_by=alike, order_by=start).label("before_end"),
+    ).subquery("b")
+
+
+def language_shares(tables: Mapping[str, FromClause]) -> Select[Any]:
+    """language_counts with `share` (0 to 1, of the posts in its source and window) and `rank` of each language."""
+    return _ranked(tables["language_counts"], "language")
+
+
+def most_active_authors(tables: Mapping[str, FromClause]) -> Select[Any]:
+    """author_counts with `share` (0 to 1, of the posts in its source and window) and `rank` of each author."""
+    return _ranked(tables["author_counts"], "author")
+
+
+def _ranked(counts: FromClause, name: str) -> Select[Any]:
+    window = [counts.c.source, counts.c.window_start, counts.c.window_end]
+    return select(
+        *window,
+        counts.c[name],
+        counts.c.posts,
+        ratio(counts.c.posts, func.sum(counts.c.posts).over(partition_by=window)).label("share"),
+        func.rank().over(partition_by=window, order_by=counts.c.posts.desc()).label("rank"),
+    )
+
+
+def minute_dashboard(tables: Mapping[str, FromClause]) -> Select[Any]:
+    """dashboard_windows of one minute with `top_hashtag` and `top_hashtag_posts`, which job hashtags counts.
+
+    The first by alphabet among equals; NULL while nobody counts hashtags, or in a minute without any.
+    """
+    minutes, tags = tables["dashboard_windows"].alias("d"), _numbered(tables["hashtag_counts"])
+    top = [tags.c[name] == minutes.c[name] for name in ("source", "window_start", "window_end")]
+    return (
+        select(*minutes.c, tags.c.hashtag.label("top_hashtag"), tags.c.posts.label("top_hashtag_posts"))
+        .select_from(minutes.outerjoin(tags, and_(*top, tags.c.place == 1)))
+        .where(seconds_between(minutes.c.window_start, minutes.c.window_end) == 60)
+    )
+
+
+def _numbered(counts: FromClause) -> Subquery:
+    """hashtag_counts with each hashtag's `place` in its source and window, every place given once."""
+    window = [counts.c.source, counts.c.window_start, counts.c.window_end]
+    order = [counts.c.posts.desc(), counts.c.hashtag]
+    return select(counts, func.row_number().over(partition_by=window, order_by=order).label("place")).subquery("t")
+
+
+def candles_flat(tables: Mapping[str, FromClause]) -> CompoundSelect[Any]:
+    """Candles, and for each window without trades between two of them a flat one: `flat`, at the close before.
+
+    A flat candle has volume 0, no VWAP, and is `complete` unless the feed may have lost trades in its window. A hole of
+    more than 10,000 windows is filled for its first 10,000.
+    """
+    rows, lost = tables["candles"], tables["gaps"]
+    series = [rows.c.symbol, rows.c.resolution]
+    following = func.lead(rows.c.window_start).over(partition_by=series, order_by=rows.c.window_start)
+    length = seconds_between(rows.c.window_start, rows.c.window_end)
+    named = select(rows, length.label("length"), following.label("following")).subquery("n")
+    hole = seconds_between(named.c.window_end, named.c.following)
+    holes = select(named, hole.label("hole")).where(named.c.following > named.c.window_end).subquery("h")
+    steps = _numbers(4)
+    start = seconds_after(holes.c.window_end, steps.c.number * holes.c.length)
+    end = seconds_after(holes.c.window_end, (steps.c.number + literal_column("1")) * holes.c.length)
+    may_be_lost = exists().where(lost.c.gap_start < end, lost.c.gap_end >= start)
+    prices = [holes.c.close.label(name) for name in ("open", "high", "low", "close")]
+    plain = [column for column in rows.columns if column.name != "updates"]
+    flat = [
+        holes.c.symbol, holes.c.resolution, start.label("window_start"), end.label("window_end"), *prices,
+        literal_column("0"), null(), literal_column("0"), not_(may_be_lost), literal(True).label("flat"),
+    ]  # fmt: skip
+    filled = select(*flat).select_from(holes.join(steps, steps.c.number * holes.c.length < holes.c.hole))
+    return union_all(select(*plain, literal(False).label("flat")), filled)
+
+
+def _numbers(digits: int) -> Subquery:
+    """The whole numbers of so many decimal digits."""
+    one: CompoundSelect[Any] = union_all(*(select(literal_column(str(n)).label("digit")) for n in range(10)))
+    places = [one.subquery(f"d{n}") for n in range(digits)]
+    number = reduce(add, (place.c.digit * literal_column(str(10**n)) for n, place in enumerate(places)))
+    return select(number.label("number")).select_from(*places).subquery("s")
+
+
+VIEWS: dict[str, Callable[[Mapping[str, FromClause]], Select[Any] | CompoundSelect[Any]]] = {
+    view.__name__: view
+    for view in (trending_hashtags, language_shares, most_active_authors, minute_dashboard, candles_flat)
+}
+
+
+def create_view(
+    connection: Connection, name: str, query: Select[Any] | CompoundSelect[Any], *, replace: bool = True
+) -> None:
+    """Create view `name`, or replace it by the present definition, which takes the right to drop it."""
+    dialect = dialect_name(connection.dialect.name)
+    body = query.compile(dialect=DIALECTS[dialect], compile_kwargs={"literal_binds": True})
+    if dialect == "sqlite" and replace:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+    create = "CREATE OR REPLACE" if replace and dialect != "sqlite" else "CREATE"
+    connection.exec_driver_sql(f"{create} VIEW {name} AS {body}")
+
+
+def exchange_view(connection: Connection, name: str, query: Select[Any] | CompoundSelect[Any]) -> None:
+    """Put a view of other columns in the place of view `name`; PostgreSQL replaces none by such."""
+    replaced = dialect_name(connection.dialect.name) == "mysql"
+    if not replaced:
+        connection.exec_driver_sql(f"DROP VIEW {name}")
+    create_view(connection, name, query, replace=replaced)

@@ -1,0 +1,172 @@
+"""How streaming queries run, survive servers that are away, and stop: `start` for one, `start_all` for several."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from millrace.errors import MillraceError
+from millrace.sinks.task_errors import reason
+from millrace.sinks.together import Direct, Writer
+from millrace.spark import progress
+from millrace.spark.checkpoint.lock import beat, exclusive
+from millrace.spark.checkpoint.retention import keep_whole_windows
+from millrace.spark.checkpoint.topics import verify
+from millrace.spark.failures import explain, passing
+from millrace.spark.launch import recorder
+from millrace.spark.options import Options
+from millrace.spark.stop import STOP, Stop
+
+log = logging.getLogger(__name__)
+PATIENCE = 600.0  # seconds that a stream goes on trying while a server is away
+REAL_TIME = "1 minute"  # between checkpoints in real-time mode, each of which holds the stream up
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One query of an application: what runs under which options, and who writes its rows."""
+
+    options: Options
+    rows: DataFrame
+    writer: Writer | Direct
+
+
+def start(options: Options, rows: DataFrame, writer: Writer | Direct, stop: Stop = STOP) -> None:
+    """Write `rows` micro-batch by micro-batch until the end (--once), SIGTERM or Ctrl-C; the batch at hand is finished.
+
+    The checkpoint is locked; a server that is away is waited for, 10 minutes without a batch at most. Raises
+    MillraceError when the stream cannot go on.
+    """
+    start_all([Flow(options, rows, writer)], stop)
+
+
+def start_all(flows: Sequence[Flow], stop: Stop = STOP) -> None:
+    """Do as `start` for several queries at once; when one cannot go on, the others finish their batch and stop, too."""
+    if not flows:  # asked to stop before there were any
+        return
+    args = flows[0].options.args
+    if args.metrics_port and not args.dry_run:
+        progress.serve_metrics(args.metrics_port)
+    if len(flows) == 1 or args.dry_run:
+        for flow in flows:
+            _run(flow, stop)
+        return
+    with ThreadPoolExecutor(len(flows)) as pool:
+        running = [pool.submit(_run, flow, stop) for flow in flows]
+        ended, going = wait(running, return_when=FIRST_EXCEPTION)
+        if going:
+            stop.request()
+    for each in [*ended, *going]:
+        each.result()
+
+
+def _run(flow: Flow, stop: Stop) -> None:
+    options, rows = flow.options, flow.rows
+    if options.args.dry_run:
+        show(options, rows)
+        return
+    if not rows.isStreaming:
+        _write_once(flow)
+        return
+    with ExitStack() as stack:
+        lock = stack.enter_context(exclusive(options.checkpoint))
+        verify(options)
+        on_batch = _once(options, rows.sparkSession)
+        listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
+        stack.enter_context(listener.listening(rows.sparkSession))
+        _supervise(_beginning(flow, stop), stop, lock, listener, options.checkpoint)
+        if options.emit == "final" and listener.watermark:
+            log.info("windows that end after %s are held back until later events arrive", listener.watermark)
+
+
+def _write_once(flow: Flow) -> None:
+    """Write rows that are no stream, all at once."""
+    assert not isinstance(flow.writer, Direct)
+    try:
+        flow.writer(flow.rows, 0)
+    except (PySparkException, Py4JJavaError) as error:
+        raise MillraceError(f"{flow.options.name} stopped: {reason(error)}") from None
+
+
+def _beginning(flow: Flow, stop: Stop) -> Callable[[], StreamingQuery]:
+    options, writer = flow.options, flow.writer
+    if isinstance(writer, Direct):
+        direct = writer.write(flow.rows).queryName(options.name).outputMode("update")
+        direct.option("checkpointLocation", options.checkpoint).trigger(realTime=REAL_TIME)  # type: ignore[call-overload]
+        return direct.start
+    whole = keep_whole_windows(writer, options)
+    return lambda: _start_query(options, flow.rows, stop.guard(whole))
+
+
+def _start_query(options: Options, rows: DataFrame, writer: Writer) -> StreamingQuery:
+    mode = "append" if options.emit == "final" or not rows.isStreaming else "update"
+    stream = rows.writeStream.queryName(options.name).outputMode(mode).foreachBatch(writer)
+    stream = stream.option("checkpointLocation", options.checkpoint)
+    once = options.args.once
+    return (
+        stream.trigger(availableNow=True).start()
+        if once
+        else stream.trigger(processingTime=options.args.trigger).start()
+    )
+
+
+def _supervise(
+    begin: Callable[[], StreamingQuery], stop: Stop, lock: Path | None, listener: progress.Progress, checkpoint: str
+) -> None:
+    pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, -1
+    while True:
+        try:
+            _wait(begin(), stop, lock, listener)
+            return
+        except (StreamingQueryException, Py4JJavaError) as error:
+            if stop.requested:
+                return
+            if listener.records != records:  # it worked since the last failure
+                pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, listener.records
+            if not passing(error) or time.monotonic() > gave_up_at:
+                raise MillraceError(explain(error, checkpoint)) from None
+            log.warning("%s; trying again in %.0f s", reason(error), pause)
+            stop.wait(pause)
+            pause = min(pause * 2, 30.0)
+        if stop.requested:
+            return
+
+
+def _wait(query: StreamingQuery, stop: Stop, lock: Path | None, listener: progress.Progress) -> None:
+    while not query.awaitTermination(1):
+        listener.tell_busy(query)
+        if lock:
+            beat(lock)
+        if stop.requested:
+            stop.finish(query)
+            return
+
+
+def show(options: Options, rows: DataFrame) -> None:
+    """Print what a run would do: settings (secrets masked), topics, checkpoint and plan."""
+    print(options.settings)  # noqa: T201
+    print(f"topics: {', '.join(options.topics)}; emit: {options.emit}; sinks: {', '.join(options.args.sink)}")  # noqa: T201
+    print(f"checkpoint: {options.checkpoint}")  # noqa: T201
+    rows.explain()
+
+
+def _once(options: Options, spark: SparkSession) -> Callable[[], None]:
+    """Return what to do after each batch: after the first, build the start-up cache of a laptop that lacks it."""
+    done = threading.Event()
+    local = (spark.sparkContext.master or "").startswith("local")
+
+    def on_batch() -> None:
+        if local and not done.is_set():
+            done.set()
+            recorder.build_in_background(options.bootstrap, options.topics[0])
+
+    return on_batch

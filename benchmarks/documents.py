@@ -15,8 +15,10 @@ from benchmarks.report import Figure, number, ratio
 from millrace import explore
 from millrace.sinks.elasticsearch import indices
 from millrace.sinks.elasticsearch import writer as elasticsearch
-from millrace.sinks.elasticsearch.indices import ENGAGEMENT
+from millrace.sinks.elasticsearch.indices import INDICES
+from millrace.sinks.elasticsearch.limits import CHUNK
 
+ENGAGEMENT = INDICES["mastodon-engagement"]
 NAME = "documents"
 GOAL = 0.9
 
@@ -79,7 +81,7 @@ def bare(client: Elasticsearch, documents: list[dict[str, Any]]) -> None:
         }
         for each in documents
     )
-    for _ in streaming_bulk(client, actions, index=ENGAGEMENT.name, chunk_size=elasticsearch.CHUNK):
+    for _ in streaming_bulk(client, actions, index=ENGAGEMENT.name, chunk_size=CHUNK):
         pass
 
 

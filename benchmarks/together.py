@@ -13,6 +13,7 @@ import psutil
 from benchmarks import fill, mill, submit
 from benchmarks.report import Figure, ratio
 from millrace.applications.mastodon import KNOWN as ANALYSES
+from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.sinks.sql import tables
@@ -54,8 +55,7 @@ def measure(posts: int) -> Iterator[Figure]:
 
 def one(options: list[str]) -> Commands:
     """Return the command line of one application with all analyses."""
-    chosen = [word for name in ANALYSES for word in ("--analysis", name)]
-    return {"mastodon": submit.ours("mastodon", *chosen, *options)}
+    return {"mastodon": submit.ours("mastodon", *choosing(*ANALYSES.values()), *options)}
 
 
 def seven(options: list[str]) -> Commands:

@@ -12,6 +12,10 @@ from dotenv import dotenv_values
 from sqlalchemy import ColumnElement, FromClause, exists, select
 
 from millrace import config, stack
+from millrace.applications.analyses import AUTHORS, COUNTS, DASHBOARD, ENGAGEMENT, HASHTAGS, LANGUAGES
+from millrace.applications.candles import CANDLES
+from millrace.applications.mastodon import MASTODON as ANALYSES
+from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.demo.pipelines import MASTODON, STOCKS, SYMBOLS, Pipeline
 from millrace.demo.processes import address, broker, check, started
@@ -29,10 +33,10 @@ EMPTY = (
     " from the built-in simulators."
 )
 DATA = [table for table in tables.metadata.sorted_tables if table not in (tables.progress, tables.symbols)]
-ANALYSES = ("counts", "hashtags", "languages", "authors", "dashboard", "engagement")
+CHARTED = (COUNTS, HASHTAGS, LANGUAGES, AUTHORS, DASHBOARD, ENGAGEMENT)
 JOBS: tuple[tuple[Pipeline, tuple[str, ...]], ...] = (
-    (STOCKS, ("candles", *SYMBOLS, "--resolution", "1m", "--resolution", "10s")),
-    (MASTODON, ("mastodon", *(word for name in ANALYSES for word in ("--analysis", name)))),
+    (STOCKS, (CANDLES.name, *SYMBOLS, "--resolution", "1m", "--resolution", "10s")),
+    (MASTODON, (ANALYSES.name, *choosing(*CHARTED))),
 )
 
 

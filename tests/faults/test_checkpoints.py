@@ -2,9 +2,10 @@
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tests.support import (
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.kafka import topics
-from millrace.spark.checkpoint import topics as lineage
+from millrace.spark.checkpoint.topics import NOTE, forget
 
 UPLOADED_SOON = {"JAVA_TOOL_OPTIONS": "-Dspark.sql.streaming.stateStore.maintenanceInterval=200ms"}
 SQL = ("sqlite", "mysql", "postgres")
@@ -146,10 +147,33 @@ def test_a_topic_that_was_made_anew_is_another(bench: Bench) -> None:
     with pytest.raises(MillraceError, match=f"another topic {bench.topic}") as failure:
         bench.run()
     assert str(bench.checkpoint) in str(failure.value)
-    assert lineage.forget(bench.home, "another cluster") == []
+    assert forget(bench.home, "another cluster") == []
     with topics.administrator(bench.bootstrap) as there:
-        lineage.forget(bench.home, there.describe_cluster()["cluster_id"])  # as `millrace down --data` does
+        forget(bench.home, there.describe_cluster()["cluster_id"])  # as `millrace down --data` does
     assert bench.run()["records"] == 300
+
+
+def test_a_checkpoint_of_the_first_version_is_taken_up(kafka: Settings, spark: SparkSession, tmp_path: Path) -> None:
+    """It had read the first 300 of these posts, in two batches; the window at hand goes on where it was."""
+    topic, bootstrap, minute = "handed-over", kafka.kafka_bootstrap, timedelta(minutes=1)
+    topics.create(bootstrap, [topics.Topic(topic, key="id", schema="post.v1")], 1)
+    posts = Posts(datetime(2026, 11, 20, 12, tzinfo=UTC), seed=15, per_second=4.0)
+    try:
+        send(bootstrap, topic, posts.take(600))
+        with tarfile.open(Path(__file__).with_name("data") / "checkpoint.tar.gz") as recorded:
+            recorded.extractall(tmp_path, filter="data")
+        cluster, known = topics.identities(bootstrap, [topic])
+        (tmp_path / "checkpoint" / NOTE).write_text(json.dumps({"cluster": cluster, "topics": known}))
+        place = ["--bootstrap", bootstrap, "--home", str(tmp_path), "--checkpoint", str(tmp_path / "checkpoint")]
+        run_job("hashtags", "--once", "--topic", topic, *place)
+        assert json.loads((tmp_path / "run" / "hashtags.json").read_text())["records"] == 300
+        right = {key: count for key, count in posts.right.items() if key[0] > posts.start}
+        assert stored(sqlite(tmp_path)) == right and {start for start, _ in right} == {
+            posts.start + minute, posts.start + 2 * minute,
+        }  # fmt: skip
+    finally:
+        with topics.administrator(bootstrap) as admin:
+            admin.delete_topics([topic])
 
 
 def test_records_that_vanished_unread_stop_the_job(bench: Bench) -> None:

@@ -19,6 +19,7 @@ from tests.support import now, records, run_job
 
 from millrace import config, stack
 from millrace.applications.mastodon import KNOWN as ANALYSES
+from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.ingest import command
 from millrace.ingest.mastodon.plan import Plan
@@ -77,7 +78,7 @@ def told(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
             plan = Plan((url,), stream="public", since=3600.0, revisit=(REVISIT.total_seconds(),))
             command.mastodon(settings, Options(limit=happenings(lines), seconds=240, watchdog=20), plan)
         assert instance.calls["forbidden"] == 0
-        chosen = [word for job in ANALYSES for word in ("--analysis", job)]
+        chosen = choosing(*ANALYSES.values())
         run_job("mastodon", *chosen, "--once", "--home", str(home), "--language", "de", "--no-bots",
                 "--max-offsets", "500", "--lateness", "1h")  # fmt: skip
         run_job("mastodon", "--mode", "stream", "--analysis", "full", "--once", "--home", str(home), "--name", "full")

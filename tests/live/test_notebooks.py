@@ -16,7 +16,9 @@ from tests import stocks
 from tests.support import MINUTE, now, producer, run_job, sqlite, stored, window
 
 from millrace import config
+from millrace.applications.analyses import FILTERED
 from millrace.applications.mastodon import KNOWN as ANALYSES
+from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.ingest import command
 from millrace.ingest.mastodon.plan import Plan
@@ -59,7 +61,7 @@ def reacted(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempP
     with mastodon.running(Community(seed=4_202, rate=5, count=1_200, speed=0, tagged=0.6, limit=100_000)) as (url, _):
         plan = Plan((url,), every=0.1, since=3600.0, revisit=(1.0,))
         command.mastodon(settings, Options(limit=2_400, seconds=60), plan)
-    chosen = [word for name in ANALYSES if name != "filtered" for word in ("--analysis", name)]
+    chosen = choosing(*(job for job in ANALYSES.values() if job is not FILTERED))
     place = ["--home", str(home), "--bootstrap", settings.kafka_bootstrap]
     run_job("mastodon", *chosen, "--sink", "sqlite", "--once", *place)
     return home

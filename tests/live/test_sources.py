@@ -12,6 +12,7 @@ from tests.social import Story, moment
 from tests.support import Job, now, producer, records, run_job, wait, window
 
 from millrace.applications.mastodon import KNOWN as ANALYSES
+from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError
 from millrace.kafka.topics import FILTERED, SOURCES
@@ -47,7 +48,7 @@ def story(kafka: Settings) -> Story:
 
 
 def test_all_seven_in_one_application(kafka: Settings, spark: SparkSession, story: Story, tmp_path: Path) -> None:
-    chosen = [word for job in ANALYSES for word in ("--analysis", job)]
+    chosen = choosing(*ANALYSES.values())
     place = ["--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path), "--source", "tweets"]
     run_job("mastodon", *chosen, *place, "--once", "--deduplicate", "--language", "de", "--max-offsets", "300")
     assert dict(query(tmp_path, "SELECT id, engagement_score FROM post_engagement")) == story.scores()

@@ -8,7 +8,7 @@ from tests.stocks import NOON, Tick
 
 from millrace.errors import ConfigError
 from millrace.kafka import market, parse
-from millrace.queries import candles
+from millrace.queries import candle_parts, candles
 from millrace.queries.candles import resolution
 
 SYMBOLS = ("BINANCE:BTCUSDT", "AAPL", "^GSPC")
@@ -30,7 +30,7 @@ def records(spark, ticks):
 
 
 def folded(rows, symbols=SYMBOLS, resolutions=RESOLUTIONS, lateness="10 minutes"):
-    return candles.candles(parse.folded(rows, candles.fold(symbols, resolutions)), resolutions, lateness)
+    return candles.candles(parse.folded(rows, candle_parts.fold(symbols, resolutions)), resolutions, lateness)
 
 
 def test_every_candle_is_right_in_several_resolutions(spark):
@@ -42,8 +42,8 @@ def test_every_candle_is_right_in_several_resolutions(spark):
 
 def test_the_same_in_spark_sql(spark):
     ticks = stocks.walk(SYMBOLS, 800, seed=4)
-    parts = candles.parts(market.trades(records(spark, ticks)), SYMBOLS)
-    assert parts.columns == candles.PARTS.names
+    parts = candle_parts.parts(market.trades(records(spark, ticks)), SYMBOLS)
+    assert parts.columns == candle_parts.PARTS.names
     assert values(candles.candles(parts, RESOLUTIONS).collect()) == stocks.candles(ticks, *RESOLUTIONS)
 
 
@@ -51,8 +51,8 @@ def test_products_that_no_decimal_of_spark_holds(spark):
     price, volume = Decimal("99999999999999.9999999999"), Decimal("98765432109876.0123456789")
     ticks = [Tick("A", price, volume, 0, 1), Tick("A", -price, volume * 2, 1, 2), Tick("A", Decimal(1), volume, 2, 3)]
     for parts in (
-        parse.folded(records(spark, ticks), candles.fold(["A"])),
-        candles.parts(market.trades(records(spark, ticks)), ["A"]),
+        parse.folded(records(spark, ticks), candle_parts.fold(["A"])),
+        candle_parts.parts(market.trades(records(spark, ticks)), ["A"]),
     ):
         [row] = candles.candles(parts).collect()
         assert (row.vwap, row.volume) == (stocks.average(ticks), volume * 4)

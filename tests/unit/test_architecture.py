@@ -1,133 +1,196 @@
-"""The imports are the architecture: stage boundaries of the folders, walked file by file."""
+"""The imports are the architecture: the rooms, what each may import, and what none may do."""
 
 import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "millrace"
 JOBS = SOURCE.parents[1] / "jobs"
-IO = (
-    "kafka",
-    "sqlalchemy",
-    "httpx",
-    "socket",
-    "subprocess",
-    "websocket",
-    "websockets",
-    "os",
-    "psycopg",
-    "mysql",
-    "requests",
-)
-PURE_OF_MILLRACE = (
-    "millrace.queries",
-    "millrace.kafka.parse",
-    "millrace.kafka.posts",
-    "millrace.kafka.market",
-    "millrace.durations",
-    "millrace.names",
-    "millrace.errors",
-)
+GROUND = {"config", "names", "errors", "durations", "logs", "signals"}
+DATA = GROUND | {"kafka"}
+# Each folder and each file of the root, and what its files may import beside the folder itself. What a folder may
+# import, its subfolders may, too, unless they have a row of their own. docs/architecture.md shows the same table.
+ROOMS: dict[str, set[str]] = {
+    "__main__": {"cli"},
+    "cli": DATA
+    | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack"},
+    "doctor": DATA | {"demo", "sinks", "archive", "stack"},
+    "explore": DATA | {"spark", "sinks", "archive"},
+    "superset": GROUND | {"demo", "applications", "sinks", "stack"},
+    "demo": GROUND | {"applications", "stack"},
+    "demo.views": {"logs"},
+    "view": GROUND | {"sinks"},
+    "applications": DATA | {"spark", "sinks", "archive", "queries"},
+    "spark": DATA | {"sinks", "queries"},
+    "spark.launch": DATA | {"queries", "stack"},
+    "sinks": DATA | {"archive"},
+    "archive": DATA,
+    "queries": {"kafka", "names", "errors", "durations"},
+    "ingest": DATA,
+    "kafka": {"names", "errors", "durations", "logs"},
+    "simulate": {"errors"},
+    "stack": DATA,
+    **dict.fromkeys(GROUND, GROUND),
+}  # fmt: skip
+OUTSIDE = {  # packages that a folder may not import
+    "queries": {"kafka", "sqlalchemy", "httpx", "socket", "subprocess", "websocket", "websockets", "os", "requests"},
+    "ingest": {"pyspark"},
+    "simulate": {"pyspark"},
+    "stack": {"pyspark"},
+    "view": {"pyspark"},
+    "kafka": {"sqlalchemy", "elasticsearch"},
+    "demo": {"pyspark"},
+}
+PARSERS = {"kafka.parse", "kafka.posts", "kafka.market"}  # all that queries know of Kafka
 
 
-def imports(path: Path) -> set[str]:
+def name_of(path: Path) -> str:
+    """The module's name below millrace; that of a folder for its __init__."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """All modules, and names in them, that a file imports anywhere."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return found
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of millrace that a file imports, below millrace."""
+    below = {name.removeprefix("millrace.") for name in imports(path) if name.startswith("millrace.")}
+    return {name if name in MODULES else name.rpartition(".")[0] for name in below} - {""}
 
 
 def within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def files(folder: str) -> list[Path]:
-    found = sorted((SOURCE / folder).glob("*.py"))
-    assert found
-    return found
+def room_of(module: str) -> str:
+    """The row of ROOMS that a module goes by: that of the nearest folder that has one."""
+    while module and module not in ROOMS:
+        module = module.rpartition(".")[0]
+    return module
 
 
-@pytest.mark.parametrize("path", files("queries"), ids=lambda path: path.name)
-def test_queries_reach_no_io(path):
-    assert not {name for name in imports(path) if within(name, *IO)}
-    own = {name for name in imports(path) if within(name, "millrace")}
-    assert {name for name in own if within(name, *PURE_OF_MILLRACE)} == own
+def test_every_folder_and_every_file_of_the_root_has_its_row():
+    rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    files = {path.stem for path in SOURCE.glob("*.py")} - {"__init__"}
+    assert rooms | files == {name for name in ROOMS if "." not in name}
+    assert all(name in MODULES for name in ROOMS)
 
 
-@pytest.mark.parametrize("path", files("ingest"), ids=lambda path: path.name)
-def test_ingest_does_not_know_spark_or_what_follows(path):
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_what_its_row_allows(room):
+    own = room.partition(".")[0] if room != "demo.views" else room
+    for module, path in MODULES.items():
+        if room_of(module) == room:
+            wrong = {name for name in ours(path) if not within(name, own, *ROOMS[room])}
+            assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("room", OUTSIDE)
+def test_a_room_knows_no_package_of_another_stage(room):
+    for module, path in MODULES.items():
+        if within(module, room):
+            assert not {name for name in imports(path) if within(name, *OUTSIDE[room])}, module
+
+
+def test_only_launching_takes_what_the_stack_downloads():
+    users = {module for module, path in MODULES.items() if any(within(name, "stack") for name in ours(path))}
+    faces = ("cli", "demo", "doctor", "superset")
+    assert all(within(module, "stack", "spark.launch", *faces) for module in users)
+
+
+def test_no_imports_run_in_a_circle():
+    edges = {module: ours(path) - {module} for module, path in MODULES.items()}
+    left = dict(edges)
+    while ready := [module for module, found in left.items() if not found & left.keys()]:
+        for module in ready:
+            del left[module]
+    assert not left, f"in circles, or above them: {sorted(left)}"
+
+
+def test_queries_reach_kafka_by_its_parsers_alone():
+    for module, path in MODULES.items():
+        if within(module, "queries"):
+            assert {name for name in ours(path) if within(name, "kafka")} <= PARSERS, module
+
+
+def test_the_page_neither_computes_nor_writes():
+    writing = ("sinks.sql.writer", "sinks.sql.prune.prune", "sinks.sql.database.connect")
+    statements = tuple(f"sqlalchemy.{name}" for name in ("insert", "update", "delete"))
+    for module, path in MODULES.items():
+        if within(module, "view"):
+            assert not {name for name in imports(path) if within(name.removeprefix("millrace."), *writing, *statements)}
+
+
+def test_each_folder_says_what_it_holds():
+    for module, path in MODULES.items():
+        if path.name == "__init__.py":
+            assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip(), module
+
+
+def test_no_file_is_long():
     assert not {
-        name
-        for name in imports(path)
-        if within(
-            name,
-            "pyspark",
-            "millrace.queries",
-            "millrace.sinks",
-            "millrace.session",
-            "millrace.simulate",
-            "millrace.kafka.parse",
-            "millrace.kafka.read",
-        )
+        module: lines for module, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 250
     }
-
-
-@pytest.mark.parametrize("path", files("simulate"), ids=lambda path: path.name)
-def test_the_truth_shares_nothing_with_what_it_judges(path):
-    assert not {
-        name
-        for name in imports(path)
-        if within(
-            name,
-            "millrace.queries",
-            "millrace.ingest",
-            "millrace.durations",
-            "millrace.names",
-            "millrace.kafka",
-            "millrace.sinks",
-            "pyspark",
-        )
-    }
-
-
-@pytest.mark.parametrize("path", files("view"), ids=lambda path: path.name)
-def test_the_page_neither_computes_nor_writes(path):
-    stages = [f"millrace.{stage}" for stage in ("ingest", "kafka", "queries", "simulate", "session", "application")]
-    writing = ["millrace.sinks.sql", "millrace.sinks.prune.prune", "millrace.sinks.database.connect"]
-    statements = [f"sqlalchemy.{name}" for name in ("insert", "update", "delete")]
-    assert not {name for name in imports(path) if within(name, "pyspark", *stages, *writing, *statements)}
 
 
 def test_only_config_reads_the_environment_for_settings():
-    readers = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if "os.environ" in path.read_text()}
+    readers = {module for module, path in MODULES.items() if "os.environ" in path.read_text()}
     assert readers <= {
-        "config.py",
-        "launch.py",
-        "explore.py",
-        "running.py",
-        "view/server.py",
-        "stack/process.py",
-        "stack/pydoop.py",
-        "stack/mysql.py",
-        "stack/postgres.py",
+        "config",
+        "explore",
+        "spark.launch.spark_submit",
+        "spark.launch.recorder",
+        "demo.processes",
+        "view.server",
+        "archive.hadoop_client",
+        "cli.build_pydoop",
+        "stack.process",
+        "stack.mysql",
+        "stack.postgres",
     }
 
 
 @pytest.mark.parametrize("path", sorted(JOBS.glob("*.py")), ids=lambda path: path.name)
 def test_a_job_is_wiring_without_logic(path):
     tree = ast.parse(path.read_text())
-    logic = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.For | ast.While | ast.Try | ast.IfExp | ast.comprehension)
-    ]
-    branches = [
-        node for node in ast.walk(tree) if isinstance(node, ast.If) and "__name__" not in ast.unparse(node.test)
-    ]
-    assert not logic and not branches
-    assert len(path.read_text().splitlines()) <= 45
+    logic = (ast.For, ast.While, ast.Try, ast.IfExp, ast.comprehension, ast.FunctionDef)
+    assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
+    assert [ast.unparse(node.test) for node in ast.walk(tree) if isinstance(node, ast.If)] == ["__name__ == '__main__'"]
     assert path.stem not in ("kafka", "pyspark", "millrace")
+
+
+def rows() -> Iterator[tuple[str, set[str]]]:
+    """The table of docs/architecture.md: a room (or several) and what it may import."""
+    text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text()
+    table = text.partition("<!-- rooms -->")[2].partition("<!-- end of rooms -->")[0]
+    for line in table.strip().splitlines()[2:]:
+        cells = [re.findall(r"`([\w./]+)`", cell) for cell in line.strip("|").split("|")]
+        for room in cells[0]:
+            yield room.removesuffix(".py").strip("/").replace("/", "."), {name.strip("/") for name in cells[2]}
+
+
+def test_the_docs_show_the_same_table():
+    known = {
+        name: set(chain.from_iterable(GROUND if each == "ground" else {each} for each in row)) for name, row in rows()
+    }
+    assert known == {name: allowed - {name} for name, allowed in ROOMS.items() if name not in GROUND} | {
+        "ground": GROUND
+    }

@@ -12,7 +12,7 @@ from millrace.applications.candle_targets import Targets
 from millrace.applications.job import Application, Job
 from millrace.errors import ConfigError
 from millrace.kafka import market, parse, results, topics
-from millrace.queries import candles
+from millrace.queries import candle_parts, candles
 from millrace.sinks.registry import SINKS
 from millrace.sinks.sink import Need
 from millrace.spark.arguments import topic
@@ -80,13 +80,13 @@ def flows(application: Application, options: Options) -> list[Flow]:
 def _candles(records: DataFrame, options: Options) -> DataFrame:
     args = options.args
     if args.bad_prints is None and not args.deduplicate:
-        parts = parse.folded(records, candles.fold(args.symbols, args.resolution))
+        parts = parse.folded(records, candle_parts.fold(args.symbols, args.resolution))
         return candles.candles(parts, args.resolution, args.lateness)
     trades = market.trades(records)
     if args.deduplicate:
         trades = inputs.once(trades, options, "connection", "sequence")
     if args.bad_prints is None:
-        return candles.candles(candles.parts(trades, args.symbols), args.resolution, args.lateness)
+        return candles.candles(candle_parts.parts(trades, args.symbols), args.resolution, args.lateness)
     prints = candles.prints(trades, args.symbols)
     return candles.guarded(prints, args.bad_prints, args.resolution, args.lateness)
 

@@ -36,6 +36,11 @@ MODES: dict[str | None, dict[str, tuple[Job, ...]]] = {
 }
 
 
+def choosing(*jobs: Job) -> tuple[str, ...]:
+    """Return the options that choose `jobs`."""
+    return tuple(word for job in jobs for word in ("--analysis", job.name))
+
+
 def select(doc: str | None, argv: Sequence[str]) -> list[Part]:
     """Return the chosen analyses, each with its options; raises ConfigError for what does not go together.
 

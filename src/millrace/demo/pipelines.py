@@ -5,6 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
+from millrace.applications.analyses import AUTHORS, COUNTS, DASHBOARD, ENGAGEMENT, HASHTAGS, LANGUAGES
+from millrace.applications.candles import CANDLES
+from millrace.applications.mastodon import MASTODON as ANALYSES
+from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.demo import services
 from millrace.demo.views import bluesky, mastodon, stocks
@@ -52,8 +56,8 @@ BLUESKY = Pipeline(
     simulated=(),
     simulator=("--duplicates", "0.02", "--malformed", "0.005"),
     rate=200.0,
-    job=("hashtags", "--trigger", "1s"),
-    run_file="hashtags",
+    job=(HASHTAGS.name, "--trigger", "1s"),
+    run_file=HASHTAGS.name,
     view=bluesky,
     feed="bluesky",
     rows=15,
@@ -68,9 +72,8 @@ MASTODON = Pipeline(
     simulated=("--stream", "public", "--revisit", "10s,30s"),
     simulator=("--duplicates", "0.02", "--malformed", "0.005", "--deleted", "0.02", "--limit", "100000"),
     rate=20.0,
-    job=("mastodon", "--analysis", "hashtags", "--analysis", "languages", "--analysis", "engagement",
-         "--sink", "sqlite", "--trigger", "2s"),
-    run_file="hashtags",
+    job=(ANALYSES.name, *choosing(HASHTAGS, LANGUAGES, ENGAGEMENT), "--sink", "sqlite", "--trigger", "2s"),
+    run_file=HASHTAGS.name,
     view=mastodon,
     feed="mastodon",
 )  # fmt: skip
@@ -85,29 +88,29 @@ STOCKS = Pipeline(
     simulated=SYMBOLS,
     simulator=("--bursts", "0.01", "--malformed", "0.002"),
     rate=60.0,
-    job=("candles", *SYMBOLS, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--sink", "kafka",
+    job=(CANDLES.name, *SYMBOLS, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--sink", "kafka",
          "--trigger", "1s"),
-    run_file="candles",
+    run_file=CANDLES.name,
     view=stocks,
     feed="finnhub",
     environment={"MILLRACE_FINNHUB_TOKEN": "demo"},
 )  # fmt: skip
 FEW = SYMBOLS[:3]
 ALL = (
-    replace(BLUESKY, job=("hashtags", "--trigger", "2s"), rows=4),
+    replace(BLUESKY, job=(HASHTAGS.name, "--trigger", "2s"), rows=4),
     replace(
         MASTODON,
-        job=("mastodon", "--name", "mastodon", "--analysis", "hashtags", "--analysis", "languages",
-             "--analysis", "engagement", "--analysis", "counts", "--analysis", "authors", "--analysis", "dashboard",
+        job=(ANALYSES.name, "--name", "mastodon",
+             *choosing(HASHTAGS, LANGUAGES, ENGAGEMENT, COUNTS, AUTHORS, DASHBOARD),
              "--sink", "sqlite", "--trigger", "5s"),
-        run_file="mastodon-hashtags",
+        run_file=f"mastodon-{HASHTAGS.name}",
         rows=4,
     ),
     replace(
         STOCKS,
         live=lambda: FEW,
         simulated=FEW,
-        job=("candles", *FEW, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--trigger", "2s"),
+        job=(CANDLES.name, *FEW, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--trigger", "2s"),
     ),
 )  # fmt: skip
 PIPELINES = {each.name: (each,) for each in (BLUESKY, MASTODON, STOCKS)} | {"all": ALL}

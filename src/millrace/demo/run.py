@@ -14,6 +14,8 @@ from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 
+from millrace.applications.registry import SEVERAL
+from millrace.applications.several import APART
 from millrace.config import Settings
 from millrace.demo import processes
 from millrace.demo.pipelines import BLUESKY, Pipeline
@@ -112,7 +114,8 @@ def _stopped_together() -> Iterator[ExitStack]:
 def _job(pipelines: Sequence[Pipeline]) -> list[str]:
     """Return what `millrace run` is told: the job of one pipeline, or those of several in one application."""
     first, *others = (pipeline.job for pipeline in pipelines)
-    return ["several", *first, *chain.from_iterable(("+", *job) for job in others)] if others else list(first)
+    together = chain.from_iterable((APART, *job) for job in others)
+    return [SEVERAL.name, *first, *together] if others else list(first)
 
 
 def _store(settings: Settings, pipeline: Pipeline) -> Store:

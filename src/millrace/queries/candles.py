@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from math import gcd
 from typing import Any
 
 import pyarrow as pa
@@ -14,24 +13,15 @@ from pyspark.sql import functions as F
 
 from millrace.durations import seconds
 from millrace.errors import ConfigError
-from millrace.kafka.market import TRADES
-from millrace.kafka.parse import TEXT, TIME, Decoded, Fold
-from millrace.queries.conditions import Rule, codes, rule
-from millrace.queries.ohlc import Part, decimal, finished, limbs, order, part_of, units, without_bad_prints
+from millrace.kafka.parse import TEXT, TIME
+from millrace.queries.candle_parts import PARTS, PRICE, SUM, SUMS, allowed, spark_type
+from millrace.queries.candle_parts import row as part_row
+from millrace.queries.conditions import Rule
+from millrace.queries.ohlc import finished, part_of, units, without_bad_prints
 from millrace.queries.text import watermark_mark, watermarked
 
 DAY = 86_400
 Span = tuple[datetime, datetime]
-PRICE, SUM = pa.decimal128(24, 10), pa.decimal128(38, 10)  # a sum of valid volumes may be more than a store holds
-LIMBS = (pa.decimal128(38, 0), pa.decimal128(38, 10), pa.decimal128(38, 20))
-ORDER = pa.decimal128(38, 0)
-_VALUES = [(f"{name}_{n}", kind) for name in ("priced", "other") for n, kind in enumerate(LIMBS)]
-PARTS = pa.schema(
-    [("symbol", TEXT), ("event_time", TIME), ("open", PRICE), ("open_order", ORDER), ("close", PRICE),
-     ("close_order", ORDER), ("high", PRICE), ("low", PRICE), ("other_high", PRICE), ("other_low", PRICE),
-     ("volume", SUM), ("priced_volume", SUM), *_VALUES, ("trades", pa.int64()), ("updates", pa.int64())]
-)  # fmt: skip
-SUMS = ("volume", "priced_volume", *(name for name, _ in _VALUES), "trades", "updates")
 KEY = ("symbol", "resolution", "window_start", "window_end")
 CANDLE = (
     "symbol STRING, resolution STRING, window_start TIMESTAMP, window_end TIMESTAMP, open DECIMAL(24,10), "
@@ -65,7 +55,7 @@ def candles(parts: DataFrame, resolutions: Sequence[str] = ("1m",), lateness: st
     """
     keep = [name for name in PARTS.names if name not in ("symbol", "event_time")]
     rows = _windows(watermarked(parts, lateness), resolutions, keep)
-    sums = [F.sum(name).cast(_spark(PARTS.field(name).type)).alias(name) for name in SUMS]
+    sums = [F.sum(name).cast(spark_type(PARTS.field(name).type)).alias(name) for name in SUMS]
     ends = [F.min_by("open", "open_order").alias("open"), F.max_by("close", "close_order").alias("close")]
     tops = [F.max(name).alias(name) for name in ("high", "other_high")]
     bottoms = [F.min(name).alias(name) for name in ("low", "other_low")]
@@ -116,108 +106,13 @@ def _window(name: str) -> Column:
     return F.struct(F.lit(name).alias("resolution"), *times)
 
 
-def fold(symbols: Iterable[str], resolutions: Sequence[str] = ("1m",)) -> Fold:
-    """Return the fold that computes `parts` of `symbols` batch by batch, in the coarsest step of all resolutions."""
-    wanted = frozenset(symbols)
-    step = gcd(*(round(seconds(name)) for name in resolutions)) * 1_000_000
-    return Fold(partial(parts, symbols=wanted), partial(_fold, symbols=wanted, step=step), PARTS, TRADES)
-
-
-def parts(trades: DataFrame, symbols: Iterable[str]) -> DataFrame:
-    """Return the part of a candle that each trade of `symbols` is by itself, in Spark SQL.
-
-    Input: trade.v1 rows (symbol, price, volume, event_time, conditions, sequence). Output: PARTS.
-    """
-    price, volume, time, last, range_ = (F.col(name) for name in ("price", "volume", "time", "last", "range"))
-    counted = F.col("counts") & (volume > 0)
-    own = trades.filter(F.col("symbol").isin(*symbols)).select(
-        "symbol", "price", "volume", "event_time", "sequence", F.unix_micros("event_time").alias("time"),
-        *(_allowed(change).alias(name)
-          for name, change in (("last", "open_close"), ("range", "high_low"), ("counts", "volume"))),
-    )  # fmt: skip
-    moment = F.concat(F.lpad(time.cast("string"), 18, "0"), F.lpad(F.col("sequence").cast("string"), 19, "0"))
-    opening = F.when(last & (volume > 0), "0").when(last, "1").when(range_, "2").otherwise("3")
-    closing = F.when(last, "2").when(range_, "1").otherwise("0")
-    columns = {
-        "open": price,
-        "open_order": F.concat(opening, moment),
-        "close": price,
-        "close_order": F.concat(closing, moment),
-        **dict.fromkeys(("high", "low"), F.when(range_, price)),
-        **dict.fromkeys(("other_high", "other_low"), F.when(~range_, price)),
-        "volume": F.when(counted, volume).otherwise(0),
-        "priced_volume": F.when(counted & range_, volume).otherwise(0),
-        **{f"priced_{n}": F.when(counted & range_, limb).otherwise(0) for n, limb in enumerate(_limbs())},
-        **{f"other_{n}": F.when(counted & ~range_, limb).otherwise(0) for n, limb in enumerate(_limbs())},
-        "trades": counted.cast("bigint"),
-        "updates": F.lit(1).cast("bigint"),
-    }
-    typed = [column.cast(_spark(PARTS.field(name).type)).alias(name) for name, column in columns.items()]
-    return own.select("symbol", "event_time", *typed)
-
-
 def prints(trades: DataFrame, symbols: Iterable[str]) -> DataFrame:
     """Return each trade of `symbols` for `guarded`: symbol, event_time, print (time, sequence, price, volume, rule)."""
     found = F.struct(
         F.unix_micros("event_time").alias("time"), "sequence", "price", "volume",
-        *(_allowed(change).alias(f"sets_{change}") for change in Rule._fields),
+        *(allowed(change).alias(f"sets_{change}") for change in Rule._fields),
     )  # fmt: skip
     return trades.filter(F.col("symbol").isin(*symbols)).select("symbol", "event_time", found.alias("print"))
-
-
-def _allowed(change: str) -> Column:
-    return ~F.arrays_overlap("conditions", F.array(*map(F.lit, codes(change))))
-
-
-def _limbs() -> tuple[Column, ...]:
-    """Price times volume in three parts, for the whole product has more digits than Spark's decimals."""
-    price, volume = F.floor("price"), F.floor("volume")
-    price_rest, volume_rest = ((F.col("price") - price).cast("decimal(11,10)"),
-                               (F.col("volume") - volume).cast("decimal(11,10)"))  # fmt: skip
-    return price * volume, price * volume_rest + price_rest * volume, price_rest * volume_rest
-
-
-def _spark(kind: pa.DataType) -> str:
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    return {pa.int64(): "bigint"}[kind]
-
-
-def _fold(decoded: Decoded, symbols: frozenset[str], step: int) -> pa.RecordBatch:
-    """Fold the trades of one batch into a part per symbol and step (microseconds).
-
-    `event_time` is the newest of the group, so the watermark advances as if each trade were a row.
-    """
-    made: dict[tuple[str, int], Part] = {}
-    for time, trade in decoded:
-        if trade.symbol in symbols:
-            key = trade.symbol, time // step
-            told = (time, trade.sequence, units(trade.price), units(trade.volume), rule(tuple(trade.conditions)))
-            if key in made:
-                made[key].add(*told)
-            else:
-                made[key] = Part(*told)
-    rows = [_row(symbol, part) for (symbol, _), part in made.items()]
-    return pa.RecordBatch.from_pylist(rows, schema=PARTS)
-
-
-def _row(symbol: str, part: Part) -> dict[str, Any]:
-    rank, *moment, price = part.open
-    ends = {"open": decimal(price), "open_order": order(rank, *moment)}
-    rank, *moment, price = part.close
-    ends |= {"close": decimal(price), "close_order": order(rank, *moment)}
-    levels = {
-        f"{'' if sets_it else 'other_'}{name}": decimal(price)
-        for name, sets_it, price in (("high", part.high[0], part.high[1]), ("low", not part.low[0], part.low[1]))
-    }
-    values = {
-        f"{name}_{n}": limb
-        for name, value in (("priced", part.priced), ("other", part.other))
-        for n, limb in enumerate(limbs(value))
-    }
-    volumes = {"volume": decimal(part.volume), "priced_volume": decimal(part.priced_volume)}
-    counts = {"trades": part.trades, "updates": part.updates}
-    return {"symbol": symbol, "event_time": part.newest} | ends | levels | volumes | values | counts
 
 
 def _finish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -233,7 +128,7 @@ def _finish_guarded(batches: Iterator[pa.RecordBatch], share: Decimal) -> Iterat
             kept = part_of(without_bad_prints(map(_print, row["prints"]), share))
             assert kept is not None  # the median itself is kept
             key = {name: row[name] for name in KEY}
-            whole = dict.fromkeys(PARTS.names) | _row(row["symbol"], kept) | {"updates": len(row["prints"])}
+            whole = dict.fromkeys(PARTS.names) | part_row(row["symbol"], kept) | {"updates": len(row["prints"])}
             rows.append(key | finished(whole))
         yield _candles(rows)
 

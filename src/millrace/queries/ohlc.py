@@ -131,7 +131,7 @@ def joined(parts: Iterable[Decimal]) -> int:
 
 
 def finished(row: dict[str, Any]) -> dict[str, Any]:
-    """Return open, high, low, close, volume, vwap, trades and updates of a row of sums (see queries.candles.SUMS)."""
+    """Return open, high, low, close, volume, vwap, trades and updates of a row of sums (`candle_parts.SUMS`)."""
     has_prices = row["high"] is not None
     high, low = (row[name if has_prices else f"other_{name}"] for name in ("high", "low"))
     price = {"open": row["open"], "high": high, "low": low, "close": row["close"]}

@@ -8,7 +8,7 @@ import pandas as pd
 from sqlalchemy import ColumnElement, Engine, FromClause, Select, Table, func, literal, select
 
 from millrace.sinks.sql import database
-from millrace.sinks.sql.views import seconds_between
+from millrace.sinks.sql.functions import seconds_between
 
 LOOK_BACK = timedelta(hours=1)  # in which windows of every length that is still counted begin
 MOST = 100  # sources, symbols or resolutions to choose among

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Engine, Table, func, literal, select
 
 from millrace.sinks.sql import tables, views
 from millrace.sinks.sql.columns import Time
-from millrace.sinks.sql.views import ratio, seconds_between
+from millrace.sinks.sql.functions import ratio, seconds_between
 from millrace.view import bounds
 
 TOP = 20

@@ -8,12 +8,12 @@ from millrace.errors import MillraceError
 from millrace.kafka import documents, letters
 from millrace.kafka.results import Result
 from millrace.kafka.topics import DEAD_LETTERS
+from millrace.sinks.elasticsearch.limits import LONGEST_ID
 from millrace.sinks.kafka import publish
 from millrace.sinks.sink import Need, Sink, Target
 from millrace.sinks.together import Writer
 
 NAME = "elasticsearch"
-LONGEST_ID = 512  # bytes
 
 
 def _writer(result: Result, target: Target) -> Writer:

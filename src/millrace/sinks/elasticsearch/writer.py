@@ -18,14 +18,12 @@ from millrace.kafka import documents, letters
 from millrace.sinks import task_errors
 from millrace.sinks.elasticsearch import cluster
 from millrace.sinks.elasticsearch.indices import STAMP, Index
-from millrace.sinks.elasticsearch.sink import LONGEST_ID
+from millrace.sinks.elasticsearch.limits import CHUNK, CHUNK_BYTES, LONGEST_ID
 from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
 
-CHUNK = 1_000  # documents a request
-CHUNK_BYTES = 8 << 20
 STORED, CONFLICT, WRONG = (200, 201), 409, 400  # a conflict: a newer version is there already
 NOT_THE_DOCUMENTS = ("index_closed_exception", "invalid_index_name_exception")  # also 400, but mended elsewhere
 

@@ -1,0 +1,85 @@
+"""Functions of SQL that each dialect spells in its own way."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Float
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from millrace.sinks.sql.columns import Time
+
+
+class seconds_between(FunctionElement[int]):
+    """Whole seconds from one time to a later one."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+class seconds_after(FunctionElement[datetime]):
+    """A time so many seconds later."""
+
+    type = Time()
+    inherit_cache = True
+
+
+class ratio(FunctionElement[float]):
+    """One number divided by another as a double, also when both are integers."""
+
+    type = Float()
+    inherit_cache = True
+
+
+def _pair(element: FunctionElement[Any], compiler: SQLCompiler) -> tuple[str, str]:
+    first, second = (compiler.process(clause) for clause in element.clauses)
+    return first, second
+
+
+@compiles(seconds_between, "sqlite")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"(CAST(strftime('%s', {end}) AS INTEGER) - CAST(strftime('%s', {start}) AS INTEGER))"
+
+
+@compiles(seconds_between, "mysql", "mariadb")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"TIMESTAMPDIFF(SECOND, {start}, {end})"
+
+
+@compiles(seconds_between, "postgresql")
+def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
+    start, end = _pair(element, compiler)
+    return f"CAST(EXTRACT(EPOCH FROM {end} - {start}) AS BIGINT)"
+
+
+@compiles(seconds_after, "sqlite")
+def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
+    time, length = _pair(element, compiler)
+    return f"strftime('%Y-%m-%dT%H:%M:%fZ', {time}, ({length}) || ' seconds')"
+
+
+@compiles(seconds_after, "mysql", "mariadb")
+def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
+    time, length = _pair(element, compiler)
+    return f"TIMESTAMPADD(SECOND, {length}, {time})"
+
+
+@compiles(seconds_after, "postgresql")
+def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
+    time, length = _pair(element, compiler)
+    return f"({time} + ({length}) * INTERVAL '1 second')"
+
+
+@compiles(ratio)
+def _(element: ratio, compiler: SQLCompiler, **_kw: Any) -> str:
+    part, whole = _pair(element, compiler)
+    return f"({part} * 1e0 / {whole})"  # MySQL before 8.0.17 has no CAST to DOUBLE
+
+
+@compiles(ratio, "postgresql")
+def _(element: ratio, compiler: SQLCompiler, **_kw: Any) -> str:
+    part, whole = _pair(element, compiler)
+    return f"(CAST({part} AS DOUBLE PRECISION) / {whole})"

@@ -6,27 +6,63 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from elasticsearch import helpers
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sqlalchemy import make_url
-from tests.live.test_sinks import NOON, ElasticsearchStore, batch, big_batch, row
+from tests.contract import NOON, batch, big_batch, row
 
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError, Unavailable
 from millrace.kafka import browse, letters
 from millrace.kafka.topics import DEAD_LETTERS
-from millrace.sinks.elasticsearch import indices
+from millrace.sinks.elasticsearch import cluster, indices
 from millrace.sinks.elasticsearch import writer as sink
 from millrace.sinks.kafka import publish
 from millrace.sinks.retry import Patience
+from millrace.sinks.together import Writer
 
 MINUTE = timedelta(minutes=1)
 # In the order of the alphabet, of which é is beyond the end
 REASONS = ("'': its key is null or empty", "'many': document_parsing_exception: ", "has 514 bytes", "None: its key is")
+
+
+class ElasticsearchStore:
+    """A fresh index behind a URL; what it refused is in `letters`."""
+
+    def __init__(self, url: str) -> None:
+        columns = {"name": "keyword", "n": "long", "price": "double", "note": "keyword", "done": "boolean"}
+        properties = {name: {"type": kind} for name, kind in {**columns, "observed_at": "date"}.items()}
+        self.url, self.client = url, cluster.connect(url)
+        self.index = indices.Index(f"contract-{uuid.uuid4().hex[:8]}", ("name",), "observed_at", properties)
+        self.letters: list[dict[str, Any]] = []
+        indices.create(url, self.index)
+
+    def writer(self, **options: Any) -> Writer:
+        return sink.index(self.url, self.index, **{"refused": self.refuse, **options})
+
+    def refuse(self, batch: DataFrame, _: int) -> None:
+        self.letters += batch.toArrow().to_pylist()
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        self.client.indices.refresh(index=self.index.name)
+        found = {hit["_id"]: hit["_source"] for hit in helpers.scan(self.client, index=self.index.name, size=10_000)}
+        for id, source in found.items():
+            stamp = datetime.fromisoformat(source.pop("indexed_at"))
+            assert abs(datetime.now(UTC) - stamp) < timedelta(minutes=10) and source["name"] == id
+        return {id: source | {"observed_at": _moment(source["observed_at"])} for id, source in found.items()}
+
+    def close(self) -> None:
+        self.client.indices.delete(index=self.index.name)
+        self.client.indices.delete_index_template(name=self.index.name)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 @pytest.fixture

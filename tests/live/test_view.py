@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, make_url, select, text
+from sqlalchemy import Engine, delete, select, text
 from tests import stored, support
+from tests.contract import own_database
 from tests.stored import MINUTE
 
 from millrace.errors import MillraceError
@@ -15,21 +16,11 @@ from millrace.view import bounds, health, market, others, social
 
 ADDRESSES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('tmp_path') / 'm.db'}",
-    "postgres": lambda request: _own_database(request.getfixturevalue("postgres").store_url("postgres")),
-    "mysql": lambda request: _own_database(request.getfixturevalue("mysql").store_url("mysql")),
-    "mariadb": lambda request: _own_database(request.getfixturevalue("mariadb")),
+    "postgres": lambda request: own_database(request.getfixturevalue("postgres").store_url("postgres"), "viewed"),
+    "mysql": lambda request: own_database(request.getfixturevalue("mysql").store_url("mysql"), "viewed"),
+    "mariadb": lambda request: own_database(request.getfixturevalue("mariadb"), "viewed"),
 }
 NOON = support.window(support.now())
-
-
-def _own_database(url: str) -> str:
-    """Make a database on the shared server where nobody else's tables are, and none of a test before."""
-    engine = database.connect(url)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS viewed"))
-        connection.execute(text("CREATE DATABASE viewed"))
-    engine.dispose()
-    return make_url(url).set(database="viewed").render_as_string(hide_password=False)
 
 
 @pytest.fixture(params=ADDRESSES)

@@ -1,5 +1,6 @@
 """What the SQL stores keep beyond the contract of all sinks: transactions, bad rows, views, outages."""
 
+import functools
 import signal
 import subprocess
 import sys

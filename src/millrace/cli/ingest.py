@@ -1,48 +1,71 @@
 """`millrace ingest`: a command for each feed."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from millrace import config
-from millrace.cli.options import Home
+from millrace.cli.options import Bootstrap, Command, Home, sharing
+from millrace.config import Settings
+
+if TYPE_CHECKING:
+    from millrace.ingest.run import Options
 
 app = typer.Typer(no_args_is_help=True, help="Carry a live feed into Kafka, exactly once where the feed can replay.")
 
 
+def _feed(watchdog: float = 60.0) -> Callable[[Command], Command]:
+    """Give a command the options that every feed has; `watchdog` is the default of that one."""
+    return sharing(
+        limit=(Annotated[int | None, typer.Option(min=1, help="End after so many events")], None),
+        seconds=(Annotated[float | None, typer.Option(min=0, help="End after so many seconds")], None),
+        printing=(Annotated[bool, typer.Option("--print", help="Events as JSON lines, without Kafka")], False),
+        watchdog=(Annotated[float, typer.Option(min=1, help="Seconds of silence until it connects anew")], watchdog),
+        metrics_port=(Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")], None),
+        bootstrap=(Bootstrap, None),
+        home=(Home, None),
+    )
+
+
+def _settings(shared: dict[str, Any], **own: str | None) -> Settings:
+    return config.load(home=shared["home"], kafka_bootstrap=shared["bootstrap"], **own)
+
+
+def _options(shared: dict[str, Any]) -> "Options":
+    from millrace.ingest.run import Options
+
+    return Options(**{name: shared[name] for name in ("limit", "seconds", "watchdog", "metrics_port")})
+
+
 @app.command("bluesky")
+@_feed()
 def bluesky(
     *,
     url: Annotated[str | None, typer.Option(help="Jetstream hosts, by commas; v2 by its whole path")] = None,
     collections: Annotated[list[str] | None, typer.Option(help="What the server sends; default posts")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many events")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
     from_cursor: Annotated[int | None, typer.Option(help="Begin here: sequence number or microseconds")] = None,
     keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the frame itself as `raw`")] = False,
-    printing: Annotated[bool, typer.Option("--print", help="Posts as JSON lines, without Kafka")] = False,
-    watchdog: Annotated[float, typer.Option(min=1, help="Seconds of silence until it connects anew")] = 60.0,
-    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
-    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
-    home: Home = None,
+    **shared: Any,
 ) -> None:
     """Carry the posts of Bluesky into the topic bluesky-raw-posts until Ctrl-C.
 
     Example: millrace ingest bluesky --limit 1000
     """
     from millrace.ingest import command
-    from millrace.ingest.run import Options
 
     command.bluesky(
-        config.load(home=home, bluesky_url=url, kafka_bootstrap=bootstrap),
-        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        _settings(shared, bluesky_url=url),
+        _options(shared),
         collections=collections,
         from_cursor=from_cursor,
         keep_raw=keep_raw,
-        printing=printing,
+        printing=shared["printing"],
     )
 
 
 @app.command("mastodon")
+@_feed()
 def mastodon(
     *,
     instance: Annotated[
@@ -57,16 +80,10 @@ def mastodon(
     since: Annotated[str | None, typer.Option(help="Begin so long ago, such as 1h; default the newest page")] = None,
     revisit: Annotated[str | None, typer.Option(help="Look posts up again at these ages: 5m,1h,24h")] = None,
     visibility: Annotated[list[str] | None, typer.Option(help="Posts of these alone; default public")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many events")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
     keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the status itself as `raw`")] = False,
-    printing: Annotated[bool, typer.Option("--print", help="Posts as JSON lines, without Kafka")] = False,
     kafka: Annotated[bool, typer.Option("--enableKafka", help="Write to Kafka, as is done without --print")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing while all goes well")] = False,
-    watchdog: Annotated[float, typer.Option(min=1, help="Seconds of silence until it connects anew")] = 60.0,
-    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
-    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
-    home: Home = None,
+    **shared: Any,
 ) -> None:
     """Carry the posts of Mastodon instances into the topic Mastodon_stream until Ctrl-C.
 
@@ -74,12 +91,11 @@ def mastodon(
     """
     from millrace.ingest import command
     from millrace.ingest.mastodon.plan import read
-    from millrace.ingest.run import Options
 
-    settings = config.load(home=home, mastodon_url=",".join(instance or []) or None, kafka_bootstrap=bootstrap)
+    settings = _settings(shared, mastodon_url=",".join(instance or []) or None)
     command.mastodon(
         settings,
-        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        _options(shared),
         read(
             instances=settings.mastodon_url.split(","),
             tags=tag or [],
@@ -91,34 +107,28 @@ def mastodon(
             visibilities=visibility,
             keep_raw=keep_raw,
         ),
-        printing=printing and not kafka,
+        printing=shared["printing"] and not kafka,
         quiet=quiet,
     )
 
 
 @app.command("finnhub")
+@_feed(watchdog=150.0)
 def finnhub(
     symbols: Annotated[list[str], typer.Argument(help="Such as BINANCE:BTCUSDT, AAPL, OANDA:EUR_USD")],
     *,
     url: Annotated[str | None, typer.Option(help="Another host, such as the double's")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many trades")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds")] = None,
-    printing: Annotated[bool, typer.Option("--print", help="Trades as JSON lines, without Kafka")] = False,
-    watchdog: Annotated[float, typer.Option(min=1, help="Seconds without a ping until it connects anew")] = 150.0,
-    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port")] = None,
-    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,host:port]")] = None,
-    home: Home = None,
+    **shared: Any,
 ) -> None:
     """Carry the trades of symbols into the topic finnhub-trades until Ctrl-C; FINNHUB_TOKEN is your key.
 
     Example: millrace ingest finnhub BINANCE:BTCUSDT AAPL
     """
     from millrace.ingest import command
-    from millrace.ingest.run import Options
 
     command.finnhub(
-        config.load(home=home, finnhub_url=url, kafka_bootstrap=bootstrap),
-        Options(limit=limit, seconds=seconds, watchdog=watchdog, metrics_port=metrics_port),
+        _settings(shared, finnhub_url=url),
+        _options(shared),
         symbols,
-        printing=printing,
+        printing=shared["printing"],
     )

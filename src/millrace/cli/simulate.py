@@ -1,27 +1,19 @@
 """`millrace simulate`: a command for each double. Its options are the fields of the scenario, by name."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from millrace.cli.options import Command, sharing
 from millrace.simulate.scenario import instant
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Serve a double of a feed that speaks its wire protocol and knows the right answer.",
 )
-
-Port = Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")]
-Rate = Annotated[float, typer.Option(help="Events or posts per second of event time")]
-Seed = Annotated[int, typer.Option(help="Same options, same seed and start: the same again")]
-Count = Annotated[int | None, typer.Option(help="Events or posts in all; default endless")]
-Truth = Annotated[Path | None, typer.Option(help="Write the right answer here, JSON lines")]
-Start = Annotated[str | None, typer.Option(help="Time of the first one; default about now")]
-Speed = Annotated[float, typer.Option(help="Event seconds per second; 0: at once")]
-DropEvery = Annotated[int | None, typer.Option(help="Close a connection after N frames on it")]
-SilentAfter = Annotated[int | None, typer.Option(help="Once, after N frames in all, fall silent")]
 
 
 def _fraction(what: str) -> Any:
@@ -31,32 +23,48 @@ def _fraction(what: str) -> Any:
 Tagged = Annotated[float, _fraction("posts with hashtags")]
 
 
+def _double(port: int, rate: float) -> Callable[[Command], Command]:
+    """Give a command the options that every double has."""
+    return sharing(
+        port=(Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")], port),
+        rate=(Annotated[float, typer.Option(help="Events or posts per second of event time")], rate),
+        seed=(Annotated[int, typer.Option(help="Same options, same seed and start: the same again")], 1),
+        count=(Annotated[int | None, typer.Option(help="Events or posts in all; default endless")], None),
+        truth=(Annotated[Path | None, typer.Option(help="Write the right answer here, JSON lines")], None),
+        start=(Annotated[str | None, typer.Option(help="Time of the first one; default about now")], None),
+        speed=(Annotated[float, typer.Option(help="Event seconds per second; 0: at once")], 1.0),
+        drop_every=(Annotated[int | None, typer.Option(help="Close a connection after N frames on it")], None),
+        silent_after=(Annotated[int | None, typer.Option(help="Once, after N frames in all, fall silent")], None),
+    )
+
+
+def _values(options: dict[str, Any]) -> tuple[dict[str, Any], int, Path | None]:
+    """Return the fields of a scenario among a command's options, the port, and the file of the truth."""
+    rest = {**options, **options["shared"]}
+    del rest["shared"]
+    rest["start"] = instant(rest["start"]) if rest["start"] else None
+    return rest, rest.pop("port"), rest.pop("truth")
+
+
 @app.command("bluesky")
+@_double(6008, 50.0)
 def bluesky(
     *,
-    port: Port = 6008,
-    rate: Rate = 50.0,
-    seed: Seed = 1,
-    count: Count = None,
-    truth: Truth = None,
-    start: Start = None,
-    speed: Speed = 1.0,
     tagged: Tagged = 0.3,
     duplicates: Annotated[float, _fraction("frames sent once or twice more")] = 0.0,
     shuffle: Annotated[float, typer.Option(help="Seconds by which event times step back")] = 0.03,
     late: Annotated[float, _fraction("posts 30 to 60 minutes before the start")] = 0.0,
     malformed: Annotated[float, _fraction("frames that are broken")] = 0.0,
     future_dated: Annotated[float, _fraction("posts that claim 2036 or 1970")] = 0.0,
-    drop_every: DropEvery = None,
-    silent_after: SilentAfter = None,
     time_cursors: Annotated[bool, typer.Option("--time-cursors", help="No sequence in v1 frames")] = False,
     lookback: Annotated[float, typer.Option(help="Hours that a cursor may reach back")] = 36.0,
+    **shared: Any,
 ) -> None:
     """Serve a double of Bluesky's Jetstream (v1 /subscribe and v2) until Ctrl-C, and say what is right.
 
     Example: millrace simulate bluesky --count 10000 --speed 0 --duplicates 0.1 --truth truth.jsonl
     """
-    values = _values(locals())
+    values, port, truth = _values(locals())
     from millrace.simulate import bluesky
     from millrace.simulate.scenario import Scenario
 
@@ -65,15 +73,9 @@ def bluesky(
 
 
 @app.command("mastodon")
+@_double(6009, 2.0)
 def mastodon(
     *,
-    port: Port = 6009,
-    rate: Rate = 2.0,
-    seed: Seed = 1,
-    count: Count = None,
-    truth: Truth = None,
-    start: Start = None,
-    speed: Speed = 1.0,
     tagged: Tagged = 0.3,
     edited: Annotated[float, _fraction("posts that are edited")] = 0.05,
     deleted: Annotated[float, _fraction("posts that are deleted")] = 0.0,
@@ -90,38 +92,25 @@ def mastodon(
     unauthorized: Annotated[float, _fraction("calls answered with 401")] = 0.0,
     empty: Annotated[float, _fraction("pages that are empty lists")] = 0.0,
     stalled: Annotated[float, _fraction("calls that get no answer")] = 0.0,
-    drop_every: DropEvery = None,
-    silent_after: SilentAfter = None,
     closed: Annotated[bool, typer.Option("--closed", help="The feeds are closed")] = False,
+    **shared: Any,
 ) -> None:
     """Serve a double of a Mastodon instance until Ctrl-C, and say what is right.
 
     Example: millrace simulate mastodon --rate 5 --count 1000 --truth truth.jsonl
     """
-    values = _values(locals())
+    values, port, truth = _values(locals())
     from millrace.simulate import mastodon
     from millrace.simulate.community import Community
 
     mastodon.serve(Community(**values), port, truth)
 
 
-def _values(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a scenario among a command's options."""
-    rest = {name: value for name, value in options.items() if name not in ("port", "truth")}
-    return rest | {"start": instant(options["start"]) if options["start"] else None}
-
-
 @app.command("finnhub")
+@_double(6010, 20.0)
 def finnhub(
     symbols: Annotated[list[str] | None, typer.Argument(help="What is traded; default nine well-known symbols")] = None,
     *,
-    port: Port = 6010,
-    rate: Rate = 20.0,
-    seed: Seed = 1,
-    count: Count = None,
-    truth: Truth = None,
-    start: Start = None,
-    speed: Speed = 1.0,
     shuffle: Annotated[float, typer.Option(help="Seconds by which times step back")] = 0.05,
     zero_volume: Annotated[float, _fraction("trades that only update the price")] = 0.05,
     conditions: Annotated[float, _fraction("trades with condition codes")] = 0.5,
@@ -130,14 +119,13 @@ def finnhub(
     token: Annotated[str, typer.Option(help="The key that is accepted")] = "demo",
     max_symbols: Annotated[int, typer.Option(min=1, help="Symbols that a connection may follow")] = 50,
     ping_every: Annotated[float, typer.Option(min=0.01, help="Seconds between pings")] = 60.0,
-    drop_every: DropEvery = None,
-    silent_after: SilentAfter = None,
+    **shared: Any,
 ) -> None:
     """Serve a double of Finnhub until Ctrl-C, and say what is right. The market opens with the first subscription.
 
     Example: millrace simulate finnhub --rate 50 --count 10000 --truth truth.jsonl
     """
-    values = _values(locals())
+    values, port, truth = _values(locals())
     from millrace.simulate import finnhub
     from millrace.simulate.exchange import Rules
     from millrace.simulate.market import SYMBOLS, Market

@@ -1,6 +1,12 @@
 .DEFAULT_GOAL := help
 UV := $(shell command -v uv 2>/dev/null)
-RUN := uv run --quiet
+ifndef UV # then one of our own, which all checkouts share
+UV_VERSION := 0.13.9
+UV_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace/uv-$(UV_VERSION)
+UV := $(UV_HOME)/bin/uv
+export PATH := $(UV_HOME)/bin:$(PATH)
+endif
+RUN := $(UV) run --quiet
 CHECKED := src jobs tests benchmarks docker
 # The Java processes of most tests end before optimized code pays: without it a job takes three quarters of the time,
 # and a broker half of the CPU. Commands start often, so that what Python compiled is kept in any environment.
@@ -11,11 +17,14 @@ SHORT_LIVED := PYTHONDONTWRITEBYTECODE= JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install the Python packages, a Java among them, into .venv
-ifndef UV
-	@echo "make needs uv: install it as https://docs.astral.sh/uv says, then run make again" >&2; exit 2
-endif
-	@uv sync --frozen --inexact --compile-bytecode $(if $(wildcard .venv),--quiet) # pydoop, which is built apart, stays
+$(UV_HOME)/bin/uv: # no uv on the PATH
+	@command -v python3 >/dev/null || { echo "make needs python3, or uv: install python3 and python3-venv, then run make again" >&2; exit 2; }
+	@echo "there is no uv on the PATH: getting uv $(UV_VERSION) from PyPI, once for all checkouts" >&2
+	@python3 -m venv "$(UV_HOME)" || { echo "make needs python3's venv, or uv: install python3-venv, then run make again" >&2; exit 2; }
+	@"$(UV_HOME)/bin/pip" install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+setup: $(UV) ## Install the Python packages, a Java among them, into .venv
+	@$(UV) sync --frozen --inexact --compile-bytecode $(if $(wildcard .venv),--quiet) # pydoop, which is built apart, stays
 
 pydoop: setup ## Build pydoop for the single-file archive on HDFS: Python 3.11, g++, javac, libtirpc-dev
 	@$(RUN) python -m millrace.cli.build_pydoop
@@ -48,10 +57,10 @@ bench: setup ## Print throughput and latency with the machine they were measured
 	@$(RUN) python -m benchmarks $(ARGS)
 
 notebooks: setup ## Open the notebooks in Jupyter
-	@uv run --quiet --extra notebooks jupyter lab notebooks
+	@$(RUN) --extra notebooks jupyter lab notebooks
 
 lock: setup ## Pin packages and server artifacts anew
-	@uv lock --upgrade
+	@$(UV) lock --upgrade
 	@$(RUN) python -m millrace.stack.lock
 
 down: setup ## Stop the local servers

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from argparse import Namespace
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
@@ -9,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from millrace.applications.job import Job
+from millrace.applications.registry import JOBS
+from millrace.sinks.registry import SINKS
+from millrace.spark import launch
+
 SOURCE = Path(__file__).parents[2] / "src" / "millrace"
-JOBS = SOURCE.parents[1] / "jobs"
+FILES = SOURCE.parents[1] / "jobs"
 GROUND = {"config", "names", "errors", "durations", "logs", "signals"}
 DATA = GROUND | {"kafka"}
 # Each folder and each file of the root, and what its files may import beside the folder itself. What a folder may
@@ -168,7 +174,7 @@ def test_only_config_reads_the_environment_for_settings():
     }
 
 
-@pytest.mark.parametrize("path", sorted(JOBS.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(FILES.glob("*.py")), ids=lambda path: path.name)
 def test_a_job_is_wiring_without_logic(path):
     tree = ast.parse(path.read_text())
     logic = (ast.For, ast.While, ast.Try, ast.IfExp, ast.comprehension, ast.FunctionDef)
@@ -177,20 +183,47 @@ def test_a_job_is_wiring_without_logic(path):
     assert path.stem not in ("kafka", "pyspark", "millrace")
 
 
-def rows() -> Iterator[tuple[str, set[str]]]:
-    """The table of docs/architecture.md: a room (or several) and what it may import."""
+def table(name: str) -> Iterator[list[str]]:
+    """The cells of a table of docs/architecture.md, row by row."""
     text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text()
-    table = text.partition("<!-- rooms -->")[2].partition("<!-- end of rooms -->")[0]
-    for line in table.strip().splitlines()[2:]:
-        cells = [re.findall(r"`([\w./]+)`", cell) for cell in line.strip("|").split("|")]
-        for room in cells[0]:
-            yield room.removesuffix(".py").strip("/").replace("/", "."), {name.strip("/") for name in cells[2]}
+    for line in text.partition(f"<!-- {name} -->")[2].partition(f"<!-- end of {name} -->")[0].strip().splitlines()[2:]:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_docs_show_the_same_table():
-    known = {
-        name: set(chain.from_iterable(GROUND if each == "ground" else {each} for each in row)) for name, row in rows()
-    }
-    assert known == {name: allowed - {name} for name, allowed in ROOMS.items() if name not in GROUND} | {
-        "ground": GROUND
-    }
+def test_the_docs_show_the_same_rooms():
+    shown = {}
+    for room, _, allowed in table("rooms"):
+        name = room.strip("`").removesuffix(".py").strip("/").replace("/", ".")
+        words = re.findall(r"`([\w./]+)`", allowed)
+        shown[name] = set(chain.from_iterable(GROUND if word == "ground" else {word} for word in words))
+    assert shown == {name: row for name, row in ROOMS.items() if name not in GROUND} | {"ground": GROUND}
+
+
+def test_the_docs_show_the_same_jobs():
+    shown = [(name.strip("`"), gives) for name, gives, _ in table("jobs")]
+    assert shown == [(job.name, job.help) for job in JOBS.values()]
+    for name, _, sinks in table("jobs"):
+        job = JOBS[name.strip("`")]
+        if isinstance(job, Job):
+            usual = job.sinks(Namespace(per_post=False, from_topics=None)) if callable(job.sinks) else job.sinks
+            assert sinks == ", ".join(usual), name
+
+
+def test_each_job_has_its_file_and_each_file_its_job():
+    assert launch.jobs().keys() == JOBS.keys()
+    for name, path in launch.jobs().items():
+        text = path.read_text()
+        assert f"import {name.upper()}\n" in text and f"main({name.upper()}, __doc__)" in text
+        assert JOBS[name].name == name
+
+
+def test_the_docs_show_the_same_sinks():
+    def setting(sink):
+        return f"`MILLRACE_{sink.setting.upper()}`" if sink.setting else ""
+
+    def proof(sink):
+        return ", ".join(sink.servers or ([sink.name] if sink.rows else []))
+
+    assert list(table("sinks")) == [
+        [f"`{sink.name}`", sink.need.value, setting(sink), proof(sink)] for sink in SINKS.values()
+    ]

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGHUP and Ctrl-C, for commands without Spark: what was begun is finished."""
+"""Handle SIGTERM, SIGHUP and Ctrl-C in commands without Spark, so that they finish what they began."""
 
 import signal
 import threading
@@ -11,14 +11,14 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def signalled(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` at SIGTERM or Ctrl-C, in the main thread, until the end of the block."""
+    """Set `stop` on SIGTERM or Ctrl-C during the block, in the main thread."""
     with _handled(ENDING, lambda *_: stop.set()):
         yield
 
 
 @contextmanager
 def ignored() -> Iterator[None]:
-    """Let SIGTERM, Ctrl-C and the terminal's end change nothing until the end of the block."""
+    """Ignore SIGTERM, Ctrl-C and SIGHUP (the terminal's end) during the block."""
     with _handled((*ENDING, signal.SIGHUP), signal.SIG_IGN):
         yield
 

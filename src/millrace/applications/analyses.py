@@ -1,4 +1,4 @@
-"""The analyses of posts: what each reads, its query, its result and default sinks."""
+"""Define the jobs that analyse posts: what each reads, its query, its result and default sinks."""
 
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable, Sequence
@@ -22,7 +22,10 @@ SEARCHED = ("kafka", "elasticsearch")
 
 
 def windowed(query: Callable[..., DataFrame], columns: Sequence[str], result: Result) -> Flows:
-    """Return what makes the query `query(posts, window, slide, lateness)` of posts with `columns`, giving `result`."""
+    """Return a function that makes the flow of `query(posts, window, slide, lateness)`, which gives `result`.
+
+    The posts have `columns`.
+    """
 
     def flows(application: Application, options: Options) -> list[Flow]:
         args = options.args
@@ -37,7 +40,7 @@ def tallied(
     count: Callable[[DataFrame, str, str | None], DataFrame],
     result: Result,
 ) -> Flows:
-    """Return what makes a query that counts posts: folded batch by batch, then summed up. It gives `result`."""
+    """Return a function that makes the flow of counted posts: folded batch by batch, then summed up to `result`."""
 
     def flows(application: Application, options: Options) -> list[Flow]:
         args, records = options.args, inputs.records(application.spark, options)

@@ -1,4 +1,4 @@
-"""Running a job: its options, its Spark session, its queries, and the exit code."""
+"""Run a job: its options, its Spark session, its queries, and the exit code."""
 
 import os
 import sys
@@ -14,14 +14,14 @@ from millrace.spark.supervisor import start_all
 
 
 def main(job: Job | Bundle, doc: str | None) -> None:
-    """Run `job` by the command line, as its file in `jobs/` does; `doc` is what --help shows above the options."""
+    """Run `job` with the command line's options, as its file in `jobs/` does; --help shows `doc` above the options."""
     with ending():
         run(job, sys.argv[1:], doc)
 
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """End the process where the block raises one of our errors, which is told in a line: 1 failed, 2 configuration."""
+    """End the process when the block raises an error of ours, told in one line: exit code 2 for ConfigError, else 1."""
     logs.reclaim_stderr()
     logs.configure()
     try:
@@ -33,9 +33,9 @@ def ending() -> Iterator[None]:
 
 
 def run(job: Job | Bundle, argv: Sequence[str], doc: str | None = None) -> None:
-    """Run `job` with the options of `argv` until it ends; when one of its queries cannot go on, all stop.
+    """Run `job` with the options of `argv` until it ends; if one of its queries cannot go on, all stop.
 
-    Each query has the checkpoint that it has wherever it runs. Raises MillraceError.
+    Each query has the same checkpoint, whatever it runs beside. Raises MillraceError.
     """
     parts = job.parts(doc, argv)
     with ExitStack() as held:

@@ -1,4 +1,4 @@
-"""The job that archives topics: where it begins, what each batch took, and that it is alone."""
+"""The job that archives topics: where it begins, which offsets each batch took, and that it is the only writer."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from millrace.spark.supervisor import Flow
 log = logging.getLogger(__name__)
 SINK = SINK_OF_RECORDS.name
 SINGLE = "kafka_demo/tweets_data.json"
-TRIGGER = "60 seconds"  # each batch is a file or more
+TRIGGER = "60 seconds"  # each batch writes at least one file
 Starts = Mapping[str, Mapping[str, int]]  # the first offset to read, by topic and partition
 
 
@@ -48,18 +48,18 @@ def _below(path: str) -> str:
 
 
 def check(options: Options) -> None:
-    """Raise ConfigError for options that would keep anything but every record as it came."""
+    """Raise ConfigError for options with which the archive would not keep every record as it came."""
     if options.args.sink != [SINK] or options.args.from_archive:
         raise ConfigError("the archive is where records go: --sink and --from-archive are for the other jobs")
     shaping = {"--from latest": options.args.start != "earliest", "--deduplicate": options.args.deduplicate,
                "--emit": options.args.emit}  # fmt: skip
     if wrong := [name for name, given in shaping.items() if given]:
         raise ConfigError(f"{', '.join(wrong)}: the archive keeps every record as it came")
-    options.args.archive = files.of(options.settings).url  # another archive is another checkpoint
+    options.args.archive = files.of(options.settings).url  # so that another archive gets another checkpoint
 
 
 def flows(application: Application, options: Options) -> list[Flow]:
-    """Return the query that archives the topics of `options`; raises MillraceError when another writer does."""
+    """Return the query that archives the topics of `options`; raises MillraceError when another writer does so."""
     archive = files.of(options.settings)
     held, starts = [], {}
     if not options.args.dry_run:
@@ -96,10 +96,10 @@ def _writer(options: Options, archive: Files, starts: Starts, held: Sequence[lea
 
 
 def beginning(options: Options, archive: Files) -> dict[str, dict[str, int]]:
-    """Return the offset of each partition that an archive without checkpoint goes on with, by topic.
+    """Return the offset from which an archive without a checkpoint goes on, by topic and partition.
 
-    That is after the highest archived one, else the earliest. Raises ConfigError when a topic ends before: it is
-    another topic of that name.
+    That is after the highest archived one, else the earliest. Raises ConfigError when a topic ends before that: it is
+    another topic of the same name.
     """
     with browse.consumer(options.bootstrap) as reader:
         return {
@@ -133,7 +133,8 @@ def _beginning(reader: KafkaConsumer, topic: str, archived: Mapping[int, int], a
 def taken(batch: DataFrame, number: int, *, checkpoint: str, starts: Starts, web: str | None) -> dict[str, Offsets]:
     """Return which offsets batch `number` took of each topic, as its checkpoint has it: also where no record was.
 
-    Between records lie markers of transactions, and aborted ones; so rows alone do not tell whether any is missing.
+    Between records lie markers of transactions, and aborted records; so rows alone do not tell whether any is missing.
+    The result is empty if the checkpoint is neither local nor on HDFS.
     """
     place = checkpoint if "://" in checkpoint else f"file://{Path(checkpoint).resolve()}"
     if not place.startswith(("file://", "hdfs://")):
@@ -156,7 +157,7 @@ def _planned(checkpoint: Files, number: int) -> dict[str, dict[str, int]]:
 
 
 def _began(checkpoint: Files) -> dict[str, dict[str, int]]:
-    """Return where the first batch began: there a job begins again that planned it and died, wherever it would now."""
+    """Return where the first batch began: a job that planned it and died resumes there, wherever it would begin now."""
     try:
         return _last_line(checkpoint.read("sources/0/0"))
     except FileNotFoundError:

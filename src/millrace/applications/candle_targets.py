@@ -1,4 +1,4 @@
-"""Where candles go, and what a gap in the feed does to those that were written before it was known."""
+"""Write candles to their sinks, and mark those as incomplete that were written before a gap in the feed was known."""
 
 import logging
 import threading
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 
 class Targets:
-    """Where candles go: what is made there first, how they are written, and how written ones are marked later."""
+    """The sinks of candles: creates what they need, makes their writers, and marks written candles as incomplete."""
 
     def __init__(self, options: Options, by_symbol: Mapping[str, str], spark: SparkSession) -> None:
         self.options, self.topics, self.spark = options, dict(by_symbol), spark
-        self._publishing = threading.Lock()  # a candle that is published again, marked, must not follow a newer one
-        self.refused: set[str] = set()  # symbols of records whose topic is another symbol's
+        self._publishing = threading.Lock()  # a republished candle must not follow a newer one
+        self.refused: set[str] = set()  # symbols whose topic or view is another symbol's
         self.target = target(options)
         self.chosen = [SINKS[name] for name in options.args.sink]
         self.urls = [options.settings.store_url(sink.name) for sink in self.chosen if sink.need is Need.TABLE]
@@ -53,7 +53,7 @@ class Targets:
             stores.register(url, by_symbol, flat=self.options.args.gaps == "flat")
 
     def writer(self) -> Writer:
-        """Write candles, marked by the gaps that are known, then mark what was written before a gap was known."""
+        """Return the writer of candles: it flags them by known gaps, and marks those written before a gap was known."""
         inner = self._candles()
         gaps = Gaps(self.options.bootstrap, self.options.args.source)
         began = False
@@ -61,9 +61,9 @@ class Targets:
         def write(batch: DataFrame, batch_id: int) -> None:
             nonlocal began
             fresh = gaps.fresh()
-            if not began:  # what was known at the start, the gaps' own query takes care of
+            if not began:  # gaps known at the start are left to their own query
                 fresh, began = [], True
-            from_topics = self.options.args.from_topics  # whose candles know what they lack
+            from_topics = self.options.args.from_topics  # such candles are flagged already
             rows = self._noted(batch.persist()) if from_topics else batch
             unseen = [] if from_topics else first_run.unseen(self.options, batch_id)
             with self._publishing:
@@ -81,7 +81,7 @@ class Targets:
         return registry.writer(self.options.args.sink, result, self.target)
 
     def _noted(self, batch: DataFrame) -> DataFrame:
-        """Give new symbols a view; returns the rows of those that have one."""
+        """Give new symbols a view; returns the rows of those symbols that have one."""
         found = {row.symbol for row in batch.select("symbol").distinct().collect()}
         for symbol in sorted(found - self.topics.keys() - self.refused):
             topic = names.symbol_topic(symbol)
@@ -95,11 +95,11 @@ class Targets:
 
     def _note_progress(self, batch_id: int) -> None:
         watermark = self._watermark()
-        for engine in self.engines if watermark else ():  # --from-topics has none: the row is that of who made them
+        for engine in self.engines if watermark else ():  # none with --from-topics: who makes the candles writes it
             stores.note_progress(engine, self.options.name, batch_id, watermark, self.target.patience)
 
     def _watermark(self) -> datetime | None:
-        """Return the watermark of the batch at hand, which follows from the progress of the one before."""
+        """Return the watermark of the current batch, which follows from the progress of the one before."""
         found = [query.lastProgress for query in self.spark.streams.active if query.name == self.options.name]
         if not found or not found[0]:
             return None
@@ -111,7 +111,7 @@ class Targets:
         return max(known, default=None)
 
     def gap_writer(self) -> Writer:
-        """Write gaps into the table of them and mark the candles that they touch."""
+        """Return the writer that upserts gaps into their table and marks the candles that they touch."""
         gap_tables = [upsert(url, tables.gaps, patience=self.target.patience) for url in self.urls]
 
         def write(batch: DataFrame, batch_id: int) -> None:
@@ -124,7 +124,7 @@ class Targets:
         return write
 
     def touch(self, gaps: Sequence[Span]) -> None:
-        """Mark the candles that one of `gaps` touches as incomplete, where they were written before."""
+        """Mark candles that were written before and that one of `gaps` touches as incomplete."""
         spans = merged(gaps)
         if not spans:
             return

@@ -1,4 +1,4 @@
-"""The job of stock candles: which symbols, of which trades, at which resolutions."""
+"""The job that makes stock candles: of which symbols, from which trades, at which resolutions."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from millrace.spark.options import Options, lateness
 from millrace.spark.supervisor import Flow
 
 GAPS_EVERY = "1 seconds"
-OF_TRADES = ("topic", "resolution", "bad_prints", "deduplicate")  # options without meaning where candles are stored
+OF_TRADES = ("topic", "resolution", "bad_prints", "deduplicate")  # options that mean nothing with --from-topics
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def _sinks(args: Namespace) -> Sequence[str]:
 
 
 def share(text: str) -> Decimal:
-    """Return a percentage such as 5% as a part of one; for argparse."""
+    """Return a percentage such as 5% as a fraction of one; for argparse."""
     try:
         value = Decimal(text.removesuffix("%")) / 100
     except InvalidOperation:
@@ -69,7 +69,7 @@ def check(options: Options) -> None:
 
 
 def flows(application: Application, options: Options) -> list[Flow]:
-    """Return the queries of checked `options`: that of the candles, and that of the feed's gaps."""
+    """Return the queries of checked `options`: the candles and, unless from the archive, the feed's gaps."""
     targets = Targets(options, names.symbol_topics(options.args.symbols), application.spark)
     records = inputs.records(application.spark, options)
     rows = market.candles(records) if options.args.from_topics else _candles(records, options)
@@ -92,7 +92,7 @@ def _candles(records: DataFrame, options: Options) -> DataFrame:
 
 
 def _gap_flow(application: Application, options: Options, targets: Targets) -> Flow:
-    """The query that carries the feed's gaps to the stores, also those that come when no trade does."""
+    """Return the query that writes the feed's gaps to the stores, also while no trade arrives."""
     each = options.part("gaps")
     each.args.topic, each.args.start, each.args.trigger = [topics.GAPS.name], "earliest", GAPS_EVERY
     gaps = market.gaps(inputs.records(application.spark, each), options.args.source)

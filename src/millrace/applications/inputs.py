@@ -1,4 +1,4 @@
-"""What a job reads: the records of its topics, or of the archive, and the posts in them."""
+"""Read what a job needs: the records of its topics, or of the archive, and the posts in them."""
 
 import logging
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def records(spark: SparkSession, options: Options) -> DataFrame:
     """Return the committed records of the options' topics as a stream, once those topics exist.
 
-    By --from-archive those that the archive holds, not as a stream.
+    With --from-archive, return those that the archive holds, not as a stream.
     """
     if options.args.from_archive:
         return archived(spark, options)
@@ -28,7 +28,7 @@ def records(spark: SparkSession, options: Options) -> DataFrame:
 
 
 def archived(spark: SparkSession, options: Options) -> DataFrame:
-    """Return the archived records of the options' topics; raises ConfigError when the archive has none of one."""
+    """Return the archived records of the options' topics; raises ConfigError if the archive has none of one."""
     from millrace.archive import census, files, rows  # noqa: PLC0415 - few runs need it
     from millrace.archive.log import Log  # noqa: PLC0415
 
@@ -42,7 +42,7 @@ def archived(spark: SparkSession, options: Options) -> DataFrame:
 
 
 def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataFrame:
-    """Return post.v1 rows of `columns`; by --deduplicate each event once, and then with a watermark."""
+    """Return post.v1 rows of `columns`; with --deduplicate each event once, and then with a watermark."""
     if options.realtime:
         return expressions.posts(records, columns)
     if not options.args.deduplicate:
@@ -52,14 +52,14 @@ def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataF
 
 
 def folded(records: DataFrame, fold: Fold, options: Options) -> DataFrame:
-    """Return what `fold` makes of the posts in `records`, with a watermark; by --deduplicate of each event once."""
+    """Return what `fold` makes of the posts in `records`, with a watermark; with --deduplicate of each event once."""
     if not options.args.deduplicate:
         return parse.folded(records, fold).withWatermark("event_time", options.args.lateness)
     return fold.rows(once(parse.posts(records), options, "event_id"))
 
 
 def once(rows: DataFrame, options: Options, *key: str) -> DataFrame:
-    """Return each of `rows` once by its `key`; a stream forgets what is older than the lateness."""
+    """Return each of `rows` once by its `key`; a stream forgets keys that are older than the lateness."""
     if not rows.isStreaming:
         return rows.dropDuplicates(list(key))
     return rows.withWatermark("event_time", options.args.lateness).dropDuplicatesWithinWatermark(list(key))

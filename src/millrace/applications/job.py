@@ -1,4 +1,4 @@
-"""What a job is to the rest: a name, a line of help, its options, and the queries that it makes of them."""
+"""Define what a job is: a name, a line of help, its options, and the queries that it makes of them."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from millrace.spark.supervisor import Flow
 
 @dataclass(frozen=True)
 class Application:
-    """One Spark application: the session that its jobs share, and what they hold until it ends."""
+    """One Spark application: the session that its jobs share, and the resources that they hold until it ends."""
 
     spark: SparkSession
     held: ExitStack
@@ -25,7 +25,7 @@ Flows = Callable[[Application, Options], list[Flow]]
 
 @dataclass(frozen=True)
 class Part:
-    """One of the jobs that an application runs: its parsed options, and what makes its queries of them."""
+    """One of the jobs that an application runs: its parsed options, and the function that makes its queries."""
 
     options: Options
     flows: Flows
@@ -35,9 +35,10 @@ class Part:
 class Job:
     """One job; `registry.JOBS` is the table of them.
 
-    `flows` makes its queries. `add` adds its own options to those that every job shares. `sinks` are its default ones,
-    or tell them by the other options; `source` and `trigger` are the defaults of those options. `check` raises
-    ConfigError for options that do not go together. `alone` says why it does not run beside others, "" where it does.
+    `flows` makes its queries. `add` adds its own options to those that every job shares. `sinks` are its default sinks,
+    or a function of the parsed options that returns them; `source` and `trigger` are the defaults of those options.
+    `check` raises ConfigError for options that do not go together. `alone` says why it does not run beside others, ""
+    if it does.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Several jobs in one application, chosen by its command line: `parts` returns them, as that of a job does."""
+    """Several jobs in one application, chosen by its command line; `parts` returns them, as that of a job does."""
 
     name: str
     help: str

@@ -1,4 +1,4 @@
-"""Several analyses of Mastodon's posts in one application: `--mode` and `--analysis` choose them."""
+"""Run several analyses of Mastodon's posts in one application, chosen by `--mode` and `--analysis`."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def choosing(*jobs: Job) -> tuple[str, ...]:
 def select(doc: str | None, argv: Sequence[str]) -> list[Part]:
     """Return the chosen analyses, each with its options; raises ConfigError for what does not go together.
 
-    Of options that several have, each has its own default: windows of `counts` last 10 seconds.
+    An option that several of them have keeps the default of each: windows of `counts` last 10 seconds.
     """
     choice, rest = _choice(ArgumentParser(add_help=False, allow_abbrev=False)).parse_known_args(argv)
     wanted = _chosen(choice) if choice.analysis or not {"-h", "--help"} & set(rest) else list(ANALYSES)

@@ -1,4 +1,4 @@
-"""Where the rows of a query go: to the sinks that the options name."""
+"""Write the rows of a query to the sinks that the options name."""
 
 from pyspark.sql import DataFrame
 
@@ -18,9 +18,9 @@ def flow(options: Options, rows: DataFrame, result: Result) -> Flow:
 
 
 def writer(options: Options, result: Result) -> Writer | Direct:
-    """Return the writer to the sinks of `options`; tables, indices and topics that are missing are made.
+    """Return the writer to the sinks of `options`; missing tables, indices and topics are created.
 
-    Raises ConfigError where `result` has nothing that one of the sinks could take.
+    Raises ConfigError if `result` has nothing that one of the sinks could take.
     """
     if options.realtime:
         return registry.direct(options.args.sink[0], result, target(options))
@@ -28,5 +28,5 @@ def writer(options: Options, result: Result) -> Writer | Direct:
 
 
 def target(options: Options) -> Target:
-    """Return where a run writes: a store that is away is waited for until somebody asks the run to stop."""
+    """Return where a run writes; retries of a store that is away end as soon as the run is asked to stop."""
     return Target(options.settings, Patience(sleep=STOP.pause), prepare=not options.args.dry_run)

@@ -1,4 +1,4 @@
-"""Dead letters of topics that others write: one for each record that is not of its topic's schema."""
+"""The job that writes dead letters of topics that others fill: one per record that does not fit its topic's schema."""
 
 from argparse import ArgumentParser
 

@@ -1,4 +1,4 @@
-"""The table of jobs. A new one is a `Job`, a row here (or among the analyses), and its file in `jobs/`."""
+"""The table of jobs; a new job is a `Job`, a row here (or among the analyses), and its file in `jobs/`."""
 
 from millrace.applications.analyses import ANALYSES
 from millrace.applications.archive import ARCHIVE

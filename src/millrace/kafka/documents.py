@@ -1,4 +1,4 @@
-"""Rows as JSON documents with a key of text, and back: the same key and JSON in Kafka and in Elasticsearch."""
+"""Convert rows to JSON documents with a text key, and back: the same key and JSON in Kafka and in Elasticsearch."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ def document() -> Column:
 
 
 def key(columns: Sequence[str]) -> Column:
-    """Return the text of one key column, or of several a JSON object of them, which no other key equals."""
+    """Return the text of one key column, or a JSON object of several, which no other key equals."""
     return F.col(columns[0]).cast("string") if len(columns) == 1 else F.to_json(F.struct(*columns), JSON)
 
 

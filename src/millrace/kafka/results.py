@@ -1,4 +1,4 @@
-"""What analyses give, each declared once: its columns and key, and the topic, table and index that it fills.
+"""Declare each result of an analysis once: its columns and key, and the topic, table and index that it fills.
 
 A sink takes from a declaration what its store wants: a SQL table, a mapping, the topic. Nothing here knows a store.
 """
@@ -12,20 +12,20 @@ from millrace.kafka.topics import BOOKS, DEAD_LETTERS, FEEDS, Topic
 
 
 class Kind(Enum):
-    """What the values of a column are, whatever a store calls it."""
+    """The type of a column's values, whatever a store calls it."""
 
     TEXT = "text"
     TEXTS = "texts"  # a list of them
     INTEGER = "integer"  # 64 bits
     DOUBLE = "double"
-    DECIMAL = "decimal"  # exact, with 10 digits behind the point
+    DECIMAL = "decimal"  # exact, with 10 decimal places
     TIME = "time"  # a moment in UTC
     FLAG = "flag"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `size` is of TEXT in characters, of DECIMAL in digits; `exact` text is compared byte by byte."""
+    """One column of a result; `size` is characters of TEXT, digits of DECIMAL; `exact` text compares byte by byte."""
 
     name: str
     kind: Kind
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class TopicBy:
-    """A topic for each value of `column`, all of one key and schema; rows of other values are in none."""
+    """A topic for each value of `column`, all of one key and schema; rows of other values go to none."""
 
     column: str
     topics: Mapping[str, Topic]
@@ -47,10 +47,10 @@ class TopicBy:
 class Result:
     """The rows of one query: unique by their key columns, which come first.
 
-    `columns` may leave out some where there is neither table nor index. `topic` is where the rows go in Kafka. With
-    `table` they have a SQL table, called `name`, where a row gives way only to one that is not older by the column
-    `order`, if there is one. With `version` they have an index in Elasticsearch, called as the topic, where of two
-    documents with one key that stays which is not lower in that column.
+    `columns` may leave out some if there is neither table nor index. `topic` is where the rows go in Kafka. With
+    `table` they have a SQL table, called `name`, in which a row is replaced only by one that is not older by the column
+    `order`, if there is one. With `version` they have an index in Elasticsearch, called as the topic, in which a
+    document is replaced only by one that is not lower in that column.
     """
 
     name: str
@@ -87,7 +87,7 @@ def decimal(name: str, digits: int, *, null: bool = False) -> Column:
 
 
 def time(name: str, *, null: bool = False) -> Column:
-    """Return a column of moments."""
+    """Return a column of times."""
     return Column(name, Kind.TIME, null=null)
 
 
@@ -102,7 +102,7 @@ def key(name: str, size: int) -> Column:
 
 
 def key_time(name: str) -> Column:
-    """Return a key column of moments."""
+    """Return a key column of times."""
     return Column(name, Kind.TIME, key=True)
 
 
@@ -112,7 +112,7 @@ def _published(name: str, topic: str, *columns: Column) -> tuple[str, tuple[Colu
 
 
 def windows(name: str, topic: str, *columns: Column, version: str | None = None) -> Result:
-    """Return what an analysis counts: one row per source, window and the key columns among `columns`."""
+    """Return the result of counting in windows: one row per source, window and the key columns among `columns`."""
     window = (key("source", 16), key_time("window_start"), key_time("window_end"))
     return Result(*_published(name, topic, *window, *columns), version=version)
 
@@ -172,10 +172,10 @@ POST_HASHTAGS = Result(
     table=False,
     version="observed_at",
 )
-FILTERED = Result(  # all fields of post.v1, but Kafka's time is the writing's
+FILTERED = Result(  # all fields of post.v1, but the Kafka timestamp is the time of writing
     *_published("filtered_posts", "mastodon-filtered", key("id", 700)), table=False
 )
-CANDLES = Result(  # a topic for each symbol, which the run names
+CANDLES = Result(  # a topic per symbol, set by each run
     "candles",
     (
         key("symbol", names.SYMBOL_LENGTH),
@@ -187,7 +187,7 @@ CANDLES = Result(  # a topic for each symbol, which the run names
         decimal("vwap", 24, null=True),
         integer("trades"),
         flag("complete"),  # false: the feed may have lost trades of the window
-        integer("updates"),  # trades and price updates that the row knows of
+        integer("updates"),  # trades and price updates counted in the row
     ),
     TopicBy("symbol", {}),
     order="updates",

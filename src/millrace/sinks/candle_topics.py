@@ -1,4 +1,4 @@
-"""Candles that were published before a gap was known are published again, as incomplete."""
+"""Republish candles as incomplete, if they were published before a gap in their window was known."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,17 +13,17 @@ from millrace.kafka import candles
 from millrace.kafka.gaps import Span
 from millrace.kafka.records import between
 
-AHEAD = timedelta(minutes=5)  # so much sooner than its event time a trade may be written
+AHEAD = timedelta(minutes=5)  # a trade may be written this long before its event time
 WHOLE = re.compile(rb'"complete"\s*:\s*true')
 
 
 def mark_incomplete(bootstrap: str, topics: Iterable[str], gaps: Sequence[Span], longest: timedelta) -> int:
-    """Publish each candle that one of `gaps` touches and that says it is complete again, as incomplete.
+    """Republish, as incomplete, each candle that one of `gaps` touches and that says it is complete.
 
-    Returns how many; raises Unavailable. A candle is written after its window began, maybe once, long before the gap:
-    the topics are read from the `longest` of all windows before the first gap on.
+    Returns how many; raises Unavailable. A candle is written after its window began, maybe only once and long before
+    the gap, so the topics are read from `longest` (the longest of all windows) before the first gap on.
 
-    Delivery: at-least-once; what is repeated says the same.
+    Delivery: at-least-once; a repeated record says the same.
     """
     since = min(start for start, _ in gaps) - longest - AHEAD
     options = {"bootstrap_servers": bootstrap, "bootstrap_timeout_ms": 5_000}
@@ -48,12 +48,12 @@ def mark_incomplete(bootstrap: str, topics: Iterable[str], gaps: Sequence[Span],
 
 
 def _touched(consumer: KafkaConsumer, topic: str, since: int, gaps: Sequence[Span]) -> Iterator[ConsumerRecord]:
-    """Return the last record of each candle, where it says that it is complete and a gap touches it."""
+    """Yield the last record of each candle, if it says that it is complete and a gap touches it."""
     last = {record.key: record for record in _records(consumer, topic, since)}
     for record in last.values():
         try:
             candle = candles.decode(record.value)
-        except BadRecord:  # another program's
+        except BadRecord:  # written by another program
             continue
         touched = any(candle.window_start <= end and candle.window_end > start for start, end in gaps)
         if touched and candle.complete:

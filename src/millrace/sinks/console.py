@@ -1,4 +1,4 @@
-"""Show micro-batches on the terminal, for looking at a stream."""
+"""Print micro-batches on the terminal, for looking at a stream."""
 
 from pyspark.sql import DataFrame
 from rich.console import Console
@@ -11,13 +11,13 @@ from millrace.sinks.together import Writer
 
 
 def show(rows: int = 20) -> Writer:
-    """Print the first `rows` rows of each micro-batch that has any to stdout, hostile characters escaped.
+    """Print the first `rows` rows of each micro-batch that has any to stdout, with control characters escaped.
 
     Delivery: none; for eyes only.
     """
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        shown = batch.toArrow().slice(0, rows)  # the whole batch: state is committed only where it is computed
+        shown = batch.toArrow().slice(0, rows)  # all of it: Spark commits the state of computed partitions only
         if not shown.num_rows:
             return
         table = Table(*(Column(Text(escape(name))) for name in shown.column_names), title=f"batch {batch_id}")

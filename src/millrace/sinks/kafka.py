@@ -29,10 +29,10 @@ from millrace.sinks.together import Direct, Writer
 def publish(topic: Topic | str, key: list[str], bootstrap: str, options: Mapping[str, str] | None = None) -> Writer:
     """Publish each row as a JSON object to `topic`, which must exist, keyed by the columns `key`.
 
-    One key column is written as its text, several as a JSON object of them. Headers: `ingested_at`, and
-    `schema` where `topic` is a Topic. The record's timestamp is the moment of writing. `options` are those
-    of Spark's Kafka writer, such as kafka.max.block.ms.
-    Raises Unavailable when the brokers do not take the batch, ConfigError when a key column is missing.
+    One key column is written as its text, several as a JSON object. Headers: `ingested_at`, and `schema` if `topic` is
+    a Topic. The record's timestamp is the time of writing. `options` are those of Spark's Kafka writer, such as
+    kafka.max.block.ms. Raises Unavailable when the brokers do not take the batch, ConfigError when a key column is
+    missing.
 
     Delivery: at-least-once; a replayed batch is published again under the same keys.
     """
@@ -48,9 +48,9 @@ def publish(topic: Topic | str, key: list[str], bootstrap: str, options: Mapping
 
 
 def publish_by(column: str, topics: Mapping[str, Topic], bootstrap: str) -> Writer:
-    """Publish each row as `publish` does to the topic that its text in `column` has; rows of others are left out.
+    """Publish each row, as `publish` does, to the topic that belongs to its text in `column`.
 
-    The topics have one schema and key, and must exist.
+    Rows with a text that has no topic are left out. The topics have one schema and key, and must exist.
 
     Delivery: at-least-once; a replayed batch is published again under the same keys.
     """
@@ -79,9 +79,9 @@ def _save(records: DataFrame, bootstrap: str, what: str, options: Mapping[str, s
 
 
 def direct(topic: Topic, key: list[str], bootstrap: str) -> Direct:
-    """Publish each row as `publish` does, by Spark's own Kafka sink, which real-time mode asks for.
+    """Publish each row, as `publish` does, by Spark's own Kafka sink, which real-time mode requires.
 
-    The header is `schema` alone: a batch is minutes long and would date all its rows alike.
+    The only header is `schema`: a real-time batch lasts a minute and would give all its rows the same `ingested_at`.
 
     Delivery: at-least-once; what was published since the last checkpoint is published again under the same keys.
     """
@@ -109,7 +109,7 @@ def _headers(schema: str | None) -> Column:
 
 
 def _reason(error: Exception) -> str:
-    """Return the innermost cause, without Spark's stack trace."""
+    """Return the innermost cause of an error, without Spark's stack trace."""
     causes = re.findall(r"(?:Caused by: |: )(?:[\w$]+\.)+(\w+(?:Exception|Error): .*)", str(error))
     return str(causes[-1]) if causes else str(error).strip().splitlines()[0]
 
@@ -133,7 +133,7 @@ def _only(result: Result) -> Topic:
 
 
 def _rows(result: Result, settings: Settings) -> Iterable[dict[str, Any]]:
-    """Return the last record of each key."""
+    """Return the last record of each key, as Python values."""
     with consumer(settings.kafka_bootstrap) as reader:
         found = {}
         for topic in topics_of(result):

@@ -1,4 +1,4 @@
-"""The table of sinks. A new one is a file that makes a `Sink`, and a row here."""
+"""The table of sinks; a new sink is a file that makes a `Sink`, and a row here."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ SINKS = {sink.name: sink for sink in ALL}
 def writer(names: Iterable[str], result: Result, target: Target) -> Writer:
     """Return the writer of `result` to the sinks `names`, which each get every micro-batch.
 
-    Raises ConfigError where the result has no table, index or topic that one of them needs.
+    Raises ConfigError if the result has no table, index or topic and one of them needs it.
     """
     chosen = [SINKS[name] for name in names]
     for sink in chosen:
@@ -28,7 +28,7 @@ def writer(names: Iterable[str], result: Result, target: Target) -> Writer:
 
 
 def direct(name: str, result: Result, target: Target) -> Direct:
-    """Return the writer of `result` in real-time mode; raises ConfigError where the sink has none."""
+    """Return the writer of `result` in real-time mode; raises ConfigError if the sink `name` has none."""
     sink = SINKS[name]
     if sink.direct is None:
         raise ConfigError(f"--sink {name} does not go with --realtime")

@@ -1,4 +1,4 @@
-"""Patience with servers: try again while a store is unavailable, within bounds."""
+"""Retry with backoff while a store is unavailable, for a limited time."""
 
 import logging
 import random
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to keep trying: `seconds` in all; `sleep`, `clock` and `chance` are replaced in tests."""
+    """How long to retry: `seconds` in all; callers may replace `sleep`, tests also `clock` and `chance`."""
 
     seconds: float = 120.0
     sleep: Callable[[float], None] = time.sleep
@@ -26,14 +26,14 @@ class Patience:
     chance: Callable[[], float] = random.random
 
     def attempt(self, action: Callable[[], T]) -> T:
-        """Return what `action` does, run until it does not raise Unavailable, pausing ever longer; or raise that."""
+        """Return the result of `action`, retried with backoff while it raises Unavailable; in the end raise that."""
         give_up = self.clock() + self.seconds
         pause = FIRST_PAUSE
         while True:
             try:
                 return action()
             except Unavailable as error:
-                wait = pause * (0.5 + self.chance() / 2)  # jitter, so that writers do not come back in step
+                wait = pause * (0.5 + self.chance() / 2)  # jitter, so that writers do not retry in step
                 if self.clock() + wait > give_up:
                     raise Unavailable(f"{error}; gave up after {self.seconds:.0f} s") from None
                 log.warning("%s; trying again in %.1f s", error, wait)

@@ -1,4 +1,4 @@
-"""What a sink is to the rest: what of a result it needs, how it makes a writer, how its store is asked and read."""
+"""Define what a sink is: what it needs of a result, how it makes a writer, how its store is checked and read."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,30 +14,30 @@ from millrace.sinks.together import Direct, Writer
 
 
 class Need(Enum):
-    """What of a result a sink cannot do without, in the word for it."""
+    """What of a result a sink cannot do without; the value is the word for it."""
 
     TABLE = "table"
     INDEX = "index"
     TOPIC = "topic"
     NOTHING = "nothing"
-    RECORDS = "records of Kafka as they came"  # which results are not
+    RECORDS = "records of Kafka as they came"  # which no result is
 
     def met_by(self, result: Result) -> bool:
-        """Return whether `result` has it."""
+        """Return whether `result` has what is needed."""
         there = {Need.TABLE: result.table, Need.INDEX: result.version, Need.TOPIC: result.topic, Need.NOTHING: True}
         return bool(there.get(self))
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a run writes. With `prepare`, the writer's maker creates the table, index or topic that is missing."""
+    """Where a run writes; with `prepare`, making a writer also creates the table, index or topic that is missing."""
 
     settings: Settings
     patience: Patience = field(default_factory=Patience)
     prepare: bool = True
 
     def create(self, topics: Iterable[Topic]) -> None:
-        """Create those of `topics` that are missing, if anything is to be created."""
+        """Create those of `topics` that are missing, unless `prepare` is false."""
         if self.prepare:
             create(self.settings.kafka_bootstrap, topics, self.settings.partitions)
 
@@ -46,12 +46,12 @@ class Target:
 class Sink:
     """One place where rows may go; `registry.SINKS` is the table of them.
 
-    `writer` makes the writer of a result, `direct` that of real-time mode where the sink knows it. `setting` is the
-    field of Settings with its address, "" where there is none; an `embedded` store works where it is not set. `rows`
-    reads a result back as Python values, one row a key, for tests and notebooks; `check` asks the store and says what
-    it found, raising MillraceError, for the doctor. `servers` are the fixtures of the tests on which the contract is
-    proved. `appends`: what is written stays, so that a row is written once by default, when its window has closed.
-    `holds` tells which keys the store can hold.
+    `writer` makes the writer of a result, `direct` that of real-time mode, if the sink has one. `setting` is the field
+    of Settings with the store's address, "" if there is none; an `embedded` store works without it. `rows` reads a
+    result back as Python values, one row per key, for tests and notebooks; `check` asks the store and returns what it
+    found, or raises MillraceError, for the doctor. `servers` are the test fixtures on which the contract is proved.
+    `appends`: what is written stays, so by default a row is written once, when its window has closed. `holds` returns
+    whether the store can hold a key.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Sink:
         return self.offered and self.setting.endswith("_url")
 
     def require(self, result: Result) -> None:
-        """Raise ConfigError where `result` lacks what the sink needs."""
+        """Raise ConfigError if `result` lacks what the sink needs."""
         if not self.need.met_by(result):
             name = result.topic.name if isinstance(result.topic, Topic) else result.name
             raise ConfigError(f"--sink {self.name}: what goes to {name} has no {self.need.value}; use another sink")

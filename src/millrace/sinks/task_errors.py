@@ -1,4 +1,4 @@
-"""What an error of Spark says: the one of ours that a task raised, and the line that names the cause."""
+"""Read Spark's errors: the error of ours that a task raised, and the line that names the cause."""
 
 import re
 
@@ -10,7 +10,7 @@ _OURS = re.compile(r"^millrace\.errors\.(\w+): (.*)$", re.MULTILINE)
 
 
 def cause(error: Exception) -> MillraceError | None:
-    """Return the error that ended a task, if it was one of ours."""
+    """Return the error of ours that ended a task, None if it was another."""
     found = _OURS.search(str(error))
     return getattr(errors, found[1])(found[2]) if found else None
 

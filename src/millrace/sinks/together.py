@@ -1,4 +1,4 @@
-"""The types of writers, and how several of them share one micro-batch."""
+"""Define the types of writers, and pass one micro-batch to several of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Writer = Callable[[DataFrame, int], None]  # (micro-batch, batch id), as `foreac
 
 @dataclass(frozen=True)
 class Direct:
-    """A sink of Spark's own, which real-time mode asks for: `write` returns a stream's writer, without trigger."""
+    """A sink of Spark's own, which real-time mode requires: `write` returns a DataStreamWriter without trigger."""
 
     write: Callable[[DataFrame], DataStreamWriter]
 
@@ -19,7 +19,7 @@ class Direct:
 def together(*writers: Writer) -> Writer:
     """Give each micro-batch to every one of `writers`, in order, computing it once.
 
-    When one fails, those after it do not see the batch until it is replayed.
+    If one fails, those after it do not see the batch until it is replayed.
 
     Delivery: that of each writer; a replayed batch goes to all of them again.
     """

@@ -1,1 +1,4 @@
-"""How any application starts, runs, survives and stops. May import `sinks`, `queries`, `kafka` and the ground."""
+"""Run Spark applications: options, session, supervised queries, checkpoints, progress, stopping.
+
+May import `sinks`, `queries`, `kafka` and the ground.
+"""

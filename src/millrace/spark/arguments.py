@@ -1,4 +1,4 @@
-"""What a job's options may be, for argparse: topics, durations, weights; each says what is wrong with another text."""
+"""Argparse types for job options: topics, durations and weights; each error says what is wrong."""
 
 import argparse
 import math
@@ -9,7 +9,7 @@ from millrace.names import topic_name
 
 
 def topic(name: str) -> str:
-    """Return the name of a topic."""
+    """Return a valid Kafka topic name; raises ArgumentTypeError for any other text."""
     try:
         return topic_name(name)
     except ConfigError as error:
@@ -17,7 +17,7 @@ def topic(name: str) -> str:
 
 
 def duration(text: str) -> str:
-    """Return a duration such as 5m, 90s or "10 minutes" as Spark reads it."""
+    """Return a duration such as 5m, 90s or "10 minutes" in the notation that Spark reads."""
     try:
         length = seconds(text)
     except ValueError as error:
@@ -30,7 +30,7 @@ def _plain(number: float) -> str:
 
 
 def length_of_time(text: str) -> str:
-    """Return a duration as `duration` does; none of no length."""
+    """Return a duration as `duration` does, but raise ArgumentTypeError if it is zero."""
     found = duration(text)
     if not seconds(found):
         raise argparse.ArgumentTypeError(f"{text!r} has no length")
@@ -38,7 +38,7 @@ def length_of_time(text: str) -> str:
 
 
 def weight(text: str) -> float:
-    """Return a weight, a number that is not infinite."""
+    """Return a weight: any finite number."""
     value = float(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is no number")

@@ -1,4 +1,4 @@
-"""What a failed stream means: whether waiting helps, and what is to be done."""
+"""Classify the error of a failed stream: whether a retry may help, and what the user should do."""
 
 from millrace.sinks.task_errors import reason
 
@@ -16,7 +16,7 @@ def passing(error: Exception) -> bool:
 
 
 def explain(error: Exception, checkpoint: str) -> str:
-    """Return the cause, where the checkpoint lies, and what to do."""
+    """Return a message with the cause, the checkpoint's path and what to do."""
     return f"the stream stopped: {reason(error)}; checkpoint: {checkpoint}{_advice(str(error), checkpoint)}"
 
 

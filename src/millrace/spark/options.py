@@ -1,4 +1,4 @@
-"""The options that every job shares, in one place."""
+"""Define and parse the command-line options that every job shares."""
 
 import argparse
 import hashlib
@@ -20,7 +20,7 @@ from millrace.sinks.registry import SINKS
 from millrace.spark.arguments import duration, length_of_time, topic, weight
 
 log = logging.getLogger(__name__)
-# What differs between two runs that may share a checkpoint: everything else shapes the state or where it goes.
+# Options that may differ between runs on one checkpoint: all others shape the state or where it goes.
 _STATELESS = {
     "trigger",
     "once",
@@ -37,7 +37,7 @@ _STATELESS = {
 
 @dataclass(frozen=True)
 class Options:
-    """The parsed options of one run of a job; `args` holds the job's own beside the shared ones."""
+    """The parsed options of one run of a job; `args` holds the job's own options and the shared ones."""
 
     job: str
     settings: Settings
@@ -55,33 +55,33 @@ class Options:
 
     @property
     def emit(self) -> str:
-        """`update` or `final`; default final where no sink can take a row back, as Kafka cannot."""
+        """`update` or `final`: --emit, else `final` if no sink can overwrite a row (Kafka cannot), else `update`."""
         return self.args.emit or ("final" if all(SINKS[name].appends for name in self.args.sink) else "update")
 
     @property
     def realtime(self) -> bool:
-        """Whether rows are handed on one by one, not in micro-batches; only some jobs can."""
+        """Whether rows are passed on one by one, not in micro-batches; only some jobs can do so."""
         return bool(getattr(self.args, "realtime", False))
 
     @property
     def name(self) -> str:
-        """The name of run files and logs: --name, else the job's."""
+        """The name of run files and logs: --name, else the job's name."""
         return str(self.args.name or self.job)
 
     @property
     def checkpoint(self) -> str:
-        """Where the stream remembers its place: --checkpoint, else a folder of its own for each way to run the job."""
+        """The checkpoint's path: --checkpoint, else a folder for each way to run the job."""
         if self.args.checkpoint:
             return str(self.args.checkpoint)
         folder = f"{self.job}-{self.args.source}-{self._fingerprint()}"
         return str((self.settings.home / "checkpoints" / folder).resolve())
 
     def part(self, name: str) -> "Options":
-        """Return the options of one of several queries in an analysis: a name and a checkpoint of its own."""
+        """Return the options of one of an analysis's queries, with its own name and checkpoint."""
         return replace(self.under(name), job=f"{self.job}-{name}")
 
     def under(self, name: str) -> "Options":
-        """Return the same options where --name and --checkpoint are given for several: `name` tells them apart."""
+        """Return these options with `name` appended to --name and --checkpoint, if given, to tell several apart."""
         parted = argparse.Namespace(**vars(self.args))
         parted.name = self.args.name and f"{self.args.name}-{name}"
         parted.checkpoint = self.args.checkpoint and f"{self.args.checkpoint}-{name}"
@@ -109,11 +109,11 @@ def parse(
     trigger: str = "1 seconds",
     lenient: bool = False,
 ) -> Options:
-    """Parse a job's command line; `add` adds the job's own options, `sinks` are the default, or say it by the others.
+    """Parse a job's command line: its own options, which `add` adds, and the shared ones.
 
-    `source` and `trigger` are the defaults of those options. A `lenient` parser leaves options alone that are
-    for others.
-    Raises ConfigError; --help and misuse exit.
+    `sinks` are the default sinks, or a function of the parsed options that returns them; `source` and `trigger` are the
+    defaults of those options. A `lenient` parser ignores options that it does not know: they are for others. Raises
+    ConfigError; --help and misuse exit.
     """
     parsing = parser(job, doc, "see above" if callable(sinks) else " ".join(sinks), add, source)
     parsing.set_defaults(trigger=trigger)
@@ -146,7 +146,7 @@ def parse(
 def parser(
     job: str, doc: str | None, sinks: str, add: Callable[[argparse.ArgumentParser], Any], source: str, **more: Any
 ) -> argparse.ArgumentParser:
-    """Return the parser of a job: its own options and the shared ones; `sinks` names the default sinks for the help.
+    """Return a job's parser: its own options and the shared ones; `sinks` names the default sinks in the help.
 
     `more` goes to argparse.
     """
@@ -158,14 +158,14 @@ def parser(
 
 
 def windows(parser: argparse.ArgumentParser, length: str = "1 minutes") -> None:
-    """Add the options of jobs that count in windows, of `length` by default."""
+    """Add --window (`length` by default), --slide and --lateness, for jobs that count in windows."""
     parser.add_argument("--window", type=length_of_time, default=length, help="of a window (default %(default)s)")
     parser.add_argument("--slide", type=length_of_time, help="a window begins this often (default: the window)")
     lateness(parser)
 
 
 def lateness(parser: argparse.ArgumentParser, of: str = "post") -> None:
-    """Add --lateness, for jobs that remember anything: counts, or with --deduplicate what they have seen."""
+    """Add --lateness, for jobs that keep state: counts or, with --deduplicate, the ids they have seen."""
     text = f"how late a {of} may be (default 10m)"
     parser.add_argument("--lateness", type=duration, default="10 minutes", help=text)
 
@@ -177,14 +177,14 @@ def realtime(parser: argparse.ArgumentParser) -> None:
 
 
 def weights(parser: argparse.ArgumentParser) -> None:
-    """Add the weights of the engagement score."""
+    """Add the options for the weights of the engagement score."""
     for counter, default in (("replies", 3.0), ("reblogs", 2.0), ("favourites", 1.0)):
         text = f"what one of the {counter} adds to the score (default {default:g})"
         parser.add_argument(f"--{counter}", type=weight, default=default, metavar="WEIGHT", help=text)
 
 
 def _at_hand(sinks: list[str], settings: Settings) -> list[str]:
-    """Return default `sinks` without those whose store is not set and not embedded, and say so."""
+    """Return the default `sinks` without those whose store is neither set nor embedded, and log each of these."""
     away = [name for name in sinks if not SINKS[name].at_hand(settings)]
     for name in away:
         log.info(f"MILLRACE_{name.upper()}_URL is not set: nothing goes to {name.capitalize()} (`millrace up {name}`)")

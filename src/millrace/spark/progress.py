@@ -1,4 +1,4 @@
-"""What a running job tells: a file that testers and the live view read, one log line a batch, Prometheus metrics."""
+"""Report a job's progress: a run file for testers and the live view, one log line per batch, Prometheus metrics."""
 
 import json
 import logging
@@ -34,14 +34,14 @@ _GAUGES = {
 _METRICS = {key: Gauge(f"millrace_{key}", text, ["job"]) for key, text in _GAUGES.items()}
 
 
-BUSY = 15.0  # seconds without a word, after which a batch that is under way is told of
+BUSY = 15.0  # seconds without a report after which a running batch is reported
 
 
 class Progress:
-    """Turns each micro-batch's progress into `run/<name>.json`, a log line and metrics.
+    """Write each micro-batch's progress to `run/<name>.json`, the log and the metrics.
 
-    Spark's JVM calls it by itself: pyspark's own listener builds its events of many calls into the JVM; this one
-    takes the same as JSON in one.
+    Spark's JVM calls this listener itself: pyspark's own listener builds its events with many calls into the JVM, this
+    one gets the same as JSON in one.
     """
 
     def __init__(self, name: str, home: Path, emit: str, on_batch: Callable[[], None] = lambda: None) -> None:
@@ -55,13 +55,13 @@ class Progress:
         self.watermark: str | None = None
         self.terminated = threading.Event()
         self.terminated.set()  # nothing runs yet
-        self.query: str | None = None  # its id, for Spark tells every listener of every query
-        self.told = self.said = time.monotonic()  # when the last batch ended, when anything was last said
-        self._writing = threading.Lock()  # Spark's thread tells of batches, ours of one that takes long
+        self.query: str | None = None  # its id: Spark tells every listener of every query
+        self.told = self.said = time.monotonic()  # when the last batch ended; when anything was last reported
+        self._writing = threading.Lock()  # Spark's thread reports batches, ours one that takes long
 
     @contextmanager
     def listening(self, spark: SparkSession) -> Iterator[None]:
-        """Hear of the session's queries until the end of the last, which Spark tells a little later."""
+        """Receive the query's events during the block and, at its end, wait for Spark's late event that it ended."""
         gateway: Any = spark.sparkContext._gateway
         ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
         streams = spark.streams._jsqm
@@ -74,7 +74,7 @@ class Progress:
             streams.removeListener(listener)
 
     def onQueryStarted(self, event: Any) -> None:
-        """Say that the query runs."""
+        """Report that the query has started."""
         if event.name() != self.name:
             return
         self.query = str(event.id())
@@ -83,7 +83,7 @@ class Progress:
         self._tell(self.state)
 
     def onQueryProgress(self, event: Any) -> None:
-        """Record what the batch did."""
+        """Report what a batch did, and log it if it had input rows."""
         progress = json.loads(event.json())["progress"]
         if progress["name"] != self.name:
             return
@@ -97,12 +97,12 @@ class Progress:
             self.on_batch()
 
     def onQueryIdle(self, event: Any) -> None:
-        """Show that the query lives although nothing arrives: its time moves on."""
+        """Update the timestamp in the run file while no records arrive, to show that the query lives."""
         if str(event.id()) == self.query:
             self._tell(self.state | {"timestamp": event.timestamp()})
 
     def tell_busy(self, query: StreamingQuery) -> None:
-        """Say, now and then, that a batch is under way for long: a store may hang, and nobody else would tell."""
+        """Warn now and then that a batch is taking long: a store may hang, and nothing else would report it."""
         if time.monotonic() - self.said < BUSY or not (status := query.status)["isTriggerActive"]:
             return
         with self._writing:
@@ -112,7 +112,7 @@ class Progress:
             self._write(self.state | {"busy_seconds": seconds})
 
     def onQueryTerminated(self, event: Any) -> None:
-        """Note the end, so that nobody takes the listener away before Spark has told it everything."""
+        """Note the query's end, so that the listener is not removed before Spark has told it everything."""
         if str(event.id()) == self.query:
             self.terminated.set()
 
@@ -161,7 +161,7 @@ class Progress:
 
 
 def lag(source: dict[str, Any]) -> int | None:
-    """Return how many records a Kafka source has yet to read; None before the first read."""
+    """Return how many records a Kafka source has yet to read, None before the first read."""
     latest, done = source.get("latestOffset"), source.get("endOffset")
     if not isinstance(latest, dict) or not isinstance(done, dict):
         return None
@@ -176,5 +176,5 @@ def _age(watermark: str | None) -> float | None:
 
 
 def serve_metrics(port: int) -> None:
-    """Serve the metrics at http://127.0.0.1:PORT/metrics."""
+    """Serve the Prometheus metrics at http://127.0.0.1:PORT/metrics."""
     start_http_server(port, addr="127.0.0.1")

@@ -1,4 +1,4 @@
-"""The Spark session of an application."""
+"""Create the Spark session of an application."""
 
 import logging
 from typing import Any
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def create(options: Options) -> SparkSession:
-    """Return the session of this application; what spark-submit was told wins over the defaults here."""
+    """Return the session in UTC; shuffle partitions become Spark's default parallelism unless spark-submit set them."""
     spark = SparkSession.builder.appName(f"millrace {options.name}").getOrCreate()
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     if spark.conf.get("spark.sql.shuffle.partitions") == "200":  # Spark's default: 2-4 times slower on few cores
@@ -25,7 +25,7 @@ def create(options: Options) -> SparkSession:
 
 
 def _write_no_checksum_files(spark: SparkSession) -> None:
-    """Halve the files of a checkpoint on a local disk: Spark has checksums of its own in what it writes there."""
+    """Halve the number of files in a local checkpoint: what Spark writes there has checksums of its own."""
     jvm: Any = spark._jvm
     hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()
     jvm.org.apache.hadoop.fs.FileSystem.getLocal(hadoop).setWriteChecksum(False)

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the micro-batch at hand, commit it, stop."""
+"""Stop on SIGTERM and Ctrl-C: finish and commit the current micro-batch, then end."""
 
 import signal
 import threading
@@ -12,14 +12,14 @@ from pyspark.sql.streaming.query import StreamingQuery
 from millrace.errors import MillraceError, Unavailable
 from millrace.sinks.together import Writer
 
-GRACE = 20.0  # seconds for the batch at hand; beyond them it is interrupted, and replayed at the next start
+GRACE = 20.0  # seconds for the current batch; after them it is interrupted, and replayed at the next start
 
 
 LAST_WAIT = 5.0
 
 
 class Stop:
-    """A request to stop, and how a query honours it: no write is ever cut in the middle."""
+    """A request to stop, and how a query honours it: no batch begins, the current one has GRACE seconds to finish."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -28,30 +28,30 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked for the end."""
+        """Whether a stop was requested."""
         return self._requested.is_set()
 
     def request(self, *_: Any) -> None:
-        """Ask for the end; also as a signal handler."""
+        """Request a stop; also works as a signal handler."""
         self._requested.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait, but not beyond a request; returns whether there is one."""
+        """Wait for `seconds`, or until a stop is requested; returns whether it is."""
         return self._requested.wait(seconds)
 
     def pause(self, seconds: float) -> None:
-        """Wait before trying a store again; raises Unavailable as soon as there is a request."""
+        """Wait before a store is tried again; raises Unavailable as soon as a stop is requested."""
         if self.wait(seconds):
             raise Unavailable("asked to stop while a store was away: the batch is replayed at the next start")
 
     def guard(self, writer: Writer) -> Writer:
-        """Return a writer that refuses to begin a batch after the request."""
+        """Return a writer that refuses to begin a batch once a stop is requested."""
 
         def write(batch: DataFrame, batch_id: int) -> None:
             self._between.clear()
             try:
                 if self.requested:
-                    batch.sparkSession.sparkContext.setLogLevel("OFF")  # it would print this as a failure
+                    batch.sparkSession.sparkContext.setLogLevel("OFF")  # Spark would print this as a failure
                     raise MillraceError("asked to stop before this batch")
                 writer(batch, batch_id)
             finally:
@@ -60,7 +60,10 @@ class Stop:
         return write
 
     def finish(self, query: StreamingQuery) -> None:
-        """Let the batch at hand be written and committed, then stop the query; within GRACE seconds in any case."""
+        """Let the current batch be written and committed for up to GRACE seconds, then stop the query.
+
+        Raises MillraceError if the query has not stopped LAST_WAIT seconds after that.
+        """
         deadline = time.monotonic() + GRACE
         self._between.wait(GRACE)
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
@@ -97,4 +100,4 @@ class _JvmHandler:
         implements = ("sun.misc.SignalHandler",)
 
 
-STOP = Stop()  # signals are the process's, and so is this
+STOP = Stop()  # one for the process, as signals are

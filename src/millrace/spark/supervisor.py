@@ -1,4 +1,4 @@
-"""How streaming queries run, survive servers that are away, and stop: `start` for one, `start_all` for several."""
+"""Run streaming queries, retry them while servers are away, stop them: `start` for one, `start_all` for several."""
 
 import logging
 import threading
@@ -27,13 +27,13 @@ from millrace.spark.options import Options
 from millrace.spark.stop import STOP, Stop
 
 log = logging.getLogger(__name__)
-PATIENCE = 600.0  # seconds that a stream goes on trying while a server is away
-REAL_TIME = "1 minute"  # between checkpoints in real-time mode, each of which holds the stream up
+PATIENCE = 600.0  # seconds without a batch for which a stream is retried while a server is away
+REAL_TIME = "1 minute"  # between checkpoints in real-time mode, each of which pauses the stream
 
 
 @dataclass(frozen=True)
 class Flow:
-    """One query of an application: what runs under which options, and who writes its rows."""
+    """One query of an application: its options, its rows, and the writer of these rows."""
 
     options: Options
     rows: DataFrame
@@ -41,17 +41,17 @@ class Flow:
 
 
 def start(options: Options, rows: DataFrame, writer: Writer | Direct, stop: Stop = STOP) -> None:
-    """Write `rows` micro-batch by micro-batch until the end (--once), SIGTERM or Ctrl-C; the batch at hand is finished.
+    """Write `rows` micro-batch by micro-batch until all are read (--once), SIGTERM or Ctrl-C.
 
-    The checkpoint is locked; a server that is away is waited for, 10 minutes without a batch at most. Raises
-    MillraceError when the stream cannot go on.
+    The current batch is finished first. The checkpoint is locked. While a server is away, the query is restarted with
+    backoff, for at most 10 minutes without a batch. Raises MillraceError when the stream cannot go on.
     """
     start_all([Flow(options, rows, writer)], stop)
 
 
 def start_all(flows: Sequence[Flow], stop: Stop = STOP) -> None:
-    """Do as `start` for several queries at once; when one cannot go on, the others finish their batch and stop, too."""
-    if not flows:  # asked to stop before there were any
+    """Run several queries at once as `start` does; if one cannot go on, the others finish their batch and stop."""
+    if not flows:  # a stop was requested before there were any
         return
     args = flows[0].options.args
     if args.metrics_port and not args.dry_run:
@@ -89,7 +89,7 @@ def _run(flow: Flow, stop: Stop) -> None:
 
 
 def _write_once(flow: Flow) -> None:
-    """Write rows that are no stream, all at once."""
+    """Write rows that are not a stream, as one batch."""
     assert not isinstance(flow.writer, Direct)
     try:
         flow.writer(flow.rows, 0)
@@ -130,7 +130,7 @@ def _supervise(
         except (StreamingQueryException, Py4JJavaError) as error:
             if stop.requested:
                 return
-            if listener.records != records:  # it worked since the last failure
+            if listener.records != records:  # it read records since the last failure
                 pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, listener.records
             if not passing(error) or time.monotonic() > gave_up_at:
                 raise MillraceError(explain(error, checkpoint)) from None
@@ -160,7 +160,7 @@ def show(options: Options, rows: DataFrame) -> None:
 
 
 def _once(options: Options, spark: SparkSession) -> Callable[[], None]:
-    """Return what to do after each batch: after the first, build the start-up cache of a laptop that lacks it."""
+    """Return a function to call after each batch; the first call builds a laptop's missing start-up cache."""
     done = threading.Event()
     local = (spark.sparkContext.master or "").startswith("local")
 

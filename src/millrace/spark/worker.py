@@ -1,4 +1,4 @@
-"""Spark's Python worker daemon, with what parsers need already imported: each worker forks from it ready to go."""
+"""Run Spark's Python worker daemon with the parsers' imports already loaded: each worker forks from it ready to go."""
 
 import gc
 
@@ -10,5 +10,5 @@ import millrace.queries.hashtags  # noqa: F401
 
 if __name__ == "__main__":
     gc.collect()
-    gc.freeze()  # Spark collects garbage after each task, and would look at all that is imported
+    gc.freeze()  # Spark collects garbage after each task, and would scan all that is imported
     manager()

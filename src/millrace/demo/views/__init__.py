@@ -1,1 +1,1 @@
-"""What the demo draws in a terminal, one file a pipeline. May import the ground alone."""
+"""Draw the demo's pipelines in a terminal, one file per pipeline. May import `logs` alone."""

@@ -1,4 +1,4 @@
-"""The terminal view of Bluesky's pipeline: top hashtags of the newest windows as bars."""
+"""Draw Bluesky's pipeline in the terminal: top hashtags of the newest windows as bars."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -54,12 +54,12 @@ def _hashtags(store: Store, starts: list[str], rows: int) -> Table:
 
 
 def counted(store: Store, since: str) -> bool:
-    """Return whether anything was counted."""
+    """Return whether anything was counted from `since` on."""
     return bool(windows(store, since, 1))
 
 
 def lines(store: Store, since: str) -> Iterator[tuple[str, str]]:
-    """Yield the final table: what, and its number."""
+    """Yield the rows of the final table: a hashtag and its number of posts."""
     for hashtag, posts, *_ in top(store, since, 20):
         yield f"#{hashtag}", str(posts)
 
@@ -70,7 +70,7 @@ def windows(store: Store, since: str, count: int) -> list[str]:
 
 
 def top(store: Store, since: str, rows: int, full: str = "", before: str = "") -> list[tuple[str, int, int, int]]:
-    """Return (hashtag, posts, posts in window `full`, posts in window `before`) since a moment, most first."""
+    """Return (hashtag, posts, posts in window `full`, posts in window `before`) from `since` on, most posts first."""
     found: list[Any] = store.query(TOP, since=since, rows=rows, full=full, before=before)
     return found
 

@@ -1,4 +1,4 @@
-"""The terminal view of Mastodon's pipeline: languages and hashtags as bars, and the posts that people react to most."""
+"""Draw Mastodon's pipeline in the terminal: languages and hashtags as bars, and the posts with most reactions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +30,7 @@ WHERE source = :source AND window_start >= :since
 
 
 def render(store: Store, since: str, feed: str, waiting: str, rows: int) -> Group:
-    """Return the view of what was counted since a moment, `waiting` before anything was."""
+    """Return the view of what was counted from `since` on, or `waiting` before anything was."""
     if not counted(store, since):
         return Group(Panel(Text(waiting, style="dim"), title=f"millrace: {feed}"), health(store.progress()))
     panels = [
@@ -43,12 +43,12 @@ def render(store: Store, since: str, feed: str, waiting: str, rows: int) -> Grou
 
 
 def counted(store: Store, since: str) -> bool:
-    """Return whether anything was counted."""
+    """Return whether anything was counted from `since` on."""
     return bool(_sums(store, since, "language", "language_counts", 1))
 
 
 def lines(store: Store, since: str) -> Iterator[tuple[str, str]]:
-    """Yield the final table: what, and its number."""
+    """Yield the rows of the final table: a name and its number."""
     for name, posts in _sums(store, since, "language", "language_counts", 10):
         yield f"language {name}", str(posts)
     for name, posts in _tags(store, since, 10):

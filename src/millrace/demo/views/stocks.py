@@ -1,4 +1,4 @@
-"""The terminal view of the stock pipeline: price, change, range, volume and VWAP of each symbol."""
+"""Draw the stock pipeline in the terminal: price, change, range, volume and VWAP of each symbol."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,8 +12,8 @@ from millrace.demo.views.widgets import health
 from millrace.logs import escape
 
 STEPS = "▁▂▃▄▅▆▇█"
-LATEST = 16  # candles of a line
-FINEST = "10s"  # the resolution that lines are drawn of
+LATEST = 16  # candles in a sparkline
+FINEST = "10s"  # the resolution of sparklines
 DAY = """
 SELECT symbol, MAX(high), MIN(low), SUM(volume), SUM(trades), SUM(volume * vwap) / NULLIF(SUM(volume), 0),
        SUM(CASE WHEN complete THEN 0 ELSE 1 END)
@@ -26,19 +26,19 @@ ORDER BY window_start
 
 
 def render(store: Store, since: str, feed: str, waiting: str, rows: int) -> Group:
-    """Return the view of the candles since a moment, `waiting` before there are any."""
+    """Return the view of the candles from `since` on, or `waiting` before there are any."""
     title = f"millrace: candles of {feed} since {since[11:16]} UTC"
     body = _symbols(store, since, rows) if counted(store, since) else Text(waiting, style="dim")
     return Group(Panel(body, title=title, border_style="cyan"), health(store.progress(), "trades"))
 
 
 def counted(store: Store, since: str) -> bool:
-    """Return whether there is any candle."""
+    """Return whether there is any candle from `since` on."""
     return bool(store.query(DAY, since=since))
 
 
 def lines(store: Store, since: str) -> Iterator[tuple[str, str]]:
-    """Yield the final table: each symbol with its last price and what was traded."""
+    """Yield the rows of the final table: each symbol with its last price and what was traded."""
     for symbol, high, low, volume, trades, *_ in store.query(DAY, since=since):
         closes = store.query(CLOSES, symbol=symbol, resolution="1m", since=since)
         told = f"{trades:,} trades, volume {number(volume)}, between {number(low)} and {number(high)}"
@@ -69,12 +69,12 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a price or volume with as many digits as people read: two decimals, more of what is small."""
+    """Return a price or volume with two decimals, below 10 with five significant digits."""
     return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.5g}"
 
 
 def short(value: float) -> str:
-    """Return an amount in at most six characters, thousands as K, millions as M."""
+    """Return an amount in short: thousands as K, millions as M, billions as G."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
         if value >= size:
             return f"{value / size:.1f}{letter}"

@@ -1,4 +1,4 @@
-"""What the demo has counted so far: rows of its SQLite file, and the progress in the job's run file."""
+"""Read what the demo has counted so far: rows of its SQLite file, and the progress in the job's run file."""
 
 import json
 import sqlite3
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass
 class Store:
-    """Reads what is of `source` in the demo's SQLite file, and the job's run file; neither need exist yet."""
+    """Reads the rows of `source` in the demo's SQLite file, and the job's run file; neither needs to exist yet."""
 
     database: Path
     run_file: Path
     source: str
 
     def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Return rows, none while there is no table; `sql` may name :source, too."""
+        """Return the rows of `sql`, none while there is no table; `sql` may name :source, too."""
         if not self.database.exists():
             return []
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)
@@ -36,6 +36,6 @@ class Store:
         return progress
 
     def has_read_to(self, moment: str) -> bool:
-        """Return whether the job last looked at `moment` (ISO, UTC) or later, and left nothing unread."""
+        """Return whether the job's last progress is of `moment` (ISO, UTC) or later, and left nothing unread."""
         progress = self.progress()
         return not progress.get("kafka_lag") and str(progress.get("timestamp", "")) >= moment

@@ -1,4 +1,4 @@
-"""What the views share: bars, a line on the job's health, and a view saved as a picture."""
+"""Draw what the views share (bars, a line on the job's health) and save a view as a picture."""
 
 import io
 from pathlib import Path
@@ -12,13 +12,13 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def bar(share: float, length: int = BAR) -> str:
-    """Return a bar for a share of 0 to 1, to an eighth of a character, of `length` at most."""
+    """Return a bar for a share of 0 to 1, to an eighth of a character, of `length` characters at most."""
     eighths = max(1, round(share * length * 8))
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
 def health(progress: dict[str, Any], what: str = "posts") -> Text:
-    """Return how the job fares, in a line; `what` it reads."""
+    """Return one line on the job's health, such as its rate, lag and late rows; `what` names what it reads."""
     if "batch_id" not in progress:
         return Text(" Spark is starting", style="dim")
     rate = progress.get("input_rows_per_second") or 0.0

@@ -1,1 +1,1 @@
-"""Bluesky: posts from a Jetstream WebSocket. Imports as `ingest` does."""
+"""The Bluesky feed: posts from a Jetstream WebSocket. Imports what `ingest` may import."""

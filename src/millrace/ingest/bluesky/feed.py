@@ -1,6 +1,6 @@
-"""Bluesky: posts from a Jetstream WebSocket as post.v1.
+"""Read Bluesky's posts from a Jetstream WebSocket as post.v1.
 
-Both wires are spoken, by the URL's path: v1 (`/subscribe`, also for a bare host) and v2
+Both protocol versions are spoken, by the URL's path: v1 (`/subscribe`, also for a bare host) and v2
 (`/xrpc/network.bsky.jetstream.subscribeEvents`). Cursors are documented in docs/README.md of the repository
 bluesky-social/jetstream.
 """
@@ -31,7 +31,7 @@ def feed(
 
 
 def subscription(host: str, collections: Sequence[str], position: int | None) -> str:
-    """Return the URL to connect to: path, filter and cursor as the wire of `host` wants them."""
+    """Return the URL to connect to: path, filter and cursor as the protocol version of `host` wants them."""
     scheme, place, path, query, _ = urlsplit(host)
     path = path if path.strip("/") else "/subscribe"
     name = "collections" if path == V2_PATH else "wantedCollections"
@@ -42,12 +42,12 @@ def subscription(host: str, collections: Sequence[str], position: int | None) ->
 
 def _connect(host: str, cursor: Cursor | None, *, collections: Sequence[str], keep_raw: bool, clock: Clock) -> Stream:
     positions = [cursor.position, cursor.seen or None, None] if cursor else [None]
-    for place in positions:  # a cursor that is too old: as far back as the server goes, else live
+    for place in positions:  # with a cursor that is too old, as far back as the server goes, else live
         unknown = cursor is not None and not cursor.moment and place is None
         try:
             for message in messages(subscription(host, collections, place)):
                 yield _item(message, clock, keep_raw)
-                if unknown:  # the first item tells what is missing only from a time on
+                if unknown:  # without a time, the first item cannot show what is missing
                     now, unknown = int(clock() * SECOND), False
                     yield Gap("bluesky", address(host), EARLIEST, now, "the server does not have the chosen cursor")
         except Refused as error:

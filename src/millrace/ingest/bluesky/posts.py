@@ -1,4 +1,4 @@
-"""Jetstream's frames, of both wires, as post.v1.
+"""Convert Jetstream's frames, of both protocol versions, to post.v1.
 
 Frames are documented in docs/README.md of the repository bluesky-social/jetstream; facets and tags are those of the
 lexicon app.bsky.feed.post.
@@ -69,10 +69,10 @@ class _Frame(msgspec.Struct):
 
 
 def parse(frame: bytes, now: int, keep_raw: bool = False) -> Event | Mark | None:
-    """Turn one frame of either wire into an event, a mark, or None for a notice without a place.
+    """Turn one frame of either version into an event, a mark, or None for a notice without a position.
 
-    `now` is the ingest clock in microseconds. Raises BadRecord for whatever is no frame, and Unavailable for
-    the server's own error message.
+    `now` is the ingest clock in microseconds. Raises BadRecord for anything that is no frame, and Unavailable for the
+    server's own error message.
     """
     document = _load(frame)
     if document.get("$type") in ("message", "error"):
@@ -101,7 +101,7 @@ def _load(frame: bytes) -> dict[str, Any]:
 
 
 def _unwrap(document: dict[str, Any]) -> dict[str, Any]:
-    """Bring a v2 frame into the shape of v1."""
+    """Convert a v2 frame to the shape of v1."""
     if document["$type"] == "error":
         raise Unavailable(f"the server says {str(document.get('error'))[:100]!r}")
     payload = document.get("payload")
@@ -152,7 +152,7 @@ def _event(frame: _Frame, commit: _Commit, witnessed: int, now: int, raw: bytes 
     if raw is not None:
         value["raw"] = raw.decode()
     data = encode(value)
-    posts.decode(data)  # what is written here, every reader accepts
+    posts.decode(data)  # so that every reader accepts what is written
     return Event(BLUESKY.name, uri.encode(), data, witnessed, event_id, frame.position, frame.time_us)
 
 
@@ -171,7 +171,7 @@ def _content(commit: _Commit) -> dict[str, Any]:
 
 
 def _hashtags(record: _Record) -> list[str]:
-    """The provider's own markup (facets and tags of the record); only where there is none, the text."""
+    """Return the hashtags of the provider's own markup (facets and tags); only without any, those of the text."""
     features = [feature for facet in record.facets or [] for feature in facet.features]
     marked = [feature.tag for feature in features if feature.tag and feature.type == "app.bsky.richtext.facet#tag"]
     return normalise_hashtags(marked + (record.tags or []) or written(record.text))
@@ -185,7 +185,7 @@ def _convert(document: object, shape: type[_Shape]) -> _Shape:
 
 
 def position(message: bytes) -> int | None:
-    """Return the place of a bad frame, if that much of it can be read."""
+    """Return the position of a bad frame, None if not even that can be read."""
     try:
         found = _convert(_load(message), _Place)
     except BadRecord:

@@ -1,1 +1,1 @@
-"""Finnhub: trades from its WebSocket. Imports as `ingest` does."""
+"""The Finnhub feed: trades from its WebSocket. Imports what `ingest` may import."""

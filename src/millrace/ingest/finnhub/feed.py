@@ -1,6 +1,6 @@
-"""Finnhub: trades from its WebSocket as trade.v1 (finnhub.io/docs/api/websocket-trades).
+"""Read Finnhub's trades from its WebSocket as trade.v1 (finnhub.io/docs/api/websocket-trades).
 
-It cannot replay, and its trades have no id: a trade is known by its place, connection and sequence.
+Finnhub cannot replay, and its trades have no id: a trade is identified by its connection and sequence number.
 """
 
 import re
@@ -21,11 +21,11 @@ from millrace.ingest.finnhub.ticks import Ticks
 from millrace.ingest.frames import Refused, address, messages
 from millrace.kafka.topics import TRADES
 
-QUIET = 60.0  # seconds without a trade, after which it is said
+QUIET = 60.0  # seconds without a trade after which the user is told
 HASTY = 10.0  # seconds; a connection that ends sooner was ended on purpose
 HASTY_ENDS = 3  # of them in a row look like a second connection with the same key
 FREE = 50  # symbols that a free key may follow
-NOTICES = 20  # different notices of the server that are said
+NOTICES = 20  # different notices of the server that are passed on
 DOUBLE = "`millrace simulate finnhub` is a double for which you need no account"
 _WRONG, _KEY = r"invalid|wrong|missing|expired|unknown", r"token|api.?key"
 _REFUSED = re.compile(  # texts may echo symbols, such as BINANCE:TOKENUSDT, or say what the token may not do
@@ -51,7 +51,7 @@ def feed(
 
 
 class Follower:
-    """Subscribes on each connection anew; remembers what was said, and how the connections ended."""
+    """Subscribes anew on each connection; remembers which notices were shown, and how the connections ended."""
 
     def __init__(
         self, symbols: Sequence[str], token: SecretStr, say: Callable[[str], None], clock: Clock, timer: Clock
@@ -61,7 +61,7 @@ class Follower:
         self._sequence = ticks.Sequence()
         self._notices: set[str] = set()
         self._hasty_ends = 0
-        self._traded: float | None = None  # when the last trade came; None: the silence since was said
+        self._traded: float | None = None  # when the last trade came; None: the user was told of the silence
         self._subscribed = 0.0
 
     def connect(self, url: str, cursor: Cursor | None) -> Stream:
@@ -127,7 +127,7 @@ class Follower:
         return int(self._clock() * SECOND)
 
     def _explain(self, text: str) -> None:
-        """Say what an error of the server means; raises ConfigError when it does not accept the token."""
+        """Report what an error of the server means; raises ConfigError when it does not accept the token."""
         if _REFUSED.search(text):
             raise _not_accepted()
         shown = text.replace(self._token.get_secret_value(), "...")[:200]
@@ -166,7 +166,7 @@ class Follower:
 
 
 def missing() -> ConfigError:
-    """Return the error that says that there is no token."""
+    """Return the error for a token that is not set."""
     return ConfigError(f"FINNHUB_TOKEN is not set: a free key is at https://finnhub.io/register; {DOUBLE}")
 
 

@@ -1,4 +1,4 @@
-"""Finnhub's messages as trade.v1: one message holds trades of several symbols, and each becomes a record."""
+"""Convert Finnhub's messages to trade.v1: a message holds trades of several symbols, and each becomes a record."""
 
 from collections.abc import Collection
 from decimal import Decimal
@@ -16,7 +16,7 @@ MILLISECOND = 1000  # microseconds
 
 
 class Message(msgspec.Struct):
-    """What Finnhub sends: a `type` of trade, ping or error; `data` are the trades, `msg` is the error."""
+    """A message from Finnhub: its `type` is trade, ping or error; `data` are the trades, `msg` is the error."""
 
     type: str
     data: list[msgspec.Raw] | None = None
@@ -47,7 +47,7 @@ def read(frame: bytes) -> Message:
 
 
 class Sequence:
-    """Numbers that grow over all connections: the clock's microseconds, or the next where it is behind.
+    """Numbers that grow over all connections: the clock's microseconds, or the last plus one if the clock is behind.
 
     So they grow over restarts, too, unless the clock was set back meanwhile.
     """
@@ -68,7 +68,7 @@ class Ticks:
         self._symbols, self._connection, self._sequence = frozenset(symbols), connection, sequence
 
     def item(self, raw: bytes, now: int) -> Event | DeadLetter:
-        """Return the event of one trade, or the dead letter where it is none; `now` in microseconds."""
+        """Return the event of one trade, or a dead letter if it is none; `now` is in microseconds."""
         try:
             return self._event(raw, now)
         except BadRecord as error:
@@ -91,9 +91,9 @@ class Ticks:
             sequence=sequence,
         )
         data = fitting(trades.encode(trade))
-        trades.decode(data)  # what is written here, every reader accepts
+        trades.decode(data)  # so that every reader accepts what is written
         event_id = f"{self._connection}/{sequence}"
-        # what is dated ahead proves nothing of the time until then
+        # a trade that is dated ahead does not prove that nothing is missing until then
         return Event(TRADES.name, found.s.encode(), data, witnessed, event_id, sequence, min(witnessed, now))
 
 

@@ -1,1 +1,1 @@
-"""Mastodon: polled or streamed timelines of any number of instances. Imports as `ingest` does."""
+"""The Mastodon feed: polled or streamed timelines of any number of instances. Imports what `ingest` may import."""

@@ -1,7 +1,7 @@
-"""Mastodon: posts of public and hashtag timelines of any number of instances as post.v1.
+"""Read posts from public and hashtag timelines of any number of Mastodon instances as post.v1.
 
-Polled or streamed, a timeline is paged forward with `min_id` (docs.joinmastodon.org/api/guidelines#pagination).
-All timelines are read at once; each has a cursor of its own.
+Polled or streamed, a timeline is paged forward with `min_id` (docs.joinmastodon.org/api/guidelines#pagination). All
+timelines are read at once; each has a cursor of its own.
 """
 
 import time
@@ -34,13 +34,13 @@ def feed(
 ) -> Feed:
     """Return the feed of all timelines of `plan`; `say` takes a line about what its user should know.
 
-    `token` is of the first instance. `memories` by instance URL hold what was known of its posts before.
+    `token` is for the first instance. `memories`, by instance URL, hold what was known of its posts before.
     """
     memories = memories or remember(plan)
     since = int((clock() - plan.since) * SECOND) if plan.since is not None else None
     timelines = {}
     for url in plan.instances:
-        known = token if url == plan.instances[0] else None  # no other host is shown it
+        known = token if url == plan.instances[0] else None  # it is sent to no other host
         instance = Instance(url, known, plan.timeout, clock)
         writer = Writer(url, plan.visibilities, plan.keep_raw)
         for path in plan.paths:
@@ -78,7 +78,7 @@ def _poll(timeline: Timeline, cursor: Cursor | None, *, plan: Plan) -> Items:
 
 
 def _stream(timeline: Timeline, cursor: Cursor | None, *, kind: str) -> Items:
-    """Connect, catch up with what was posted in between, then go on with what has come since."""
+    """Connect, catch up with what was posted since the cursor, then yield what the stream sends."""
     tag = {"tag": timeline.path.partition("/")[2]} if kind == "hashtag" else {}
     url = f"{timeline.instance.streaming_url()}?{urlencode({'stream': kind} | tag)}"
     try:
@@ -98,7 +98,7 @@ def _stream(timeline: Timeline, cursor: Cursor | None, *, kind: str) -> Items:
 
 
 def _items(timeline: Timeline, message: bytes | DeadLetter) -> Iterator[Item]:
-    """Yield what one frame of the stream says."""
+    """Yield the items of one frame of the stream."""
     if isinstance(message, DeadLetter):
         yield message
         return

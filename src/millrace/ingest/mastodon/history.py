@@ -1,4 +1,4 @@
-"""What the topic still tells of an instance's posts: a restart forgets neither revisits nor what may be deleted."""
+"""Restore the memory of an instance's posts from the topic, so that a restart loses neither revisits nor deletes."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ class _Told(msgspec.Struct):
 
 
 def recall(bootstrap: str, memories: Mapping[str, Memory], seconds: float, now: int) -> int:
-    """Fill the memories, by instance URL, with the posts written in the last `seconds`; returns how many there are.
+    """Fill `memories`, by instance URL, with the posts written in the last `seconds`; returns how many there are.
 
     `now` is the ingest clock in microseconds. Raises Unavailable when Kafka does not answer.
     """
@@ -35,7 +35,7 @@ def recall(bootstrap: str, memories: Mapping[str, Memory], seconds: float, now: 
     for record in records_since(bootstrap, MASTODON.name, since // 1000):
         try:
             told = decoder.decode(record.value or b"")
-        except msgspec.DecodeError:  # another program's
+        except msgspec.DecodeError:  # written by another program
             continue
         place = told.instance, told.source_id
         if told.operation == "delete":

@@ -1,4 +1,4 @@
-"""Posts that come as HTML, as the plain text that people see."""
+"""Convert posts from HTML to the plain text that people see."""
 
 import re
 
@@ -12,11 +12,14 @@ _MANY_LINES = re.compile(r"\n{3,}")
 
 
 def plain_text(html: str) -> str:
-    """Return the text of `html`: entities once, `<br>` a newline, blocks an empty line apart, no hidden parts."""
+    """Return the text of `html` without its hidden parts.
+
+    Entities are decoded once, `<br>` is a newline, blocks are an empty line apart.
+    """
     if "<" not in html and "&" not in html:
         return html.strip()
     tree = LexborHTMLParser(html if "<pre" in html else _SPACE.sub(" ", html))
-    while hidden := tree.css_first(HIDDEN):  # one by one: they may lie in each other
+    while hidden := tree.css_first(HIDDEN):  # one by one: they may be nested
         hidden.decompose()
     for line in tree.css("br"):
         line.replace_with("\n")

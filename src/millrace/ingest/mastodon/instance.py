@@ -1,6 +1,6 @@
-"""One Mastodon instance, asked through Mastodon.py: never more calls than its rate limit allows.
+"""Call one Mastodon instance through Mastodon.py, never more often than its rate limit allows.
 
-Limits are told by the headers X-RateLimit-Limit, -Remaining and -Reset (docs.joinmastodon.org/api/rate-limits).
+The limit is in the headers X-RateLimit-Limit, -Remaining and -Reset (docs.joinmastodon.org/api/rate-limits).
 """
 
 import threading
@@ -23,16 +23,16 @@ from mastodon.errors import (
 from millrace.errors import ConfigError, Unavailable
 from millrace.ingest.events import Clock
 
-PAGE = 40  # statuses of a page at most
+PAGE = 40  # statuses per page at most
 BULK = 20  # statuses that can be looked up in one call
 RESERVE = 2  # calls that are left to others with the same address
-PERIOD = 300.0  # seconds after which a limit is lifted, where the server does not say when
+PERIOD = 300.0  # seconds after which a limit is lifted, if the server does not say when
 STRIKES = 4  # refusals in a row after which a token is given up: one may be a hiccup
 REFUSED = (401, 403, 422)
 
 
 class LimitReached(Unavailable):
-    """No call is allowed for `delay` seconds."""
+    """The rate limit allows no call for `delay` seconds."""
 
     def __init__(self, host: str, delay: float) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class LimitReached(Unavailable):
 
 
 class _Session(requests.Session):
-    """Keeps the body of the last answer: Mastodon.py's own objects do not hold it as it came."""
+    """Keeps the body of the last answer, because Mastodon.py's own objects do not hold it as it came."""
 
     body = b""
 
@@ -53,20 +53,20 @@ class _Session(requests.Session):
 
 
 class _Client(Mastodon):
-    """Does not ask before each page whether the timeline is open; `Instance.closed` does it once."""
+    """Does not ask before each page whether the timeline is open; `Instance.closed` does so once."""
 
     def timeline_is_available(self, *_: Any, **__: Any) -> bool:
         return True
 
 
 class _Broken(Unavailable):
-    """The server answered, but with an error of its own or with something else than JSON."""
+    """The server answered, but with an error of its own or with something other than JSON."""
 
 
 class Instance:
-    """An instance at `url`; `timeout` in seconds is for each answer. Calls come one at a time, from any thread.
+    """Calls the instance at `url`, one call at a time, from any thread; `timeout` in seconds is for each answer.
 
-    All calls raise LimitReached before the limit is exceeded, Unavailable when the instance does not answer, and
+    All calls raise LimitReached before the rate limit is exceeded, Unavailable when the instance does not answer, and
     ConfigError when it goes on refusing the token, or wants one.
     """
 
@@ -92,7 +92,7 @@ class Instance:
         return found if isinstance(found, list) else []
 
     def statuses(self, ids: Sequence[str]) -> list[Any]:
-        """Return those of at most 20 statuses that are still there."""
+        """Return those of at most 20 statuses that still exist."""
         found = self._ask(lambda: self._client.statuses(list(ids)))
         return found if isinstance(found, list) else []
 
@@ -101,7 +101,7 @@ class Instance:
         return self._ask(lambda: self._client.status(status_id)) is None
 
     def closed(self, path: str) -> bool:
-        """Return whether the instance says of itself that the timeline is closed to us."""
+        """Return whether the instance's description of itself says that the timeline is closed to us."""
         access = _within(
             self._describe(), "configuration", "timelines_access", "hashtag_feeds" if "/" in path else "live_feeds"
         )
@@ -121,11 +121,14 @@ class Instance:
 
     @property
     def headers(self) -> list[str]:
-        """What a WebSocket handshake needs."""
+        """The headers that a WebSocket handshake needs."""
         return [f"Authorization: Bearer {self._token}"] if self._token else []
 
     def pace(self, every: float, callers: int) -> float:
-        """Return the seconds between the calls of one of `callers` that reach the end of the limit's period."""
+        """Return the seconds, at least `every`, that one of `callers` must leave between its calls.
+
+        So all of them stay within the rate limit until it is lifted.
+        """
         left = self._left()
         if left is None:
             return every
@@ -133,12 +136,12 @@ class Instance:
         return max(every, callers * seconds / max(1, calls - RESERVE))
 
     def has_spare(self) -> bool:
-        """Return whether half of the calls are left: what is not urgent may ask."""
+        """Return whether more than half of the calls are left, so that calls that are not urgent may be made."""
         left = self._left()
         return left is None or left[1] * 2 > self._client.ratelimit_limit
 
     def refuse(self, status: int) -> None:
-        """Note that the token was refused; raises ConfigError when it was for a while, else Unavailable."""
+        """Count a refusal of the token; raises ConfigError after several in a row, else Unavailable."""
         self._strikes += 1
         what = f"{self.name}: refused with HTTP status {status}"
         if self._strikes < STRIKES:
@@ -151,7 +154,7 @@ class Instance:
         )
 
     def accept(self) -> None:
-        """Note that the token was accepted."""
+        """Note that the token was accepted, which ends a row of refusals."""
         self._strikes = 0
 
     def _describe(self) -> Any:
@@ -160,16 +163,16 @@ class Instance:
         return self._about
 
     def _left(self) -> tuple[float, int] | None:
-        """Return the seconds and calls that are left until the limit is lifted, None where it is unknown."""
+        """Return the seconds until the rate limit is lifted and the calls left until then, None if unknown."""
         reset, remaining = self._client.ratelimit_reset, self._client.ratelimit_remaining
         if reset is None or reset <= self._clock() or remaining is None:
             return None
         return reset - self._clock(), int(remaining)
 
     def _ask(self, call: Callable[[], object]) -> Any:
-        """Return the JSON of the answer, None for HTTP status 404; a broken answer is asked for once more.
+        """Return the JSON of the answer, None for HTTP status 404; after a broken answer the call is repeated once.
 
-        A reader that came many pages far would else begin again for one of them.
+        Without that, a reader that is many pages on would begin again for one of them.
         """
         try:
             return self._answer(call)
@@ -214,7 +217,7 @@ def _within(document: Any, *keys: str) -> Any:
 
 
 def _cause(error: Exception) -> str:
-    """Say in few words what the libraries say in many."""
+    """Return in few words what the libraries say in many."""
     text = str(error)
     known = {
         "timed out": "no answer in time",

@@ -1,4 +1,4 @@
-"""What is remembered of an instance's posts: which ids were shown, and when to look at them again."""
+"""Remember an instance's posts: which ids were shown, and when to look at them again."""
 
 import heapq
 import threading
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from millrace.ingest.events import SECOND
 
-KNOWN = 50_000  # statuses; of a delete the stream tells the id alone
+KNOWN = 50_000  # statuses; a delete in the stream has the id alone
 WAITING = 200_000  # revisits
-TARDY = 600 * SECOND  # a post that was due earlier than this is not looked at any more
+TARDY = 600 * SECOND  # microseconds; a revisit that is overdue by more is not made
 
 
 class Memory:
-    """The last statuses of an instance, for all readers of it; `delays` are seconds after a post's creation."""
+    """The last statuses of an instance, for all its readers; `delays` are seconds from creation to a revisit."""
 
     def __init__(self, delays: Sequence[float] = ()) -> None:
         self._delays = [int(delay * SECOND) for delay in delays]
@@ -23,7 +23,7 @@ class Memory:
         self._letters: OrderedDict[str, None] = OrderedDict()
 
     def add(self, status_id: str, uri: str, created: int, now: int) -> None:
-        """Remember a post; times in microseconds."""
+        """Remember a post and when to revisit it; times are in microseconds."""
         with self._lock:
             if status_id in self._uris:
                 return
@@ -35,7 +35,7 @@ class Memory:
                     heapq.heappush(self._waiting, (due, status_id))
 
     def uri(self, status_id: str) -> str | None:
-        """Return the URI of a post, None when it is not known."""
+        """Return the URI of a post, None if it is not known."""
         return self._uris.get(status_id)
 
     def forget(self, status_id: str) -> None:
@@ -44,7 +44,7 @@ class Memory:
             self._uris.pop(status_id, None)
 
     def between(self, first: tuple[int, str], last: tuple[int, str]) -> list[str]:
-        """Return the known ids whose sorting keys (length, id) lie between two keys, the last one included."""
+        """Return the known ids whose sort keys (length, id) lie between two keys, the last one included."""
         with self._lock:
             return [each for each in self._uris if first < (len(each), each) <= last]
 
@@ -58,7 +58,7 @@ class Memory:
             return not known
 
     def take(self, now: int, count: int) -> list[tuple[int, str]]:
-        """Remove and return (due time, id) of the posts to look at now, at most `count`."""
+        """Remove and return (due time, id) of the posts to revisit now, at most `count`."""
         with self._lock:
             taken: list[tuple[int, str]] = []
             while self._waiting and self._waiting[0][0] <= now and len(taken) < count:
@@ -66,7 +66,7 @@ class Memory:
             return taken
 
     def put_back(self, taken: Sequence[tuple[int, str]]) -> None:
-        """Return what was taken but could not be looked at."""
+        """Put back what was taken but could not be revisited."""
         with self._lock:
             for each in taken:
                 heapq.heappush(self._waiting, each)

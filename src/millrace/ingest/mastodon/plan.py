@@ -1,4 +1,4 @@
-"""What is read of Mastodon: instances, timelines, how often, from when on."""
+"""Plan what to read from Mastodon: which instances and timelines, how often, and from when on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ VISIBILITIES = ("public", "unlisted", "private", "direct")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is read: `tags` (none: the public timeline, or the `local` one) of `instances` (https:// URLs).
+    """What to read: timelines of `tags` (none: the public or the `local` one) of `instances` (https:// URLs).
 
-    `every` in seconds; `stream` None polls. `since` in seconds before now, None begins with the newest page.
-    `revisit` are seconds after a post's creation. `timeout` in seconds is for each answer. Raises ConfigError that
-    names everything that does not go together.
+    `every` in seconds; `stream` None polls. `since` in seconds before now, None begins with the newest page. `revisit`
+    are seconds after a post's creation. `timeout` in seconds is for each answer. Raises ConfigError that names
+    everything that does not go together.
     """
 
     instances: tuple[str, ...]
@@ -33,7 +33,7 @@ class Plan:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        """Check what belongs together."""
+        """Raise ConfigError for what does not go together."""
         rules = {
             "--instance is an https:// URL": all(urlsplit(each).scheme in ("http", "https") for each in self.instances),
             f"--stream is {', '.join(STREAMS)}": self.stream in (None, *STREAMS),
@@ -66,7 +66,7 @@ def read(
     visibilities: Sequence[str] | None = None,
     keep_raw: bool = False,
 ) -> Plan:
-    """Return the plan that the options of the command line say; raises ConfigError."""
+    """Return the plan that the command line's options give; raises ConfigError."""
     return Plan(
         instances=tuple(dict.fromkeys(each.strip().rstrip("/") for each in instances)),
         tags=tuple(tags),

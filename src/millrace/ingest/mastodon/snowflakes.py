@@ -1,6 +1,6 @@
-"""Ids of statuses: they order by time, so a time is a place in a timeline.
+"""Convert between Mastodon's status ids and times: ids order by time, so a time is a place in a timeline.
 
-An id is milliseconds since 1970 times 65,536 and a number (lib/mastodon/snowflake.rb of mastodon/mastodon). Other
+An id is milliseconds since 1970 times 65,536 plus a number (lib/mastodon/snowflake.rb of mastodon/mastodon). Other
 servers' ids may be other strings: those order by length and letters, and hold no time.
 """
 
@@ -17,7 +17,7 @@ def id_at(time: int) -> str:
 
 
 def time_of(status_id: str) -> int | None:
-    """Return the time (microseconds) in an id, None where it holds none."""
+    """Return the time (microseconds since 1970) in an id, None if it holds none."""
     if not (status_id.isascii() and status_id.isdigit()):
         return None
     moment = int(status_id) >> SHIFT
@@ -25,11 +25,11 @@ def time_of(status_id: str) -> int | None:
 
 
 def order(status_id: str) -> tuple[int, str]:
-    """Return the sorting key of an id."""
+    """Return the sort key of an id."""
     return len(status_id), status_id
 
 
 def id_of(document: Any) -> str | None:
-    """Return the id of a status that may be broken."""
+    """Return the id of a status that may be broken, None if it has none."""
     found = document.get("id") if isinstance(document, dict) else None
     return found if isinstance(found, str) and found else None

@@ -1,7 +1,7 @@
-"""A Mastodon status as post.v1: what is created, edited, deleted, and what its counters say later.
+"""Convert Mastodon's statuses to post.v1 events: creates, edits, deletes, and later readings of the counters.
 
-The fields are those of docs.joinmastodon.org/entities/Status. Ids are an instance's own, `uri` is global; so a
-post's id is its `uri`, and an author's the URL of the account.
+The fields are those of docs.joinmastodon.org/entities/Status. Ids are an instance's own, `uri` is global; so a post's
+id is its `uri`, and an author's the URL of the account.
 """
 
 from collections.abc import Collection
@@ -39,7 +39,7 @@ class _Tag(msgspec.Struct):
 
 
 class Status(msgspec.Struct):
-    """The fields of a status that are used; `reblog` is the post that a boost is of."""
+    """The fields of a status that are used; `reblog` is the post that a boost repeats."""
 
     id: _Name
     uri: _Name
@@ -58,7 +58,7 @@ class Status(msgspec.Struct):
 
 
 def read(document: Any) -> tuple[Status, Any]:
-    """Return the status in a JSON document and the document itself, of a boost those of the post it is of.
+    """Return the status in a JSON document, and that document; for a boost, those of the boosted post.
 
     Raises BadRecord.
     """
@@ -72,10 +72,10 @@ def read(document: Any) -> tuple[Status, Any]:
 
 
 class Writer:
-    """Writes the post.v1 events of the statuses that `host` (an instance's URL) shows.
+    """Makes the post.v1 events of the statuses that `host` (an instance's URL) shows.
 
-    Only posts whose visibility is in `visibilities` become events; `keep_raw` adds the status as `raw`. All
-    methods take `now`, the ingest clock in microseconds, and raise BadRecord.
+    Only posts whose visibility is in `visibilities` become events; `keep_raw` adds the status as `raw`. All methods
+    take `now`, the ingest clock in microseconds, and raise BadRecord.
     """
 
     def __init__(self, host: str, visibilities: Collection[str] = PUBLIC, keep_raw: bool = False) -> None:
@@ -83,21 +83,21 @@ class Writer:
         self._visibilities, self._keep_raw = visibilities, keep_raw
 
     def shown(self, document: Any, now: int) -> list[Event]:
-        """Return that the post was created and, where it was edited since, its last edit."""
+        """Return the event that created the post and, if it was edited since, the event of its last edit."""
         created = self._event(document, "create", now)
         return [*created, *self.edited(document, now)] if created else []
 
     def edited(self, document: Any, now: int) -> list[Event]:
-        """Return the last edit of the post, nothing where there was none."""
+        """Return the event of the post's last edit, none if it was never edited."""
         status, _ = read(document)
         return self._event(document, "update", now) if status.edited_at else []
 
     def looked_up(self, document: Any, due: int, now: int) -> list[Event]:
-        """Return what the counters say at `now`, when the post was `due` to be looked at again."""
+        """Return the event with the counters as of `now`, of a post that was `due` to be revisited."""
         return self._event(document, "metrics", now, due)
 
     def deleted(self, source_id: str, uri: str, now: int) -> Event:
-        """Return that the post `uri` is gone, seen at `now`."""
+        """Return the event that the post `uri` was deleted, as seen at `now`."""
         value: dict[str, Any] = {
             "author": None,
             "created_at": None,
@@ -138,12 +138,12 @@ class Writer:
             "operation": operation,
         }
         data = encode(head | value)
-        posts.decode(data)  # what is written here, every reader accepts
+        posts.decode(data)  # so that every reader accepts what is written
         return Event(MASTODON.name, uri.encode(), data, witnessed, event_id, 0, 0)
 
 
 def _second(moment: datetime | None) -> str:
-    """Instances agree on the second of an edit, not on what follows."""
+    """Return the time to the second: instances agree on the second of an edit, not on what follows."""
     return iso(micros(moment))[:19] if moment else ""
 
 

@@ -1,7 +1,7 @@
-"""One timeline of an instance: its pages in the order in which they must be read so that no post is missed.
+"""Read one timeline of an instance: its pages in an order in which no post is missed.
 
-`min_id` pages forward without holes; `since_id` skips posts when more than one page is new. Posts of other servers
-may appear later with older ids, so the last minutes are read again and again.
+`min_id` pages forward without holes; `since_id` skips posts when more than one page is new. Posts of other servers may
+appear later with older ids, so the last minutes are read again and again.
 """
 
 import time
@@ -20,7 +20,7 @@ from millrace.ingest.mastodon.statuses import Writer, read
 
 REREAD = 600  # seconds that are read again
 REREAD_EVERY = 60.0  # seconds
-TICK = 0.25  # seconds between two looks at whether to stop
+TICK = 0.25  # seconds between checks whether to stop
 Items = Generator[Item | None, None, None]
 
 
@@ -43,7 +43,7 @@ class Timeline:
         self.place = f"{instance.url}/api/v1/timelines/{path}"
         self._since, self._say, self._clock, self._sleep = since, say, clock, sleep
         self._after = ""  # the newest id that was read
-        self._first = ""  # the id at which it all began
+        self._first = ""  # the id where reading began
         self._reread_after = ""
         self._reread_at = clock() + REREAD_EVERY
         self._frontier = 0
@@ -55,23 +55,23 @@ class Timeline:
         return int(self._clock() * SECOND)
 
     def mark(self) -> Mark:
-        """Say that all is well where there is nothing new."""
+        """Return a mark at the newest time that was read, for when there is nothing new."""
         return Mark(self._frontier, self._frontier, self.place)
 
     def wait(self, seconds: float, *, alive: bool = False) -> Items:
-        """Yield in silence for so long; `alive` tells the watchdog that this is meant to be."""
+        """Yield None for `seconds`; with `alive` yield marks, which tell the watchdog that the silence is intended."""
         end = self._clock() + seconds
         while (left := end - self._clock()) > 0:
             self._sleep(min(TICK, left))
             yield self.mark() if alive and self._frontier else None
 
     def begin(self, cursor: Cursor | None, *, rewind: bool = False) -> Items:
-        """Go on where this timeline or else `cursor` left off, or with the newest page.
+        """Resume where this timeline, or else `cursor`, left off; without either, begin at `since` or the newest page.
 
-        `rewind` goes back ten minutes also where this timeline was read before: meanwhile nobody read it again.
+        `rewind` goes back ten minutes even if this timeline was read before: nobody read it again meanwhile.
         """
         if cursor:
-            yield Mark(cursor.seen, cursor.seen)  # everything since is still to be had: no gap
+            yield Mark(cursor.seen, cursor.seen)  # everything since can still be read: no gap
         until = ""
         if not self._after or rewind:
             place = cursor.places.get(self.place) if cursor else None
@@ -95,7 +95,7 @@ class Timeline:
         yield self.mark()
 
     def forward(self, until: str = "") -> Items:
-        """Yield everything newer than what was read, oldest first, and which known posts below `until` are gone."""
+        """Yield all that is newer than what was read, oldest first, and deletes of known posts below `until`."""
         while True:
             after = self._after
             page = yield from self._page(min_id=after)
@@ -107,7 +107,7 @@ class Timeline:
                 return
 
     def reread(self) -> Items:
-        """Yield the last ten minutes again, once a minute, in as many calls as are spare; else it goes on there."""
+        """Yield the last ten minutes again, once a minute, in the calls that are spare; the rest follows next time."""
         if self._clock() < self._reread_at:
             return
         self._reread_at = self._clock() + REREAD_EVERY
@@ -117,7 +117,7 @@ class Timeline:
             page = yield from self._page(min_id=after)
             ids, full = _ids(page), len(page) >= PAGE
             absent = self._absent(after, page, self._after)
-            if absent and not ids:  # it is read again from here
+            if absent and not ids:  # the next reread begins here
                 self._emptied()
                 return
             self._silent = False
@@ -130,7 +130,7 @@ class Timeline:
             after = last
 
     def revisit(self) -> Items:
-        """Yield the counters of posts that are due to be looked at again."""
+        """Yield the counters of posts that are due to be revisited."""
         while self.instance.has_spare() and (due := self.memory.take(self.now, BULK)):
             try:
                 found = {id_of(each): each for each in self.instance.statuses(list(dict.fromkeys(i for _, i in due)))}
@@ -143,7 +143,7 @@ class Timeline:
             yield from self._gone([status_id for _, status_id in due if status_id not in found])
 
     def items(self, document: Any, events: Callable[[Any], Sequence[Event]]) -> Iterator[Item]:
-        """Yield what `events` makes of a status, a dead letter where it is broken."""
+        """Yield the events that `events` makes of a status, or a dead letter if it is broken."""
         try:
             found = events(document)
         except BadRecord as error:
@@ -162,7 +162,7 @@ class Timeline:
         yield from self.items(document, self._remember)
 
     def deleted(self, status_id: str) -> Iterator[Item]:
-        """Yield that a post is gone, nothing for one that was never shown."""
+        """Yield the delete of a post, nothing if the post was never shown."""
         uri = self.memory.uri(status_id)
         if uri is not None:
             self.memory.forget(status_id)
@@ -179,7 +179,7 @@ class Timeline:
         return events
 
     def _read(self, page: list[Any]) -> Iterator[Item]:
-        """Yield a page, oldest first, whatever its order: a cursor in its middle is then right."""
+        """Yield a page, oldest first, whatever its order: so a cursor in its middle is right."""
         for document in sorted(page, key=lambda each: order(id_of(each) or "")):
             yield from self.shown(document)
             self._after = max(self._after, id_of(document) or "", key=order)
@@ -197,13 +197,13 @@ class Timeline:
             )
 
     def _absent(self, after: str, page: list[Any], until: str) -> list[str]:
-        """Return the known ids beyond `after`, up to `until` at most, that a page should show and does not."""
+        """Return the known ids beyond `after`, up to `until` at most, that a page should show but does not."""
         ids = _ids(page)
         last = min(order(until), max(map(order, ids))) if ids and len(page) >= PAGE else order(until)
         return [each for each in self.memory.between(order(after), last) if each not in ids]
 
     def _missing(self, ids: Sequence[str]) -> Iterator[Item]:
-        """Yield which of `ids` are gone; most may stand on another page, so they are looked up in bulk first."""
+        """Yield deletes of those `ids` that are gone; most may be on another page, so look them up in bulk first."""
         for start in range(0, len(ids), BULK):
             some = ids[start : start + BULK]
             if not self.instance.has_spare():

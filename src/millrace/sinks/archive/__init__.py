@@ -1,1 +1,1 @@
-"""The writers of the archive: a folder or HDFS, as many files or one. Imports as `sinks` does."""
+"""Writers of the archive: a folder or HDFS, many files or one. Imports what `sinks` may import."""

@@ -1,7 +1,7 @@
 """Append micro-batches of Kafka records to one file of JSON lines: through pydoop on HDFS, else a local file.
 
-Appending is not idempotent. So a journal beside the file says how long it was after which batch: what lies beyond
-that is what a crash left, and is cut off before the next batch is written.
+Appending is not idempotent. So a journal beside the file notes its length after each batch: what lies beyond that
+length was left by a crash, and is cut off before the next batch is written.
 """
 
 import json
@@ -24,13 +24,13 @@ from millrace.kafka.documents import JSON
 from millrace.sinks.archive.writer import Offsets, Read, explained, generation_of
 from millrace.sinks.together import Writer
 
-CHUNK = 1 << 20  # bytes that are handed to HDFS at once
+CHUNK = 1 << 20  # bytes per write to HDFS
 CLOSING = 120  # seconds that HDFS may take to close a file whose writer died
 
 
 @dataclass(frozen=True)
 class State:
-    """What the file held after a batch: its length in bytes, and one beyond the last offset, by topic and partition."""
+    """The file after a batch: its length in bytes, and one beyond the last offset, by topic and partition."""
 
     number: int = 0
     length: int = 0
@@ -40,7 +40,7 @@ class State:
 
 
 class Journal:
-    """The states of the file at `path` of `files`, in a folder beside it; the newest counts."""
+    """The states of the file at `path` of `files`, kept in a folder beside it; the newest counts."""
 
     def __init__(self, files: Files, path: str) -> None:
         self.files, self.path = files, path
@@ -48,24 +48,24 @@ class Journal:
         self.folder = f"{folder}/_{name}".lstrip("/")
 
     def load(self) -> State | None:
-        """Return the newest state, None where there is none."""
+        """Return the newest state, None if there is none."""
         names = self._names()
         return State(**json.loads(self.files.read(names[-1]))) if names else None
 
     def begin(self) -> State:
-        """Say that the file, which is not there yet, will be ours; returns its state."""
+        """Note that the file, which does not exist yet, will be ours; returns its state."""
         self._create(State())
         return State()
 
     def save(self, state: State) -> None:
-        """Make `state` the newest."""
+        """Store `state` as the newest and remove the older ones."""
         old = self._names()
         self._create(state)
         for name in old:
             self.files.remove(name)
 
     def length(self) -> int | None:
-        """Return the length of the file as it is, None when it is not there."""
+        """Return the length of the file as it is, None if it does not exist."""
         found = {each.path: each.size for each in self.files.list(self.path.rpartition("/")[0])}
         return found.get(self.path)
 
@@ -83,10 +83,10 @@ def append(
     read: Read = lambda batch, number: {},
     check: Callable[[], object] = lambda: None,
 ) -> Writer:
-    """Append each micro-batch of Kafka records to the file `path` of `files`, in the lines of the archive's JSON.
+    """Append each micro-batch of Kafka records to the file `path` of `files`, as the archive's JSON lines.
 
-    For `read` and `check` see `hdfs.append`. Raises ConfigError where HDFS is asked for and pydoop not built,
-    Unavailable while it is away, MillraceError when it is full, or the file shorter than it was.
+    For `read` and `check` see `writer.append`. Raises ConfigError if the file is on HDFS and pydoop is not built,
+    Unavailable while HDFS is away, MillraceError when it is full, or the file is shorter than it was.
 
     Delivery: exactly once: a batch counts once the journal has its length, and what a crash left behind is cut off.
     """
@@ -163,26 +163,26 @@ def _taken(batch: DataFrame) -> dict[str, Offsets]:
 
 @contextmanager
 def _opened(journal: Journal) -> Iterator[IO[bytes]]:
-    """Open the file for appending, and close it for sure."""
+    """Open the file for appending, and close it in any case."""
     url = f"{journal.files.url}/{journal.path}"
     if not url.startswith("hdfs:"):
         with local(url).open("ab") as out:
             yield out
             out.flush()
-            os.fsync(out.fileno())  # the journal, which is written for good, must not outlive it
+            os.fsync(out.fileno())  # the journal is durable, so what it counts must be
         return
     try:
         with hadoop_client.client().open(url, "ab") as out:
             yield out
-    except OSError as error:  # it says little of why: what is not for lack of room may pass
+    except OSError as error:  # it says little of why: unless HDFS is full, a retry may help
         found = explained(error, url)
         raise (found if "is full" in str(found) else Unavailable(str(found))) from None
 
 
 def _recover(spark: SparkSession, journal: Journal) -> State:
-    """Cut off what a crash left, make the file where there is none, and return its state.
+    """Return the state of the file, after creating it if it is missing and cutting off what a crash left.
 
-    A file without journal is somebody else's, if there is anything in it.
+    A file without a journal belongs to somebody else, if there is anything in it.
     """
     found, length = journal.load(), journal.length()
     url = f"{journal.files.url}/{journal.path}"
@@ -209,12 +209,12 @@ def _cut(spark: SparkSession, url: str, length: int) -> None:
             file.truncate(length)
         return
     system, path = _hadoop(spark, url)
-    if not system.truncate(path, length):  # in the middle of a block: HDFS closes it by itself
+    if not system.truncate(path, length):  # in the middle of a block: HDFS still has to close it
         _recover_lease(spark, url)
 
 
 def _recover_lease(spark: SparkSession, url: str) -> None:
-    """Take the file from a writer that died, which HDFS would do by itself, but only after a minute."""
+    """Take the file from a writer that died; HDFS would do so by itself, but only after a minute."""
     system, path = _hadoop(spark, url)
     deadline = time.monotonic() + CLOSING
     while not (system.recoverLease(path) and system.isFileClosed(path)):

@@ -1,4 +1,7 @@
-"""The archive as a sink of records: a folder or HDFS. The job `archive` says more of a batch than is known here."""
+"""The archive, a folder or HDFS, as a sink of Kafka records.
+
+The job `archive` calls `append` itself, with offsets of the batch that are not known here.
+"""
 
 from millrace.archive import files
 from millrace.kafka.results import Result

@@ -15,13 +15,13 @@ from millrace.errors import MillraceError, Unavailable
 from millrace.sinks.task_errors import reason
 from millrace.sinks.together import Writer
 
-ROWS_PER_TASK = 100_000  # so that small batches are few files
+ROWS_PER_TASK = 100_000  # so that a small batch makes few files
 _AWAY = ("Connection refused", "ConnectException", "could only be written to", "SafeMode", "SocketTimeout", "NoRoute",
          "RetriableException", "EOFException", "StandbyException", "All datanodes", "Unable to close file",
          "Connection reset", "AlreadyBeingCreated", "ClosedChannel", "BlockMissing")  # fmt: skip
 
 Offsets = Mapping[int, tuple[int, int]]  # partition: first, one beyond the last
-Read = Callable[[DataFrame, int], Mapping[str, Offsets]]  # what a batch read of each topic, where that is known
+Read = Callable[[DataFrame, int], Mapping[str, Offsets]]  # the offsets that a batch took from each topic, if known
 
 
 @dataclass
@@ -32,7 +32,7 @@ class _Topic:
 
 @dataclass
 class _Archive:
-    """Where and how a writer writes, and what it knows of the topics that it has seen; forgotten after any failure."""
+    """Where and how a writer writes, with the state of the topics it has seen; any failure clears that."""
 
     files: Files
     form: str
@@ -40,7 +40,7 @@ class _Archive:
     known: dict[str, _Topic] = field(default_factory=dict)
 
     def topic(self, name: str) -> _Topic:
-        """Return a topic's log and what it says."""
+        """Return a topic's log and the state that it gives."""
         if name not in self.known:
             log = Log(self.files, name)
             self.known[name] = _Topic(log, log.load())
@@ -55,9 +55,10 @@ def append(
 ) -> Writer:
     """Write each micro-batch of Kafka records below `files.url` as source=TOPIC/date=/hour=/batch_id=, in `form`.
 
-    Rows have the columns of `rows.KAFKA`; date and hour are those of the timestamp, UTC. `read` tells which offsets a
-    batch took from each topic, and without it those of its rows count. `check` raises when the writer may not go on.
-    Raises Unavailable while the file system is away, MillraceError when it is full or its records are there already.
+    Rows have the columns of `rows.KAFKA`; date and hour are those of the timestamp, UTC. `read` returns the offsets
+    that a batch took from each topic; where it returns none, those of the rows count. `check` raises when the writer
+    may not go on. Raises Unavailable while the file system is away, MillraceError when it is full or has the records
+    already.
 
     Delivery: exactly once: a batch counts from the moment its log entry is there, and is not written again.
     """
@@ -74,7 +75,7 @@ def append(
 
 
 def generation_of(batch: DataFrame) -> str:
-    """Return what all batches of one checkpoint's life share, and of no other."""
+    """Return the start of Spark's query id, which all batches of one checkpoint share, and no others."""
     query = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
     return query.partition("-")[0] if query else "batch"
 
@@ -112,7 +113,7 @@ def _counts(records: DataFrame) -> list[Row]:
 
 
 def _save(records: DataFrame, url: str, form: str, tasks: int) -> None:
-    """Write the partitions of this batch, replacing what a killed try left in them."""
+    """Write the partitions of this batch, replacing what a killed attempt left in them."""
     ordered = records.coalesce(tasks).sortWithinPartitions(*rows.PARTITIONS, "timestamp", "partition", "offset")
     writer = ordered.write.mode("overwrite").option("partitionOverwriteMode", "dynamic").partitionBy(*rows.PARTITIONS)
     writer.options(**rows.COMPRESSION[form]).format(rows.FORMATS[form]).save(url)
@@ -136,7 +137,7 @@ def _parts(counts: list[Row], form: str, batch: str) -> list[Part]:
 
 
 def explained(error: Exception, place: str) -> MillraceError:
-    """Return what an error of the file system means: full, away for now, or neither."""
+    """Return our error for one of the file system: that it is full, Unavailable if it is away for now, or neither."""
     text = str(error)
     if full := next((word for word in FULL if word in text), None):
         return MillraceError(f"{place} is full ({full}): make room; {reason(error)}")

@@ -1,1 +1,1 @@
-"""Elasticsearch through its official client. Imports as `sinks` does."""
+"""The Elasticsearch sink, through the official client. Imports what `sinks` may import."""

@@ -1,4 +1,4 @@
-"""Connections to Elasticsearch: one client a URL, and errors that say where and what to do.
+"""Connect to Elasticsearch: one client per URL, and errors that say where and what to do.
 
 No message holds a password: errors name host and user, never the URL.
 """
@@ -17,23 +17,23 @@ from millrace.errors import ConfigError, MillraceError, Unavailable
 PORTS = {"http": 80, "https": 443}
 TIMEOUT = 30  # seconds for an answer
 REFUSED = (401, 403)
-AGAIN = (408, 429, 500, 502, 503, 504)  # what waiting may mend
+AGAIN = (408, 429, 500, 502, 503, 504)  # statuses after which a retry may help
 
 
 @functools.cache
 def connect(url: str) -> Elasticsearch:
-    """Return the client of this process for `url`; it connects when first used. Raises ConfigError for a wrong URL."""
+    """Return this process's client for `url`, which connects on first use; raises ConfigError for a wrong URL."""
     parsed = _parse(url)
     port = parsed.port or PORTS[parsed.drivername]
     host = f"[{parsed.host}]" if ":" in str(parsed.host) else parsed.host
     node = f"{parsed.drivername}://{host}:{port}/{parsed.database or ''}"
     user = (parsed.username, str(parsed.password or "")) if parsed.username else None
-    # Patience is the caller's, so the client itself never tries again.
+    # The caller retries, so the client itself never does.
     return Elasticsearch(node, basic_auth=user, request_timeout=TIMEOUT, max_retries=0, serializer=OrjsonSerializer())
 
 
 def place(url: str) -> str:
-    """Say where `url` leads, without password: `Elasticsearch at https://host:9200, user millrace`."""
+    """Return where `url` leads, without password: `Elasticsearch at https://host:9200, user millrace`."""
     parsed = _parse(url)
     user = f", user {parsed.username}" if parsed.username else ""
     return f"Elasticsearch at {parsed._replace(username=None, password=None)}{user}"
@@ -41,7 +41,7 @@ def place(url: str) -> str:
 
 @contextmanager
 def errors(url: str, what: str) -> Iterator[None]:
-    """Turn the client's errors into ours: Unavailable where waiting may help, else ConfigError; `what` goes before."""
+    """Turn the client's errors into Unavailable where a retry may help, else ConfigError; `what` begins their text."""
     try:
         yield
     except (ApiError, TransportError) as error:

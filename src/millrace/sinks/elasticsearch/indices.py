@@ -1,4 +1,4 @@
-"""The indices that the Elasticsearch sink fills: key, order and a strict mapping, which a template holds fast."""
+"""Define the Elasticsearch indices: key, order and a strict mapping, which an index template enforces."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +19,12 @@ TYPES = {
     Kind.FLAG: BOOLEAN,
 }
 STAMP = "indexed_at"  # beside the columns of the rows: when the document was sent
-EXISTS = 400  # the status of what somebody else created meanwhile
+EXISTS = 400  # the status if somebody else created it meanwhile
 
 
 @dataclass(frozen=True)
 class Index:
-    """One index: documents are identified by the columns `key`; of two, the one that is not lower in `order` stays.
+    """One index: documents are identified by the columns `key`; a lower `order` never replaces a higher one.
 
     `properties` are the columns with their types. A document with any other field is refused.
     """
@@ -36,12 +36,12 @@ class Index:
 
     @property
     def mappings(self) -> dict[str, Any]:
-        """The mapping, with the time of indexing."""
+        """The strict mapping: `properties` and the time of indexing."""
         return {"dynamic": "strict", "properties": {**self.properties, STAMP: DATE}}
 
 
 def index_of(result: Result) -> Index:
-    """Return the index of `result`, called as its topic; raises ConfigError where it has none."""
+    """Return the index of `result`, named as its topic; raises ConfigError if it has none."""
     if not isinstance(result.topic, Topic) or result.version is None:
         raise ConfigError(f"{result.name} has no index")
     properties = {column.name: TYPES[column.kind] for column in result.columns}
@@ -52,10 +52,10 @@ INDICES = {index.name: index for index in (index_of(each) for each in RESULTS if
 
 
 def create(url: str, index: Index) -> None:
-    """Create the template and the index where they do not exist; safe when several processes do it at once.
+    """Write the index template and create the index if it is missing; several processes may do so at once.
 
-    An index that is there gets the columns that it lacks. Raises ConfigError when its own contradict ours or the user
-    may not create it, Unavailable when the server does not answer.
+    An existing index gets the columns that it lacks. Raises ConfigError when its own contradict ours or the user may
+    not create it, Unavailable when the server does not answer.
     """
     client = cluster.connect(url)
     settings = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}  # of a single node none: it stays green

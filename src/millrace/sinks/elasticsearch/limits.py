@@ -1,4 +1,4 @@
-"""What one request to Elasticsearch holds at most."""
+"""The limits of one request to Elasticsearch."""
 
 LONGEST_ID = 512  # bytes
 CHUNK = 1_000  # documents

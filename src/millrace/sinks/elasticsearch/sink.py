@@ -1,4 +1,4 @@
-"""Elasticsearch as a sink; its client, which takes long to import, is imported by who uses it."""
+"""Elasticsearch as a sink; its client takes long to import, so only what uses it imports it."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Index micro-batches in Elasticsearch: every task sends its own part, by the official client's bulk requests."""
+"""Index micro-batches in Elasticsearch: every Spark task sends its own part by the official client's bulk requests."""
 
 import logging
 from collections.abc import Iterator
@@ -25,29 +25,28 @@ from millrace.sinks.together import Writer
 log = logging.getLogger(__name__)
 
 STORED, CONFLICT, WRONG = (200, 201), 409, 400  # a conflict: a newer version is there already
-NOT_THE_DOCUMENTS = ("index_closed_exception", "invalid_index_name_exception")  # also 400, but mended elsewhere
+NOT_THE_DOCUMENTS = ("index_closed_exception", "invalid_index_name_exception")  # also 400, but no fault of a document
 
 
 def log_refused(batch: DataFrame, _: int) -> None:
-    """Log how many documents were refused and why the first was, not their contents."""
+    """Log how many documents were refused and why the first was, but not their contents."""
     count, reason = batch.agg(F.count("*"), F.first("reason")).head() or (0, "")
     if count:
         log.error("not indexed, %d documents put aside; the first: %s", count, reason)
 
 
 def index(url: str, target: Index, *, refused: Writer = log_refused, patience: Patience | None = None) -> Writer:
-    """Index each row of a micro-batch as a document of `target`, which exists (`indices.create`).
+    """Index each row of a micro-batch as a document of `target`, which must exist (`indices.create`).
 
-    The id is the row's key: the text of one column, the JSON object of several. The version is the row's `order`, a
-    time as microseconds since 1970, under `external_gte`: an older row never overwrites a newer, and a replayed batch
-    changes nothing. What has no time of its own, a count in a window, is ordered by the count itself, which only grows
-    while a job runs; so a recount from a topic that no longer reaches back never shrinks what is stored, and to store
-    smaller numbers on purpose, the index is removed first.
+    The id is the row's key: the text of one column, the JSON object of several. The version is the row's `order` (a
+    time as microseconds since 1970), of type `external_gte`: an older row never overwrites a newer one, and a replayed
+    batch changes nothing but `indexed_at`. A count in a window has no time of its own: it is ordered by the count
+    itself, which only grows while a job runs. So a recount from a topic that lost its first records never lowers what
+    is stored; to store smaller numbers on purpose, remove the index first.
 
     A document that the index refuses (a value that its mapping cannot hold, an id that is null, empty or over 512
-    bytes) goes as a dead letter to `refused`, a writer that must take its whole batch; the others are indexed.
-    Raises Unavailable when the server stays away longer than `patience` (2 minutes), ConfigError when waiting cannot
-    help.
+    bytes) goes as a dead letter to `refused`, a writer that must take its whole batch; the others are indexed. Raises
+    Unavailable when the server stays away longer than `patience` (2 minutes), ConfigError when a retry cannot help.
 
     Delivery: at-least-once, effectively once by id and version; documents appear one by one, not batch by batch.
     """
@@ -94,7 +93,7 @@ def _columns(batch: pa.RecordBatch) -> list[list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One row on its way: `source` is its JSON."""
+    """One row to be indexed: `source` is its JSON."""
 
     id: str | None
     version: int
@@ -107,7 +106,7 @@ class Document:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the id: one such document would have a whole request refused."""
+        """What is wrong with the id, if anything: one wrong id would have a whole request refused."""
         if not self.id:
             return "its key is null or empty"
         size = len(self.id.encode())
@@ -116,7 +115,7 @@ class Document:
 
 @dataclass
 class Delivery:
-    """Documents of one Arrow batch: `pending` until each is stored or a dead letter."""
+    """The documents of one Arrow batch: each is `pending` until it is stored or a dead letter."""
 
     client: Elasticsearch
     index: str
@@ -130,7 +129,7 @@ class Delivery:
         self.pending = [document for document in self.pending if not document.fault]
 
     def send(self, url: str) -> None:
-        """Send what is pending; raises Unavailable when some of it is so still."""
+        """Send the pending documents; raises Unavailable if some of them are still pending then."""
         done, again = 0, []
         try:
             with cluster.errors(url, f"index {self.index}"):
@@ -158,7 +157,7 @@ class Delivery:
         return (result["index"] for _, result in done)
 
     def _settle(self, document: Document, result: dict[str, Any]) -> str | None:
-        """Take note of an answer; returns what went wrong where it may go well later."""
+        """Take note of an answer; returns what went wrong if a retry may help, else None."""
         status = result["status"]
         if status in STORED or status == CONFLICT:
             return None
@@ -176,6 +175,6 @@ class Delivery:
 
 
 def _reason(error: dict[str, Any]) -> str:
-    """Return type and text of an error, with those of its cause."""
+    """Return the type and text of an error, with those of its cause."""
     causes = [error, error.get("caused_by")]
     return "; ".join(f"{each['type']}: {each.get('reason')}" for each in causes if each)

@@ -1,1 +1,1 @@
-"""SQLite, MySQL, MariaDB and PostgreSQL through SQLAlchemy Core. Imports as `sinks` does."""
+"""SQL sinks: SQLite, MySQL, MariaDB and PostgreSQL through SQLAlchemy Core. Imports what `sinks` may import."""

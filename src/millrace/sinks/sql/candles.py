@@ -1,4 +1,4 @@
-"""What the SQL stores keep beside candles: a view for each symbol, incomplete windows, how far the job is."""
+"""Maintain what SQL stores keep beside candles: a view per symbol, incomplete windows, the job's progress."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,18 +15,18 @@ from millrace.sinks.sql import reserved_words as reserved
 from millrace.sinks.sql import writer as sql
 from millrace.sinks.sql.views import VIEWS, candles_flat, create_view, exchange_view
 
-LONGEST = timedelta(days=1)  # of all windows
+LONGEST = timedelta(days=1)  # the longest window
 
 
 class Taken(ConfigError):
-    """Another symbol has the topic or the view that one would get."""
+    """Another symbol already has the topic or view that this symbol would get."""
 
 
 def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict[str, str]:
     """Create a view for each symbol that has none and note it in table `symbols`; returns the views by symbol.
 
-    `topics` are the symbols' topics. `flat` views have a candle for windows without trades, too. A view that is there
-    stays as it is, unless it is flat and shall not be, or the other way round: that takes the right to drop it.
+    `topics` are the symbols' topics. `flat` views also have a candle for windows without trades. An existing view stays
+    as it is, unless it is flat and should not be, or the other way round: changing that takes the right to drop it.
     Raises Taken, a ConfigError, when another symbol has a topic or view that one would get.
     """
     engine = database.connect(url)
@@ -57,7 +57,7 @@ def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict
 
 
 def _taken(connection: Connection, known: Mapping[str, str]) -> set[str]:
-    """The names that no symbol can get: those of tables and other views, and words of SQL."""
+    """Return the names that no symbol can get: those of tables and other views, and SQL's reserved words."""
     seen = inspect(connection)
     return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS, *reserved.WORDS} - set(known.values())
 
@@ -86,7 +86,7 @@ def _refuse_shared(
 
 
 def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | None = None) -> None:
-    """Set `complete` of all candles that one of `gaps` touches to false; raises as `sql.upsert` does."""
+    """Set `complete` to false for all candles that one of `gaps` touches; raises as `writer.upsert` does."""
     if not gaps:
         return
     candles = tables.candles
@@ -96,7 +96,7 @@ def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | N
             candles.c.complete,
             candles.c.window_start <= bindparam("end"),
             candles.c.window_end > bindparam("start"),
-            candles.c.window_start > bindparam("earliest"),  # what an index finds
+            candles.c.window_start > bindparam("earliest"),  # lets the database use the index
         )
         .values(complete=False)
     )
@@ -113,7 +113,7 @@ def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | N
 def note_progress(
     engine: Engine, job: str, batch: int, watermark: datetime | None, patience: Patience | None = None
 ) -> None:
-    """Write how far `job` is into table `progress`: windows that end at the watermark or before are final."""
+    """Write into table `progress` how far `job` is: windows that end at or before `watermark` are final."""
     row = {"job": [job], "watermark": [watermark], "batch": [batch], "updated_at": [datetime.now(UTC)]}
     times = pa.timestamp("us", "UTC")
     schema = pa.schema([("job", pa.string()), ("watermark", times), ("batch", pa.int64()), ("updated_at", times)])

@@ -19,7 +19,7 @@ def key_text(length: int) -> TypeEngine[str]:
 
 
 class Money(TypeDecorator[Decimal]):
-    """An exact decimal such as a price; SQLite, which has none, keeps 15 significant digits."""
+    """An exact decimal such as a price; SQLite has no decimals and keeps 15 significant digits."""
 
     impl = Numeric
     cache_ok = True
@@ -37,7 +37,7 @@ class Money(TypeDecorator[Decimal]):
 
 
 class Time(TypeDecorator[datetime]):
-    """A moment in UTC, aware in Python: TIMESTAMPTZ, DATETIME(3), or in SQLite ISO text with Z."""
+    """A time in UTC, aware in Python; stored as TIMESTAMPTZ, DATETIME(3), or in SQLite as ISO text with Z."""
 
     impl = DateTime
     cache_ok = True

@@ -1,4 +1,4 @@
-"""Connections to SQL stores: one engine a URL, UTC sessions, and errors that say where and what to do.
+"""Connect to SQL stores: one engine per URL, UTC sessions, and errors that say where and what to do.
 
 No message holds a password: errors name host, user and database, never the URL.
 """
@@ -49,7 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "allow_local_infile": True,  # the driver sends no file but the one in its own statement
     },
 }
-# What waiting may mend: refused, gone, shut down, deadlock, lock time-out, too many connections, disk full
+# Errors after which a retry may help: refused, gone, shut down, deadlock, lock time-out, connections, disk full
 AGAIN: dict[str, set[Any]] = {
     "mysql": {1021, 1040, 1053, 1114, 1158, 1159, 1160, 1161, 1205, 1213, 1290, 1317, 1927}
     | {2002, 2003, 2005, 2006, 2013, 2014, 2045, 2048, 2055, 3024, 4031, -1},
@@ -64,10 +64,9 @@ REFUSED = re.compile(
 
 
 def connect(url: str) -> Engine:
-    """Return an engine for `url`; it connects when first used, and again after the server restarted.
+    """Return an engine for `url`; it connects on first use, and again after the server restarted.
 
-    Sessions are in UTC; SQLite's transactions take the write lock at their start.
-    Raises ConfigError for a wrong URL.
+    Sessions are in UTC; SQLite's transactions take the write lock at their start. Raises ConfigError for a wrong URL.
     """
     engine = _engine(url)
     if engine.dialect.name == "sqlite":
@@ -77,7 +76,7 @@ def connect(url: str) -> Engine:
 
 
 def _note_timeouts(context: ExceptionContext) -> None:
-    """Take a connection whose answer did not come out of the pool, which SQLAlchemy does not do by itself."""
+    """Remove a connection that timed out from the pool, which SQLAlchemy does not do by itself."""
     if type(context.original_exception).__name__ in ("ReadTimeoutError", "WriteTimeoutError"):
         context.is_disconnect = True
 
@@ -85,7 +84,7 @@ def _note_timeouts(context: ExceptionContext) -> None:
 def reader(url: str) -> Engine:
     """Return an engine for `url` whose sessions cannot write; they are in UTC, too.
 
-    Raises ConfigError for a wrong URL, and for an SQLite file that is not there.
+    Raises ConfigError for a wrong URL, and for an SQLite file that does not exist.
     """
     engine = _engine(url)
     file = engine.url.database
@@ -93,7 +92,7 @@ def reader(url: str) -> Engine:
         if not Path(file).exists():
             raise ConfigError(f"SQLite file {file} is not there yet: `millrace tables create` or any job makes it")
         only_read = engine.url.set(database=f"file:{quote(file)}", query={"mode": "ro", "uri": "true"})
-        return _engine(only_read, poolclass=NullPool)  # a new file under the old name is seen
+        return _engine(only_read, poolclass=NullPool)  # so that a new file under the old name is noticed
 
     @event.listens_for(engine, "connect")
     def _(connection: Any, _record: object) -> None:
@@ -137,7 +136,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def place(url: URL) -> str:
-    """Say where `url` leads, without password: `mysql at localhost:3306, user millrace, database posts`."""
+    """Return where `url` leads, without password: `mysql at localhost:3306, user millrace, database posts`."""
     name = dialect_name(url.get_backend_name())
     if name == "sqlite":
         return f"SQLite file {(url.database or '').removeprefix('file:')}"
@@ -146,13 +145,13 @@ def place(url: URL) -> str:
 
 
 def is_missing(url: URL) -> bool:
-    """Return whether `url` is of an SQLite file that nobody made yet."""
+    """Return whether `url` names an SQLite file that does not exist yet."""
     return dialect_name(url.get_backend_name()) == "sqlite" and not Path(url.database or "").exists()
 
 
 @contextmanager
 def errors(url: URL, what: str = "") -> Iterator[None]:
-    """Turn a driver's errors into ours: Unavailable where waiting may help, else ConfigError or BadRecord."""
+    """Turn a driver's errors into Unavailable where a retry may help, else ConfigError or BadRecord."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Every table and view as a script for MySQL: `python -m millrace.sinks.sql.ddl > docker/mysql/tables.sql`."""
+"""Write every table and view as a MySQL script: `python -m millrace.sinks.sql.ddl > docker/mysql/tables.sql`."""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ USE millrace;
 
 
 def script() -> str:
-    """Return the statements that make an empty database what `tables.create` makes of it."""
+    """Return the statements that create in an empty database what `tables.create` creates."""
     return "\n".join([HEAD, *(f"{' '.join(statement.split())};" for statement in _statements())]) + "\n"
 
 

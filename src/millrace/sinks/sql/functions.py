@@ -1,4 +1,4 @@
-"""Functions of SQL that each dialect spells in its own way."""
+"""SQL functions that each dialect spells in its own way."""
 
 from datetime import datetime
 from typing import Any
@@ -12,14 +12,14 @@ from millrace.sinks.sql.columns import Time
 
 
 class seconds_between(FunctionElement[int]):
-    """Whole seconds from one time to a later one."""
+    """The whole seconds from one time to a later one."""
 
     type = BigInteger()
     inherit_cache = True
 
 
 class seconds_after(FunctionElement[datetime]):
-    """A time so many seconds later."""
+    """A time plus a number of seconds."""
 
     type = Time()
     inherit_cache = True

@@ -1,4 +1,4 @@
-"""Old rows taken out of the SQL stores: windows by their start, gaps by their end, posts by their last reading."""
+"""Delete old rows from SQL stores: windows by their start, gaps by their end, posts by their last observation."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from millrace.errors import ConfigError
 from millrace.sinks.retry import Patience
 from millrace.sinks.sql import database, tables
 
-AGES = ("window_start", "gap_end", "observed_at")  # what tells how old a row is, each with an index but the gaps'
-BATCH = 10_000  # rows a transaction, and those that are as old as the last of them
+AGES = ("window_start", "gap_end", "observed_at")  # columns that tell a row's age; all but gap_end have an index
+BATCH = 10_000  # rows per transaction, plus those as old as the last of them
 
 
 @dataclass(frozen=True)
 class Stock:
-    """How many rows a table has, and how many of them are older than asked."""
+    """How many rows a table has, and how many of them are older than a given time."""
 
     table: str
     rows: int
@@ -26,7 +26,7 @@ class Stock:
 
 
 def moment(older_than: str, now: datetime) -> datetime:
-    """Return the time so long (30d, 12h) before `now`; raises ConfigError when it is none."""
+    """Return the time `older_than` (30d, 12h) before `now`; raises ConfigError if that is no such duration."""
     try:
         age = seconds(older_than)
         if age <= 0:
@@ -37,7 +37,7 @@ def moment(older_than: str, now: datetime) -> datetime:
 
 
 def stocks(engine: Engine, before: datetime) -> list[Stock]:
-    """Count the rows of each table that ages, and those from before a moment; raises as `sql.upsert` does."""
+    """Count the rows of each table with an age column, and those from before `before`; raises as `prune` does."""
     with database.errors(engine.url), engine.connect() as connection:
         return [
             Stock(
@@ -50,9 +50,9 @@ def stocks(engine: Engine, before: datetime) -> list[Stock]:
 
 
 def prune(engine: Engine, before: datetime, advance: Callable[[int], None], patience: Patience | None = None) -> None:
-    """Delete the rows from before a moment, the oldest first, and tell `advance` of each batch.
+    """Delete the rows from before `before`, the oldest first, and call `advance` with the size of each batch.
 
-    A batch is a transaction: what was deleted before an interruption stays deleted. Raises as `sql.upsert` does.
+    A batch is a transaction: what was deleted before an interruption stays deleted. Raises as `writer.upsert` does.
     """
     with database.errors(engine.url):
         ages = list(_ages(engine))

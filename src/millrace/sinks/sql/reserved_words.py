@@ -1,4 +1,4 @@
-"""Words that a view cannot have as its name: they mean something to SQLite, MySQL, MariaDB or PostgreSQL."""
+"""Words that cannot name a view: they are reserved in SQLite, MySQL, MariaDB or PostgreSQL."""
 
 from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MARIADB
 

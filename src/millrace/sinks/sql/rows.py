@@ -1,4 +1,4 @@
-"""A micro-batch as an Arrow table that fits a SQL table: sifted, one row a key, in the store's own values."""
+"""Turn a micro-batch into an Arrow table that fits a SQL table: sifted, one row per key, in the store's own values."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ MILLISECONDS = pa.timestamp("ms", "UTC")
 
 
 def collect(batch: DataFrame, table: Table) -> pa.Table:
-    """Bring the batch to the driver with the columns of `table`; raises ConfigError when it has others."""
+    """Collect the batch to the driver with the columns of `table`; raises ConfigError if its columns are others."""
     rows = batch.toArrow()
     wanted, found = table.columns.keys(), rows.column_names
     if set(wanted) != set(found):
@@ -30,7 +30,7 @@ def collect(batch: DataFrame, table: Table) -> pa.Table:
 
 
 def _valid_text(rows: pa.Table) -> pa.Table:
-    """Mend text that is no UTF-8, which Spark lets pass and no store takes."""
+    """Replace text that is not valid UTF-8, which Spark lets pass and no store takes."""
     try:
         rows.validate(full=True)
     except pa.ArrowInvalid:
@@ -43,7 +43,7 @@ def _valid_text(rows: pa.Table) -> pa.Table:
 
 
 def settle_times(rows: pa.Table, dialect: str) -> pa.Table:
-    """Bring times to UTC and the precision of the store: PostgreSQL microseconds, others milliseconds."""
+    """Convert times to UTC at the precision of the store: PostgreSQL microseconds, others milliseconds."""
     for index, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type):
             times = rows.column(index).cast(MICROSECONDS)
@@ -60,7 +60,7 @@ def _whole(times: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def sift(rows: pa.Table, table: Table) -> tuple[pa.Table, list[tuple[BadRecord, pa.Table]]]:
-    """Part the rows that every store can hold from the others: (good rows, [(what is wrong, bad rows)])."""
+    """Separate the rows that every store can hold from the others: (good rows, [(what is wrong, bad rows)])."""
     bad = []
     for column in table.columns:
         for reason, check in _checks(column, rows.schema.field(column.name).type):
@@ -104,7 +104,7 @@ def _outside_years(times: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def newest(rows: pa.Table, keys: list[str], order: str | None) -> pa.Table:
-    """Sort by `keys`, keep one row a key: the highest in `order` (NULL is lowest), among equals the last."""
+    """Sort by `keys` and keep one row per key: the highest in `order` (NULL is lowest), among equals the last."""
     names = list(keys)
     if order:
         rows = rows.append_column(KNOWN, pc.is_valid(rows[order]))
@@ -120,7 +120,7 @@ def newest(rows: pa.Table, keys: list[str], order: str | None) -> pa.Table:
 
 
 def represent(rows: pa.Table, names: list[str], dialect: str) -> pa.Table:
-    """Turn columns `names` into values that the driver binds: SQLite has no times, dates or decimals."""
+    """Convert columns `names` to values that the driver binds: SQLite has no times, dates or decimals."""
     columns = [_represent(rows[name], dialect) for name in names]
     return pa.table(columns, names=names)
 

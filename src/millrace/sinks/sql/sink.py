@@ -1,4 +1,4 @@
-"""SQLite, PostgreSQL and MySQL as sinks: tables made when they are missing, rows upserted by key."""
+"""SQLite, PostgreSQL and MySQL as sinks: create missing tables, upsert rows by key."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Large batches: load them into a temporary table the fast way and merge that in the same transaction."""
+"""Upsert large batches: bulk-load them into a temporary table and merge that in the same transaction."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from sqlalchemy.schema import CreateTable
 
 from millrace.sinks.sql.statements import DIALECTS, upsert_sql
 
-LINES = 8192  # rows that are text at a time
+LINES = 8192  # rows that are converted to text at a time
 ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def possible(connection: Connection, dialect: str) -> bool:
-    """Whether the server takes a bulk load: PostgreSQL does, MySQL if `local_infile` is on, SQLite not."""
+    """Return whether the server takes a bulk load: PostgreSQL does, MySQL if `local_infile` is on, SQLite not."""
     if dialect == "mysql":
         return bool(connection.exec_driver_sql("SELECT @@local_infile").scalar())
     return dialect == "postgresql"
@@ -58,7 +58,7 @@ def _load_data(connection: Connection, stage: Table, rows: pa.Table) -> None:
 
 
 def _refuse_warnings(connection: Connection) -> None:
-    """LOCAL turns errors into warnings and stores something else: take them for the errors they are."""
+    """Raise warnings as errors: LOCAL turns errors into warnings and stores something else."""
     warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
     if warnings:
         from mysql.connector import DataError  # noqa: PLC0415 - most jobs write elsewhere

@@ -1,4 +1,4 @@
-"""The upsert statement of each dialect, built by SQLAlchemy Core and compiled without a server."""
+"""Build the upsert statement of each dialect with SQLAlchemy Core, compiled without a server."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.engine import Dialect
 
 from millrace.errors import ConfigError
 
-# Dialects that never met a server: MySQL 8.0, 8.4 and MariaDB get the same text (no `AS new`)
+# Dialects without a connection: MySQL 8.0, 8.4 and MariaDB get the same text (no `AS new`)
 DIALECTS: dict[str, Dialect] = {
     "sqlite": sqlite.dialect(),
     "mysql": mysql.dialect(paramstyle="format"),
@@ -20,7 +20,7 @@ DIALECTS: dict[str, Dialect] = {
 def upsert_sql(table: Table, dialect: str, source: FromClause | None = None) -> str:
     """Return the SQL that upserts into `table` by its primary key, from bound rows or from table `source`.
 
-    `table.info["order"]` may name a column: a stored row gives way only to one that is not older by it.
+    `table.info["order"]` may name a column: a row that is older by it does not overwrite the stored one.
     """
     build = _on_duplicate_key if dialect == "mysql" else _on_conflict
     statement = build(table, dialect, source)
@@ -28,7 +28,7 @@ def upsert_sql(table: Table, dialect: str, source: FromClause | None = None) -> 
 
 
 def dialect_name(name: str) -> str:
-    """Return the dialect whose SQL the server speaks, or raise ConfigError."""
+    """Return the dialect whose SQL the server speaks; raises ConfigError if it is none of ours."""
     known = "mysql" if name == "mariadb" else name
     if known not in DIALECTS:
         raise ConfigError(f"{name} is no SQL sink: use sqlite, postgresql+psycopg or mysql+mysqlconnector")

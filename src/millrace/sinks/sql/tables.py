@@ -1,4 +1,4 @@
-"""The tables that sinks fill and people read, made of `results` alike for SQLite, MySQL, MariaDB and PostgreSQL."""
+"""Define the tables that sinks fill and people read, from `results`, alike in SQLite, MySQL, MariaDB, PostgreSQL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from millrace.sinks.sql.statements import dialect_name
 from millrace.sinks.sql.views import VIEWS, create_view
 
 LOCK = 5_417_233  # any fixed number: the advisory lock under which tables are created
-AGES = ("window_start", "observed_at")  # of a table's columns the first of these has an index
+AGES = ("window_start", "observed_at")  # the first of these that a table has gets an index
 metadata = MetaData()
 
 
 def define(result: Result, where: MetaData) -> Table:
-    """Define the table of `result`, in which an older row never overwrites a newer one by the column `order`."""
+    """Define the table of `result`, in which by column `order` an older row never overwrites a newer one."""
     table = _table(result.name, where, *map(_column, result.columns), order=result.order)
     if age := next((name for name in AGES if name in table.c), None):
         Index(f"{result.name}_{age}", table.c[age])
@@ -107,7 +107,7 @@ progress = _table(  # windows that end at the watermark or before are final
 
 
 def create(url: str, *others: Table) -> None:
-    """Create all tables, `others` too, indexes and views that are not there; safe when several processes do it at once.
+    """Create missing tables (`others`, too) and indexes, and replace all views; several processes may do so at once.
 
     Raises Unavailable when the server does not answer, ConfigError when the user may not create tables.
     """
@@ -130,7 +130,7 @@ def one_at_a_time(connection: Connection) -> Iterator[None]:
     dialect = dialect_name(connection.dialect.name)
     if dialect == "sqlite":  # its PRAGMAs do not notice tables made while we waited, a query does
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-    if dialect == "postgresql":  # let go on commit
+    if dialect == "postgresql":  # released on commit
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     if dialect == "mysql":
         connection.exec_driver_sql(f"SELECT GET_LOCK('millrace_{LOCK}', 60)")

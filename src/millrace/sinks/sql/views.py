@@ -1,4 +1,4 @@
-"""Views over the facts: ranks, shares and changes that streaming cannot compute, alike in every dialect.
+"""Define the views over the result tables: ranks, shares and changes that streaming cannot compute, in all dialects.
 
 Each is a function of the tables, or of parts of them: the view of a whole table takes as long as the table is large.
 """
@@ -30,11 +30,11 @@ from millrace.sinks.sql.statements import DIALECTS, dialect_name
 
 
 def trending_hashtags(tables: Mapping[str, FromClause]) -> Select[Any]:
-    """hashtag_counts with `previous`, `change`, `share` and `rank` for each hashtag in its source and window.
+    """Return hashtag_counts with `previous`, `change`, `share` and `rank` of each hashtag in its source and window.
 
-    `previous` is its posts in the window before, 0 if it had none: the window of the same source and length
-    that starts next before this one (sliding windows overlap). `change` is posts - previous,
-    `share` its part (0 to 1) of the hashtag uses counted in the window. Equal counts have one `rank`.
+    `previous` is its posts in the window before, 0 if it had none: the window of the same source and length that starts
+    next before this one (sliding windows overlap). `change` is posts - previous, `share` its part (0 to 1) of the
+    hashtag uses counted in the window. Equal counts have the same `rank`.
     """
     counts = tables["hashtag_counts"]
     now, then, before = counts.alias("c"), counts.alias("p"), _windows_before(counts)
@@ -59,7 +59,7 @@ def trending_hashtags(tables: Mapping[str, FromClause]) -> Select[Any]:
 
 
 def _windows_before(counts: FromClause) -> Subquery:
-    """Each window of `counts` beside the one before it, NULL for the first."""
+    """Return each window of `counts` beside the one before it, NULL for the first."""
     keys = [counts.c.source, counts.c.window_start, counts.c.window_end]
     windows = select(*keys).distinct().subquery("windows")
     start, end = windows.c.window_start, windows.c.window_end
@@ -72,12 +72,12 @@ def _windows_before(counts: FromClause) -> Subquery:
 
 
 def language_shares(tables: Mapping[str, FromClause]) -> Select[Any]:
-    """language_counts with `share` (0 to 1, of the posts in its source and window) and `rank` of each language."""
+    """Return language_counts with each language's `rank` and `share` (0 to 1) of the posts in its source and window."""
     return _ranked(tables["language_counts"], "language")
 
 
 def most_active_authors(tables: Mapping[str, FromClause]) -> Select[Any]:
-    """author_counts with `share` (0 to 1, of the posts in its source and window) and `rank` of each author."""
+    """Return author_counts with each author's `rank` and `share` (0 to 1) of the posts in its source and window."""
     return _ranked(tables["author_counts"], "author")
 
 
@@ -93,9 +93,10 @@ def _ranked(counts: FromClause, name: str) -> Select[Any]:
 
 
 def minute_dashboard(tables: Mapping[str, FromClause]) -> Select[Any]:
-    """dashboard_windows of one minute with `top_hashtag` and `top_hashtag_posts`, which job hashtags counts.
+    """Return the one-minute rows of dashboard_windows with `top_hashtag` and `top_hashtag_posts`.
 
-    The first by alphabet among equals; NULL while nobody counts hashtags, or in a minute without any.
+    These come from the counts of job hashtags: the first by alphabet among equals; NULL while nobody counts hashtags,
+    or in a minute without any.
     """
     minutes, tags = tables["dashboard_windows"].alias("d"), _numbered(tables["hashtag_counts"])
     top = [tags.c[name] == minutes.c[name] for name in ("source", "window_start", "window_end")]
@@ -107,17 +108,17 @@ def minute_dashboard(tables: Mapping[str, FromClause]) -> Select[Any]:
 
 
 def _numbered(counts: FromClause) -> Subquery:
-    """hashtag_counts with each hashtag's `place` in its source and window, every place given once."""
+    """Return hashtag_counts with each hashtag's `place` in its source and window, every place given once."""
     window = [counts.c.source, counts.c.window_start, counts.c.window_end]
     order = [counts.c.posts.desc(), counts.c.hashtag]
     return select(counts, func.row_number().over(partition_by=window, order_by=order).label("place")).subquery("t")
 
 
 def candles_flat(tables: Mapping[str, FromClause]) -> CompoundSelect[Any]:
-    """Candles, and for each window without trades between two of them a flat one: `flat`, at the close before.
+    """Return the candles and, for each window without trades between two of them, a flat one at the last close.
 
-    A flat candle has volume 0, no VWAP, and is `complete` unless the feed may have lost trades in its window. A hole of
-    more than 10,000 windows is filled for its first 10,000.
+    `flat` marks these. A flat candle has volume 0, no VWAP, and is `complete` unless the feed may have lost trades in
+    its window. A hole of more than 10,000 windows is filled for its first 10,000.
     """
     rows, lost = tables["candles"], tables["gaps"]
     series = [rows.c.symbol, rows.c.resolution]
@@ -141,7 +142,7 @@ def candles_flat(tables: Mapping[str, FromClause]) -> CompoundSelect[Any]:
 
 
 def _numbers(digits: int) -> Subquery:
-    """The whole numbers of so many decimal digits."""
+    """Return the whole numbers of up to `digits` decimal digits."""
     one: CompoundSelect[Any] = union_all(*(select(literal_column(str(n)).label("digit")) for n in range(10)))
     places = [one.subquery(f"d{n}") for n in range(digits)]
     number = reduce(add, (place.c.digit * literal_column(str(10**n)) for n, place in enumerate(places)))
@@ -157,7 +158,7 @@ VIEWS: dict[str, Callable[[Mapping[str, FromClause]], Select[Any] | CompoundSele
 def create_view(
     connection: Connection, name: str, query: Select[Any] | CompoundSelect[Any], *, replace: bool = True
 ) -> None:
-    """Create view `name`, or replace it by the present definition, which takes the right to drop it."""
+    """Create view `name`, or with `replace` also replace it, which takes the right to drop it."""
     dialect = dialect_name(connection.dialect.name)
     body = query.compile(dialect=DIALECTS[dialect], compile_kwargs={"literal_binds": True})
     if dialect == "sqlite" and replace:
@@ -167,7 +168,7 @@ def create_view(
 
 
 def exchange_view(connection: Connection, name: str, query: Select[Any] | CompoundSelect[Any]) -> None:
-    """Put a view of other columns in the place of view `name`; PostgreSQL replaces none by such."""
+    """Replace view `name` by one with other columns, for which PostgreSQL needs a DROP first."""
     replaced = dialect_name(connection.dialect.name) == "mysql"
     if not replaced:
         connection.exec_driver_sql(f"DROP VIEW {name}")

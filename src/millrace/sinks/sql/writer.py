@@ -1,4 +1,4 @@
-"""Upsert micro-batches into SQLite, MySQL and PostgreSQL: one transaction a batch, all rows or none."""
+"""Upsert micro-batches into SQLite, MySQL and PostgreSQL: one transaction per batch, all rows or none."""
 
 import logging
 import weakref
@@ -18,24 +18,24 @@ from millrace.sinks.together import Writer
 log = logging.getLogger(__name__)
 
 STAGED_FROM = 20_000  # rows from which a bulk load beats plain inserts in spite of its temporary table
-CHUNK = 5_000  # rows a statement: well under MySQL's max_allowed_packet
+CHUNK = 5_000  # rows per statement: well under MySQL's max_allowed_packet
 
 OnBad = Callable[[BadRecord, pa.Table], None]
 
 
 def log_bad(fault: BadRecord, rows: pa.Table) -> None:
-    """Log what is wrong and how many rows it touches, not their contents."""
+    """Log what is wrong and how many rows it touches, but not their contents."""
     log.error("not written, %d rows put aside: %s", rows.num_rows, fault)
 
 
 def upsert(url: str, table: Table, *, on_bad: OnBad = log_bad, patience: Patience | None = None) -> Writer:
     """Upsert each micro-batch, whose columns are those of `table`, by its primary key.
 
-    Of rows with one key the newest by the column that `table.info["order"]` names is kept, else the last;
-    a stored row is never overwritten by an older one. Rows that some store cannot hold (NULL in a key, NUL
-    characters, text too long, numbers or years out of range) go to `on_bad(what is wrong, rows)`, the others
-    are written. Raises Unavailable when the server stays away longer than `patience` (2 minutes), ConfigError
-    when waiting cannot help (access denied, no such table, SQLite with a Spark master that is not local).
+    Of rows with one key, the newest by the column that `table.info["order"]` names is kept, without such a column the
+    last; a stored row is never overwritten by an older one. Rows that some store cannot hold (NULL in a key, NUL
+    characters, text too long, numbers or years out of range) go to `on_bad(what is wrong, rows)`, the others are
+    written. Raises Unavailable when the server stays away longer than `patience` (2 minutes), ConfigError when a retry
+    cannot help (access denied, no such table, SQLite with a Spark master that is not local).
 
     Delivery: at-least-once, effectively once by primary key; one transaction per batch.
     """
@@ -52,12 +52,12 @@ def upsert(url: str, table: Table, *, on_bad: OnBad = log_bad, patience: Patienc
 def store(
     engine: Engine, table: Table, rows: pa.Table, *, on_bad: OnBad = log_bad, patience: Patience | None = None
 ) -> None:
-    """Upsert Arrow `rows` in one transaction, trying again while the server is unavailable; see `upsert`."""
+    """Upsert Arrow `rows` in one transaction, retrying while the server is unavailable; see `upsert`."""
     dialect = dialect_name(engine.dialect.name)
     good, bad = sift(settle_times(rows, dialect), table)
     for fault, lot in bad:
         on_bad(fault, lot)
-    if dialect != "sqlite":  # whose one writer upserts row by row: no deadlocks, and the last of a key wins as it is
+    if dialect != "sqlite":  # its one writer upserts row by row: no deadlocks, and the last of a key wins anyway
         good = newest(good, [column.name for column in table.primary_key], table.info.get("order"))
     ready = represent(good, table.columns.keys(), dialect)
     if ready.num_rows:

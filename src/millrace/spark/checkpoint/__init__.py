@@ -1,1 +1,4 @@
-"""What guards a checkpoint: its lock, its topics, what they retain. Imports as `spark` does."""
+"""Guards of a checkpoint: one process at a time, offsets of the right topics, windows that were read whole.
+
+Imports what `spark` may import.
+"""

@@ -1,4 +1,4 @@
-"""Where a first run with `--from latest` began: in the middle of windows, of which it sees the rest alone."""
+"""Remember when a first run with `--from latest` began: it sees only the rest of the windows open at that moment."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +11,9 @@ EVER = datetime.fromtimestamp(0, UTC)
 
 
 def unseen(options: Options, batch_id: int) -> list[Span]:
-    """Return the time until the first batch of a first run with --from latest, else nothing.
+    """Return the span from 1970 to the first batch of a run that began with --from latest, else an empty list.
 
-    The moment is noted in the checkpoint, so that it outlives restarts; only where that is a folder.
+    The moment is noted in the checkpoint, so that it survives restarts; this takes a checkpoint in a local folder.
     """
     if "://" in options.checkpoint:
         return []

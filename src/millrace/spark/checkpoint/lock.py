@@ -1,4 +1,4 @@
-"""One copy of a job at a time: a lock beside its checkpoint."""
+"""Run one copy of a job at a time, by a lock file beside its checkpoint."""
 
 import json
 import os
@@ -17,10 +17,11 @@ STALE = 60  # seconds without a heartbeat after which another machine may take o
 
 @contextmanager
 def exclusive(checkpoint: str) -> Iterator[Path | None]:
-    """Hold `<checkpoint>.lock` (host, pid, heartbeat); raises MillraceError that names the holder.
+    """Hold `<checkpoint>.lock` (host, pid, heartbeat) during the block; raises MillraceError that names the holder.
 
-    The kernel drops the lock when its holder dies, however it dies. On another machine that shares the folder, the
-    heartbeat decides. A checkpoint that is no local path (hdfs://, s3a://) is not locked: None.
+    Yields the lock's path, or None for a checkpoint that is no local path (hdfs://, s3a://): that one is not locked.
+    The kernel releases the lock when its holder dies, however it dies. If another machine that shares the folder holds
+    it, the heartbeat decides.
     """
     if "://" in checkpoint:
         yield None
@@ -46,7 +47,7 @@ def exclusive(checkpoint: str) -> Iterator[Path | None]:
 
 
 def beat(path: Path) -> None:
-    """Write who holds the lock and that it lives."""
+    """Write this process and a fresh heartbeat into the lock file."""
     path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "heartbeat": time.time()}))
 
 

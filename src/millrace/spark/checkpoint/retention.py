@@ -1,4 +1,4 @@
-"""After a lost checkpoint: windows whose beginning the topic no longer holds must not overwrite right counts."""
+"""After a lost checkpoint, skip windows that began before the earliest record Kafka still retains."""
 
 import json
 import time
@@ -16,9 +16,10 @@ NOTE = "retained-from.json"
 
 
 def keep_whole_windows(writer: Writer, options: Options) -> Writer:
-    """Return `writer` without windows that begin before the earliest record that was retained at the first start.
+    """Return `writer` without windows that began before the earliest record retained at the first start.
 
-    The moment is noted in the checkpoint, so that it outlives restarts. Nothing changes while no topic was truncated.
+    Such windows would be incomplete and overwrite right counts. The moment is noted in the checkpoint, so that it
+    survives restarts. While no topic is truncated, `writer` itself is returned.
     """
     moment = _moment(options)
     if moment is None:
@@ -44,7 +45,7 @@ def _moment(options: Options) -> datetime | None:
 
 
 def earliest_retained(bootstrap: str, topics: list[str]) -> int | None:
-    """Return the event time (ms) from which on all truncated partitions are whole; None when none is truncated."""
+    """Return the event time (ms) from which all truncated partitions are complete, None if none is truncated."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
     try:
         partitions = [TopicPartition(topic, p) for topic in topics for p in consumer.partitions_for_topic(topic) or ()]
@@ -53,7 +54,7 @@ def earliest_retained(bootstrap: str, topics: list[str]) -> int | None:
         cut = [partition for partition in partitions if 0 < begins[partition] < ends[partition]]
         emptied = any(
             0 < begins[partition] == ends[partition] for partition in partitions
-        )  # of who knows how late ones
+        )  # how recent their lost records were is unknown
         times = [_first_timestamp(consumer, partition) for partition in cut]
         return max([*times, *([int(time.time() * 1000)] if emptied else [])], default=None)
     finally:

@@ -1,6 +1,7 @@
-"""Whose offsets a checkpoint holds: a topic made anew, or of another cluster, is not the one that it knows.
+"""Check that a checkpoint's offsets belong to the topics it reads now.
 
-Spark goes by names alone. It would skip what the new topic holds below the offsets of the old one, silently.
+Spark identifies topics by name alone: in a topic that was recreated, or is of another cluster, it would silently skip
+the records below the old topic's offsets.
 """
 
 import json
@@ -15,7 +16,7 @@ NOTE = "topics.json"
 
 
 def verify(options: Options) -> None:
-    """Note in a local checkpoint which topics it reads; raises MillraceError where it knows others of these names."""
+    """Note the topics' ids in a local checkpoint; raises MillraceError if it holds other ids for these names."""
     if "://" in options.checkpoint:
         return
     note = Path(options.checkpoint) / NOTE
@@ -34,7 +35,7 @@ def verify(options: Options) -> None:
 
 
 def forget(home: Path, cluster: str) -> list[Path]:
-    """Remove the checkpoints of `home` that hold offsets of `cluster`, whose data is gone; returns them."""
+    """Remove the checkpoints in `home` with offsets of `cluster`, whose data is gone; returns their paths."""
     notes = [
         note for note in (home / "checkpoints").glob(f"*/{NOTE}") if json.loads(note.read_text())["cluster"] == cluster
     ]

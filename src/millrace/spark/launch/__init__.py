@@ -1,6 +1,6 @@
-"""What spark-submit needs on a bare machine: a Java, a Spark home, a command line, a start-up cache.
+"""Start spark-submit on a bare machine: its Java, SPARK_HOME, command line and start-up cache.
 
-The one place below the faces that may import `stack`, whose Java and jars it takes.
+May import `queries`, `kafka`, the ground and, as the only folder below the faces, `stack`, for its Java and jars.
 """
 
 from millrace.spark.launch.home import CHECKOUT, PACKAGE, conf, jobs

@@ -1,4 +1,4 @@
-"""The Spark that jobs run on: a SPARK_HOME with the Kafka connector, the jobs and the files of spark-conf."""
+"""Provide the SPARK_HOME that jobs run on (pyspark plus the Kafka connector), the jobs and the files of spark-conf."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def folder(name: str, packaged: str) -> Path:
 
 
 def jobs() -> dict[str, Path]:
-    """Return the jobs that `millrace run` knows, by name."""
+    """Return the paths of the jobs that `millrace run` offers, by name."""
     return {path.stem: path for path in sorted(folder("jobs", "_jobs").glob("*.py"))}
 
 
@@ -31,11 +31,11 @@ def conf(name: str) -> Path:
 
 
 def spark_home() -> Path:
-    """Return a SPARK_HOME of links: pyspark's own programs, and beside its jars those of the Kafka connector.
+    """Return a SPARK_HOME of links: pyspark's own programs and jars, and the jars of the Kafka connector.
 
-    It has no `python/lib/pyspark.zip`: Python would compile all of it at each start, of a driver and of its workers;
-    what is installed is the same and compiled. All environments with this Spark share the home, and so the start-up
-    cache in it; links that went with an environment are made anew.
+    It has no `python/lib/pyspark.zip`: Python would compile all of it at each start of a driver and of its workers; the
+    installed package is the same and already compiled. All environments with this Spark share the home, and so the
+    start-up cache in it; links that broke when an environment was removed are created again.
     """
     installed = distribution("pyspark")  # not pyspark.__file__, which is in a zip without jars inside spark-submit
     source = Path(str(installed.locate_file("pyspark")))

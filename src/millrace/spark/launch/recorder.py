@@ -1,4 +1,4 @@
-"""Builds the start-up cache: a short stream of real records runs once under the JDK's recorder."""
+"""Build the start-up cache: run a short stream of real records once under the JDK's recorder."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from millrace.stack.artifacts import cache, only_one
 
 
 def build_in_background(bootstrap: str, topic: str) -> None:
-    """Build the start-up cache once, at low priority, in a process that outlives this one; returns at once."""
+    """Build a missing start-up cache at low priority in a process that outlives this one; returns at once."""
     if not startup_cache.path().exists():
         with (cache() / "startup-cache.log").open("w") as out:
             builder = [sys.executable, "-m", "millrace.spark.launch.recorder", bootstrap, topic]
@@ -23,7 +23,7 @@ def build_in_background(bootstrap: str, topic: str) -> None:
 
 
 def build(bootstrap: str, topic: str) -> Path:
-    """Run one micro-batch from `topic` under the JDK's recorder (about a minute) and return the cache's path."""
+    """Run a short stream from `topic` under the JDK's recorder (about a minute) and return the cache's path."""
     path = startup_cache.path()
     with only_one("startup-cache"):
         if not path.exists():
@@ -38,7 +38,7 @@ def build(bootstrap: str, topic: str) -> Path:
                     env={**os.environ, **environment(), "SPARK_SUBMIT_OPTS": options, "JDK_JAVA_OPTIONS": ""},
                     check=True,
                 )  # fmt: skip
-                for old in path.parent.glob("startup-*.aot"):  # 200 MB each, and of no use to the jars there are now
+                for old in path.parent.glob("startup-*.aot"):  # 200 MB each, and useless with the present jars
                     old.unlink()
                 fresh.rename(path)
             finally:

@@ -1,4 +1,4 @@
-"""The spark-submit command line of a job, and the environment in which it works without a Java on the system."""
+"""Build a job's spark-submit command line, and an environment in which it works without a Java on the system."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from millrace.stack import java
 
 
 def environment() -> dict[str, str]:
-    """Return the variables that make plain `spark-submit` work in a shell without Java."""
+    """Return the environment variables with which plain `spark-submit` works in a shell without Java."""
     bin_folder = Path(sys.executable).parent
     logging = f"-Dlog4j2.configurationFile={conf('log4j2.properties')}"
     return {
@@ -35,10 +35,10 @@ def exports() -> str:
 
 
 def command(job: str, arguments: Sequence[str], cores: int | None = None, memory: str = "2g") -> list[str]:
-    """Return the spark-submit command line of a job on `cores` (default: all); raises ConfigError that lists the jobs.
+    """Return the spark-submit command line of `job`; raises ConfigError that lists the jobs if there is none such.
 
-    Unless told how many cores, Spark gets a task slot for each partition of a topic too: tasks that read wait more than
-    they compute, and a second wave of them would double the latency of a small batch.
+    Without `cores`, Spark gets all cores and a task slot for each partition of a topic, up to two per core: tasks that
+    read wait more than they compute, and a second wave of them would double the latency of a small batch.
     """
     path = jobs().get(job)
     if path is None:
@@ -50,12 +50,12 @@ def command(job: str, arguments: Sequence[str], cores: int | None = None, memory
 
 
 def run(job: str, arguments: Sequence[str], cores: int | None = None, memory: str = "2g") -> NoReturn:
-    """Become the spark-submit process of a job, so that signals reach it and its exit code is ours."""
+    """Replace this process by the job's spark-submit, so that signals reach it and its exit code is ours."""
     line = command(job, arguments, cores, memory)
     os.execve(line[0], line, {**os.environ, **environment()})
 
 
 def submit(slots: int) -> list[str]:
-    """Return the beginning of a spark-submit command line with so many task slots."""
+    """Return the start of a spark-submit command line with `slots` task slots."""
     program = str(spark_home() / "bin" / "spark-submit")
     return [program, "--properties-file", str(conf("local.conf")), "--master", f"local[{slots}]"]

@@ -1,4 +1,4 @@
-"""The JDK's ahead-of-time cache, which spares each start of Spark seconds; `recorder` builds it once."""
+"""Locate the JDK's ahead-of-time cache, which saves seconds at each start of Spark; `recorder` builds it once."""
 
 import hashlib
 from pathlib import Path
@@ -10,9 +10,9 @@ SILENT = "-Xlog:aot*=off -Xlog:aot+codecache*=off -Xlog:cds*=off"
 
 
 def path() -> Path:
-    """Return where the cache for this Spark home lies; it may not exist yet.
+    """Return the path of the cache for this Spark home; the file may not exist yet.
 
-    A JVM refuses one that was built with other jars; they are the same while size and time of change are.
+    A JVM refuses a cache that was built with other jars; jars are the same while size and modification time are.
     """
     home = spark_home()
     stats = [jar.stat() for jar in sorted((home / "jars").iterdir())]

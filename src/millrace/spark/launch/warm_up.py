@@ -1,4 +1,4 @@
-"""A short stream that loads what every job loads, run under the JDK's recorder by `recorder.build`."""
+"""Run a short stream that loads what every job loads; `recorder.build` runs it under the JDK's recorder."""
 
 import tempfile
 import time
@@ -13,7 +13,7 @@ BATCHES = 15  # the recorder keeps profiles of what ran often: with one batch a 
 
 
 def main(bootstrap: str, topic: str) -> None:
-    """Run some micro-batches of the hashtag job on a topic that holds posts, written nowhere."""
+    """Run some micro-batches of the hashtag job on a topic that holds posts, and write the result nowhere."""
     spark = SparkSession.builder.appName("millrace start-up cache").getOrCreate()
     spark.conf.set("spark.sql.shuffle.partitions", "2")
     records = read.stream(spark, bootstrap, [topic], max_offsets=60)

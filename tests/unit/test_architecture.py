@@ -12,7 +12,9 @@ import pytest
 
 from millrace.applications.job import Job
 from millrace.applications.registry import JOBS
+from millrace.cli.options import SqlStore
 from millrace.sinks.registry import SINKS
+from millrace.sinks.sink import Need
 from millrace.spark import launch
 
 SOURCE = Path(__file__).parents[2] / "src" / "millrace"
@@ -227,3 +229,9 @@ def test_the_docs_show_the_same_sinks():
     assert list(table("sinks")) == [
         [f"`{sink.name}`", sink.need.value, setting(sink), proof(sink)] for sink in SINKS.values()
     ]
+
+
+def test_commands_choose_among_the_sql_stores_of_the_table():
+    assert [store.value for store in SqlStore] == sorted(
+        (name for name, sink in SINKS.items() if sink.need is Need.TABLE), key=list(SqlStore).index
+    )

@@ -10,10 +10,9 @@ from millrace import names
 from millrace.errors import ConfigError
 from millrace.kafka.gaps import Span
 from millrace.sinks.retry import Patience
-from millrace.sinks.sql import database, tables
-from millrace.sinks.sql import reserved_words as reserved
-from millrace.sinks.sql import writer as sql
+from millrace.sinks.sql import database, reserved_words, tables
 from millrace.sinks.sql.views import VIEWS, candles_flat, create_view, exchange_view
+from millrace.sinks.sql.writer import store
 
 LONGEST = timedelta(days=1)  # the longest window
 
@@ -59,7 +58,7 @@ def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict
 def _taken(connection: Connection, known: Mapping[str, str]) -> set[str]:
     """Return the names that no symbol can get: those of tables and other views, and SQL's reserved words."""
     seen = inspect(connection)
-    return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS, *reserved.WORDS} - set(known.values())
+    return {*seen.get_table_names(), *seen.get_view_names(), *VIEWS, *reserved_words.WORDS} - set(known.values())
 
 
 def _is_flat(connection: Connection, view: str) -> bool:
@@ -117,4 +116,4 @@ def note_progress(
     row = {"job": [job], "watermark": [watermark], "batch": [batch], "updated_at": [datetime.now(UTC)]}
     times = pa.timestamp("us", "UTC")
     schema = pa.schema([("job", pa.string()), ("watermark", times), ("batch", pa.int64()), ("updated_at", times)])
-    sql.store(engine, tables.progress, pa.table(row, schema=schema), patience=patience)
+    store(engine, tables.progress, pa.table(row, schema=schema), patience=patience)

@@ -147,10 +147,15 @@ def test_the_page_neither_computes_nor_writes():
             assert not {name for name in imports(path) if within(name.removeprefix("millrace."), *writing, *statements)}
 
 
-def test_each_folder_says_what_it_holds():
+def test_each_folder_says_what_it_holds_and_may_import():
     for module, path in MODULES.items():
-        if path.name == "__init__.py":
-            assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip(), module
+        if path.name == "__init__.py" and module:
+            assert re.search(r"\w.*\b([Mm]ay|Imports what \W?\w+\W? may) import\b", _told(path), re.DOTALL), module
+            assert "mport" not in _told(path).splitlines()[0].split(".")[0], module
+
+
+def _told(path):
+    return ast.get_docstring(ast.parse(path.read_text())) or ""
 
 
 def test_no_file_is_long():

@@ -1,4 +1,4 @@
-"""The command line: each command parses its options and makes one library call."""
+"""The command line: each command parses its options and makes one library call. May import every room."""
 
 import json
 import sys

@@ -1,1 +1,4 @@
-"""The outside world -> Kafka: one file a provider, one loop for all of them."""
+"""Carry the outside world into Kafka (stage 1): one loop for all feeds, one file or folder a provider.
+
+May import `kafka` and the ground.
+"""

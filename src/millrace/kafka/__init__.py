@@ -1,1 +1,1 @@
-"""The contract in Kafka: topics, schemas and how Spark reads them."""
+"""The contract in Kafka (stage 2): topics, results, schemas, and how Spark reads them. May import the ground."""

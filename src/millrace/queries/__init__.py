@@ -1,1 +1,4 @@
-"""Pure DataFrame to DataFrame: one file an analysis."""
+"""Pure functions from DataFrame to DataFrame (stage 3): one file an analysis.
+
+May import Kafka's parsers, `names`, `errors` and `durations`.
+"""

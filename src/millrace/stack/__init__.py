@@ -1,4 +1,4 @@
-"""Local servers for people without Docker: one file a server."""
+"""Local servers for people without Docker: one file a server. May import `kafka` and the ground."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -102,7 +102,7 @@ def test_every_folder_and_every_file_of_the_root_has_its_row():
     assert all(name in MODULES for name in ROOMS)
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_a_room_imports_what_its_row_allows(room):
     own = room.partition(".")[0] if room != "demo.views" else room
     for module, path in MODULES.items():
@@ -111,7 +111,7 @@ def test_a_room_imports_what_its_row_allows(room):
             assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
 
 
-@pytest.mark.parametrize("room", OUTSIDE)
+@pytest.mark.parametrize("room", sorted(OUTSIDE))
 def test_a_room_knows_no_package_of_another_stage(room):
     for module, path in MODULES.items():
         if within(module, room):

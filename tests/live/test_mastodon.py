@@ -25,7 +25,8 @@ from millrace.ingest import command
 from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.run import Options
 from millrace.kafka import parse, read
-from millrace.kafka.topics import FILTERED, MASTODON, POST_HASHTAGS
+from millrace.kafka.results import FILTERED, POST_HASHTAGS
+from millrace.kafka.topics import MASTODON
 from millrace.queries import authors, counts, dashboard, engagement, filtered, hashtags, languages
 from millrace.simulate import mastodon
 from millrace.simulate.community import Community
@@ -150,7 +151,7 @@ def test_counts(told: Told, analysis: str, name: str) -> None:
 def test_hashtags(told: Told) -> None:
     rows = query(told.home, "SELECT window_start, hashtag, posts FROM hashtag_counts")
     assert Counter({(at(start), tag): posts for start, tag, posts in rows}) == told.hashtags()
-    newest = {row["id"]: row for row in sorted(told.published(POST_HASHTAGS.name), key=observed)}
+    newest = {row["id"]: row for row in sorted(told.published(POST_HASHTAGS.topic.name), key=observed)}
     wanted = {line["id"]: line["hashtags"] for line in told.of("posts") if line["hashtags"] or line["edited"]}
     assert {name: sorted(row["hashtags"]) for name, row in newest.items()} == wanted
 
@@ -175,7 +176,7 @@ def test_filtered(told: Told) -> None:
     wanted = Counter({line["id"]: 1 + line["edited"] for line in told.of("posts") if line["language"] == "de"
                       and not line["bot"]})  # fmt: skip
     assert len(wanted) > 10
-    assert Counter(post["id"] for post in told.published(FILTERED.name)) == wanted
+    assert Counter(post["id"] for post in told.published(FILTERED.topic.name)) == wanted
 
 
 TALLIES: dict[str, tuple[Callable[[DataFrame], DataFrame], str]] = {
@@ -204,7 +205,9 @@ def test_all_as_a_batch(told: Told, spark: SparkSession) -> None:
     rows = [row for row in dashboard.dashboard(posts).collect() if row.posts]
     check_minutes(told, [(utc(row), row.posts, row.authors, row.bots, row.top_language) for row in rows])
     kept = filtered.filtered(posts, ["de"], bots=False).collect()
-    assert Counter(row.event_id for row in kept) == Counter(post["event_id"] for post in told.published(FILTERED.name))
+    assert Counter(row.event_id for row in kept) == Counter(
+        post["event_id"] for post in told.published(FILTERED.topic.name)
+    )
 
 
 def utc(row: Any) -> datetime:

@@ -15,7 +15,8 @@ from millrace.applications.mastodon import KNOWN as ANALYSES
 from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError
-from millrace.kafka.topics import FILTERED, SOURCES
+from millrace.kafka.results import FILTERED
+from millrace.kafka.topics import SOURCES
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -63,7 +64,7 @@ def test_all_seven_in_one_application(kafka: Settings, spark: SparkSession, stor
     assert {at(start): tuple(rest) for start, *rest in rows} == story.dashboard()
     [(uses,)] = query(tmp_path, "SELECT sum(posts) FROM hashtag_counts WHERE source = 'tweets'")
     assert uses == sum(len(post["hashtags"]) for post in story.created())
-    posts = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.name)]
+    posts = [json.loads(record.value) for record in records(kafka.kafka_bootstrap, FILTERED.topic.name)]
     wanted = [event for event in story.events if event["operation"] in ("create", "update")]
     assert Counter(post["event_id"] for post in posts if post["source"] == "tweets") == Counter(
         event["event_id"] for event in wanted if event["language"] == "de"

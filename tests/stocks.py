@@ -73,9 +73,11 @@ def candle(ticks: list[Tick]) -> dict[str, Any]:
     ranged = [tick for tick in ordered if not set(tick.conditions) & (VOLUME_ONLY | NOTHING)]
     priced = [tick for tick in ranged if not set(tick.conditions) & RANGE_ONLY]
     counted = [tick for tick in ordered if tick.volume and not set(tick.conditions) & (NO_VOLUME | NOTHING)]
-    opening = [tick for tick in priced if tick.volume] or priced or ranged or ordered
-    prices = [tick.price for tick in ranged or ordered]
-    weighed = [tick for tick in counted if tick in ranged] if ranged else counted
+    traded = [tick for tick in priced if tick.volume] or [tick for tick in counted if tick in ranged] or counted
+    opening = traded or priced or ranged or ordered
+    sets_prices = any(tick in ranged for tick in counted)
+    prices = [tick.price for tick in (ranged if sets_prices else ordered)]
+    weighed = [tick for tick in counted if tick in ranged] or counted
     return {
         "open": opening[0].price,
         "high": max(prices),

@@ -37,10 +37,9 @@ def made(ticks):
 
 
 def candle(part):
-    high, low = part.high, part.low
     row = {"open": price(part.open[-1]), "close": price(part.close[-1])}
-    row |= {"high": price(high[1]) if high[0] else None, "other_high": price(high[1]), "other_low": price(low[1])}
-    row |= {"low": price(low[1])}
+    for name in ("high", "low", "other_high", "other_low"):
+        row[name] = None if getattr(part, name) is None else price(getattr(part, name))
     row |= {f"priced_{n}": each for n, each in enumerate(limbs(part.priced))}
     row |= {f"other_{n}": each for n, each in enumerate(limbs(part.other))}
     row |= {"volume": price(part.volume), "priced_volume": price(part.priced_volume)}
@@ -79,7 +78,7 @@ def test_limbs_add_up(value):
 
 def test_vwap_is_rounded_half_up_and_null_without_volume():
     def average(value, weight):
-        return vwap(has_prices=True, priced=value, priced_volume=weight, other=0, volume=weight)
+        return vwap(priced=value, priced_volume=weight, other=0, volume=weight)
 
     assert average(1, 2) == Decimal("0.0000000001")
     assert average(-1, 2) == Decimal("-0.0000000001")
@@ -119,3 +118,13 @@ def test_an_order_sorts_as_its_parts():
     orders = [order(*moment) for moment in moments]
     assert orders == sorted(orders) and len(set(orders)) == len(orders)
     assert max(orders) < 10**38
+
+
+def test_an_update_without_volume_moves_neither_open_nor_vwap_of_odd_lots():
+    odd = [Tick("A", Decimal(price), Decimal(1), time, time, ("12",)) for time, price in ((1, 10), (3, 12))]
+    update = Tick("A", Decimal(50), Decimal(0), 2, 2)
+    before, after = made(odd), made([*odd, update])
+    assert (after["open"], after["vwap"], after["volume"]) == (before["open"], before["vwap"], before["volume"])
+    assert (after["open"], after["vwap"], after["close"], after["high"], after["low"]) == (10, 11, 50, 50, 10)
+    alone = made([update])
+    assert (alone["open"], alone["vwap"]) == (50, None)

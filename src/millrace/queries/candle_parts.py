@@ -47,7 +47,10 @@ def parts(trades: DataFrame, symbols: Iterable[str]) -> DataFrame:
           for name, change in (("last", "open_close"), ("range", "high_low"), ("counts", "volume"))),
     )  # fmt: skip
     moment = F.concat(F.lpad(time.cast("string"), 18, "0"), F.lpad(F.col("sequence").cast("string"), 19, "0"))
-    opening = F.when(last & (volume > 0), "0").when(last, "1").when(range_, "2").otherwise("3")
+    opening = (
+        F.when(last & (volume > 0), "0").when(counted & range_, "1").when(counted, "2")
+        .when(last, "3").when(range_, "4").otherwise("5")
+    )  # fmt: skip
     closing = F.when(last, "2").when(range_, "1").otherwise("0")
     columns = {
         "open": price,
@@ -112,8 +115,9 @@ def row(symbol: str, part: Part) -> dict[str, Any]:
     rank, *moment, price = part.close
     ends |= {"close": decimal(price), "close_order": order(rank, *moment)}
     levels = {
-        f"{'' if sets_it else 'other_'}{name}": decimal(price)
-        for name, sets_it, price in (("high", part.high[0], part.high[1]), ("low", not part.low[0], part.low[1]))
+        name: None if price is None else decimal(price)
+        for name in ("high", "low", "other_high", "other_low")
+        for price in (getattr(part, name),)
     }
     values = {
         f"{name}_{n}": limb

@@ -30,19 +30,20 @@ def decimal(units: int, scale: int = SCALE) -> Decimal:
 class Part:
     """What some of a candle's trades make of it.
 
-    `open` and `close` are (rank, time, sequence, price), `high` and `low` (rank, price): a price that may not set
-    them ranks behind all that may, and stands in only where there is no other. Open ranks a trade before an update
-    without volume. `value` is price times volume: `priced` of trades that may move high and low, `other` of the rest.
+    `open` and `close` are (rank, time, sequence, price): a price that may not set them ranks behind all that may, and
+    stands in only where there is no other. Open ranks every trade before an update without volume. `high` and `low` are
+    those of prices that may set them, `other_high` and `other_low` those of the rest, None where there is none. `value`
+    is price times volume: `priced` of trades that may move high and low, `other` of the rest.
     """
 
-    __slots__ = ("close", "high", "low", "newest", "open", "other", "priced", "priced_volume", "trades", "updates",
-                 "volume")  # fmt: skip
+    __slots__ = ("close", "high", "low", "newest", "open", "other", "other_high", "other_low", "priced",
+                 "priced_volume", "trades", "updates", "volume")  # fmt: skip
 
     def __init__(self, time: int, sequence: int, price: int, volume: int, rule: Rule) -> None:
         self.open = (self._rank(volume, rule), time, sequence, price)
         self.close = (2 if rule.open_close else int(rule.high_low), time, sequence, price)
-        self.high = (int(rule.high_low), price)
-        self.low = (int(not rule.high_low), price)
+        self.high = self.low = price if rule.high_low else None
+        self.other_high = self.other_low = None if rule.high_low else price
         self.newest = time
         self.updates = 1
         self.trades = self.volume = self.priced = self.priced_volume = self.other = 0
@@ -54,18 +55,23 @@ class Part:
         self.open = min(self.open, first)
         last = (2 if rule.open_close else int(rule.high_low), time, sequence, price)
         self.close = max(self.close, last)
-        top, bottom = (int(rule.high_low), price), (int(not rule.high_low), price)
-        self.high = max(self.high, top)
-        self.low = min(self.low, bottom)
+        if rule.high_low:
+            self.high = price if self.high is None or price > self.high else self.high
+            self.low = price if self.low is None or price < self.low else self.low
+        else:
+            self.other_high = price if self.other_high is None or price > self.other_high else self.other_high
+            self.other_low = price if self.other_low is None or price < self.other_low else self.other_low
         self.newest = max(self.newest, time)
         self.updates += 1
         self._count(price, volume, rule)
 
     @staticmethod
     def _rank(volume: int, rule: Rule) -> int:
-        if rule.open_close:
-            return 0 if volume else 1
-        return 2 if rule.high_low else 3
+        if volume and rule.open_close:
+            return 0
+        if volume and rule.volume:  # an update without volume opens only what nothing was traded in
+            return 1 if rule.high_low else 2
+        return 3 if rule.open_close else 4 if rule.high_low else 5
 
     def _count(self, price: int, volume: int, rule: Rule) -> None:
         if volume and rule.volume:
@@ -78,12 +84,12 @@ class Part:
                 self.other += price * volume
 
 
-def vwap(*, has_prices: bool, priced: int, priced_volume: int, other: int, volume: int) -> Decimal | None:
+def vwap(*, priced: int, priced_volume: int, other: int, volume: int) -> Decimal | None:
     """Return the volume-weighted average price, HALF_UP to ten places; None where there is no volume to weigh by.
 
-    Trades that may not move high and low do not move it either, unless the candle `has_prices` of no others.
+    Trades that may not move high and low do not move it either, unless nothing else was traded.
     """
-    value, weight = (priced, priced_volume) if has_prices else (other, volume)
+    value, weight = (priced, priced_volume) if priced_volume else (other, volume)
     if not weight:
         return None
     rounded = (2 * abs(value) + weight) // (2 * weight)
@@ -132,11 +138,11 @@ def joined(parts: Iterable[Decimal]) -> int:
 
 def finished(row: dict[str, Any]) -> dict[str, Any]:
     """Return open, high, low, close, volume, vwap, trades and updates of a row of sums (`candle_parts.SUMS`)."""
-    has_prices = row["high"] is not None
-    high, low = (row[name if has_prices else f"other_{name}"] for name in ("high", "low"))
+    kinds = ("",) if row["priced_volume"] else ("", "other_")  # where no trade may set a price, all do
+    high = max(price for kind in kinds if (price := row[f"{kind}high"]) is not None)
+    low = min(price for kind in kinds if (price := row[f"{kind}low"]) is not None)
     price = {"open": row["open"], "high": high, "low": low, "close": row["close"]}
     average = vwap(
-        has_prices=has_prices,
         priced=joined(row[f"priced_{n}"] for n in range(3)),
         priced_volume=units(row["priced_volume"]),
         other=joined(row[f"other_{n}"] for n in range(3)),

@@ -33,6 +33,7 @@ from millrace.kafka.results import Result
 from millrace.sinks.retry import Patience
 from millrace.sinks.sql import database, tables
 from millrace.sinks.sql import writer as sql
+from millrace.sinks.sql.statements import dialect_name
 from millrace.sinks.sql.views import VIEWS
 from millrace.sinks.together import Writer
 
@@ -299,6 +300,53 @@ def test_connection_lost_inside_the_transaction(spark: SparkSession, store: SqlS
     engine.dispose()
     assert attempts == [0, 0]
     assert _count(store) == size
+
+
+IMPATIENT = {"postgresql": "SET lock_timeout = '1s'", "mysql": "SET SESSION innodb_lock_wait_timeout = 1"}
+
+
+@servers
+@pytest.mark.parametrize("size", [1_000, 30_000])
+def test_a_batch_that_waits_for_a_lock_too_long_is_written_later(
+    spark: SparkSession, store: SqlStore, size: int
+) -> None:
+    """Nothing of the first try, such as a temporary table, is in the way of the second."""
+    rows = big_batch(spark, size).toArrow()
+    sql.store(store.engine, store.table, rows.slice(0, 1))
+    engine = database.connect(store.url)
+    setting = IMPATIENT[dialect_name(engine.dialect.name)]
+    event.listen(engine, "connect", lambda connection, _: _execute(connection, setting))
+    blocker = store.engine.connect()
+    blocker.execute(store.table.update().values(n=0))  # not committed: the row stays locked
+    waits: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        waits.append(seconds)
+        blocker.rollback()
+
+    try:
+        patience = Patience(seconds=60, sleep=let_go, chance=lambda: 0.0)
+        sql.store(engine, store.table, rows, patience=patience)
+    finally:
+        blocker.close()
+        engine.dispose()
+    assert len(waits) == 1
+    assert _count(store) == size
+
+
+@pytest.mark.parametrize("store", ["mysql"], indirect=True)
+def test_a_server_that_wants_a_primary_key_takes_big_batches(spark: SparkSession, store: SqlStore) -> None:
+    engine = database.connect(store.url)
+    event.listen(engine, "connect", lambda connection, _: _execute(connection, "SET sql_require_primary_key = ON"))
+    sql.store(engine, store.table, big_batch(spark, 30_000).toArrow(), patience=QUICK)
+    engine.dispose()
+    assert _count(store) == 30_000
+
+
+def _execute(connection: Any, statement: str) -> None:
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
 
 
 def _count(store: SqlStore) -> int:

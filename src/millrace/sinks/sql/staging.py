@@ -6,11 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Column, Connection, MetaData, Table
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table
 from sqlalchemy.schema import CreateTable
 
 from millrace.sinks.sql.statements import DIALECTS, upsert_sql
 
+NUMBER = "staged_row"  # the column that numbers the rows of a temporary table in MySQL
 LINES = 8192  # rows that are converted to text at a time
 ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
@@ -23,19 +24,29 @@ def possible(connection: Connection, dialect: str) -> bool:
 
 
 def merge(connection: Connection, table: Table, rows: pa.Table, dialect: str) -> None:
-    """Upsert `rows`, which hold values of `dialect`, by a temporary table in the caller's transaction."""
+    """Upsert `rows`, which hold values of `dialect`, by a temporary table in the caller's transaction.
+
+    Where that fails, the connection is taken out of the pool: MySQL keeps a temporary table in spite of a rollback, and
+    the next try would find it.
+    """
     stage = _stage(table, dialect)
-    connection.execute(CreateTable(stage))
-    load = _copy if dialect == "postgresql" else _load_data
-    load(connection, stage, rows)
-    connection.exec_driver_sql(upsert_sql(table, dialect, stage))
-    if dialect == "mysql":  # PostgreSQL drops it on commit
-        connection.exec_driver_sql(f"DROP TEMPORARY TABLE {_name(stage, dialect)}")
+    try:
+        connection.execute(CreateTable(stage))
+        load = _copy if dialect == "postgresql" else _load_data
+        load(connection, stage, rows)
+        connection.exec_driver_sql(upsert_sql(table, dialect, stage))
+        if dialect == "mysql":  # PostgreSQL drops it on commit
+            connection.exec_driver_sql(f"DROP TEMPORARY TABLE {_name(stage, dialect)}")
+    except BaseException:
+        connection.invalidate()
+        raise
 
 
 def _stage(table: Table, dialect: str) -> Table:
     columns = [Column(c.name, c.type) for c in table.columns]
     options: dict[str, Any] = {"postgresql_on_commit": "DROP"} if dialect == "postgresql" else {}
+    if dialect == "mysql":  # some servers take no table without a primary key
+        columns.append(Column(NUMBER, BigInteger, primary_key=True, autoincrement=True))
     return Table(f"{table.name}_stage", MetaData(), *columns, prefixes=["TEMPORARY"], **options)
 
 
@@ -51,8 +62,10 @@ def _load_data(connection: Connection, stage: Table, rows: pa.Table) -> None:
         for text in as_text(rows):
             file.write(text)
         file.flush()
+        preparer = DIALECTS["mysql"].identifier_preparer
+        columns = ", ".join(preparer.quote(name) for name in rows.column_names)
         connection.exec_driver_sql(
-            f"LOAD DATA LOCAL INFILE '{file.name}' INTO TABLE {_name(stage, 'mysql')} CHARACTER SET utf8mb4"
+            f"LOAD DATA LOCAL INFILE '{file.name}' INTO TABLE {_name(stage, 'mysql')} CHARACTER SET utf8mb4 ({columns})"
         )
     _refuse_warnings(connection)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from tests.social import Story, moment
-from tests.support import new_topic, now, producer, records, run_job, send, sqlite, window
+from tests.support import Posts, new_topic, now, producer, records, run_job, send, sqlite, stored, window
 
 from millrace import config
 from millrace.archive import census, compact, files, replay
@@ -179,3 +179,19 @@ def test_what_the_archive_does_not_hold_is_said(archive: Files, bootstrap: str, 
         census.hours(archive, ["nonsense"])
     assert census.hours(archive) == [] == census.verify(archive)
     assert config.load().archive == archive.url == files.of(config.load()).url
+
+
+@pytest.mark.parametrize("archive", ["file"], indirect=True)
+def test_it_runs_beside_other_jobs(spark: SparkSession, archive: Files, bootstrap: str, tmp_path: Path) -> None:
+    """Archive, dead letters and counts of one topic from one application; the archive is free for another after it."""
+    posts, topic = Posts(window(now()) - timedelta(minutes=5)), new_topic(bootstrap)
+    send(bootstrap, topic, [*posts.take(300), (b"no post", 1_790_000_000_000), (None, 1_790_000_000_001)])
+    usual = ["--bootstrap", bootstrap, "--once", "--home", str(tmp_path)]
+    jobs = (["hashtags", "--topic", topic], ["archive", "--topic", topic], ["quarantine", topic])
+    run_job("several", *[word for job in jobs for word in (*job, *usual, "+")][:-1])
+    assert stored(sqlite(tmp_path)) == posts.right
+    assert contents(list(replay.read(archive, topic, EVERYTHING))) == contents(records(bootstrap, topic))
+    letters = [json.loads(record.value) for record in records(bootstrap, "dead-letters")]
+    assert len([letter for letter in letters if letter["topic"] == topic]) == 2
+    archive_topic(topic, bootstrap, tmp_path)  # its lease was given back
+    assert len(list(replay.read(archive, topic, EVERYTHING))) == 302

@@ -84,8 +84,8 @@ def _run(flow: Flow, stop: Stop) -> None:
         listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
         stack.enter_context(listener.listening(rows.sparkSession))
         _supervise(_beginning(flow, stop), stop, lock, listener, options.checkpoint)
-        if options.emit == "final" and listener.watermark:
-            log.info("windows that end after %s are held back until later events arrive", listener.watermark)
+    if options.emit == "final" and listener.watermark:  # that of the last batch: by now the listener has heard of it
+        log.info("windows that end after %s are held back until later events arrive", listener.watermark)
 
 
 def _write_once(flow: Flow) -> None:

@@ -49,7 +49,7 @@ def test_every_sent_trade_once(committed: Committed, adapter: Callable[..., Chil
         summary, sent, _ = right(exchange)
         assert (
             summary["sent"] > 600
-        )  # some were traded before all symbols were asked for: how many, the machine decides
+        )  # what was traded before all symbols were asked for is not
         wait(lambda: len(committed.records()) >= summary["sent"], "trades", running_adapter)
         assert running_adapter.stop() == 0, running_adapter.text()
     assert keys(committed.trades()) == sent

@@ -6,12 +6,11 @@ The limit is in the headers X-RateLimit-Limit, -Remaining and -Reset (docs.joinm
 import threading
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-import requests
-from mastodon import Mastodon
 from mastodon.errors import (
     MastodonAPIError,
     MastodonError,
@@ -22,6 +21,7 @@ from mastodon.errors import (
 
 from millrace.errors import ConfigError, Unavailable
 from millrace.ingest.events import Clock
+from millrace.ingest.mastodon.client import Absent, Broken, Client, LimitReached, Session, cause, is_own_error
 
 PAGE = 40  # statuses per page at most
 BULK = 20  # statuses that can be looked up in one call
@@ -29,38 +29,6 @@ RESERVE = 2  # calls that are left to others with the same address
 PERIOD = 300.0  # seconds after which a limit is lifted, if the server does not say when
 STRIKES = 4  # refusals in a row after which a token is given up: one may be a hiccup
 REFUSED = (401, 403, 422)
-
-
-class LimitReached(Unavailable):
-    """The rate limit allows no call for `delay` seconds."""
-
-    def __init__(self, host: str, delay: float) -> None:
-        super().__init__(
-            f"{host}: its rate limit is reached; next call in {delay:.0f} s (a longer --every needs fewer)"
-        )
-        self.delay = delay
-
-
-class _Session(requests.Session):
-    """Keeps the body of the last answer, because Mastodon.py's own objects do not hold it as it came."""
-
-    body = b""
-
-    def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        response = super().request(*arguments, **options)
-        self.body = response.content
-        return response
-
-
-class _Client(Mastodon):
-    """Does not ask before each page whether the timeline is open; `Instance.closed` does so once."""
-
-    def timeline_is_available(self, *_: Any, **__: Any) -> bool:
-        return True
-
-
-class _Broken(Unavailable):
-    """The server answered, but with an error of its own or with something other than JSON."""
 
 
 class Instance:
@@ -72,8 +40,8 @@ class Instance:
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 10.0, clock: Clock = time.time) -> None:
         self.url, self.name, self._token, self._clock = url.rstrip("/"), urlsplit(url).netloc, token, clock
-        self._session = _Session()
-        self._client = _Client(
+        self._session = Session()
+        self._client = Client(
             access_token=token,
             api_base_url=self.url,
             session=self._session,
@@ -88,17 +56,22 @@ class Instance:
 
     def timeline(self, path: str, **page: Any) -> list[Any]:
         """Return one page of `path` (`public`, `local` or `tag/NAME`), newest first, as it came."""
-        found = self._ask(lambda: self._client.timeline(path, limit=PAGE, **page))
-        return found if isinstance(found, list) else []
+        return self._list(lambda: self._client.timeline(path, limit=PAGE, **page))
 
     def statuses(self, ids: Sequence[str]) -> list[Any]:
         """Return those of at most 20 statuses that still exist."""
-        found = self._ask(lambda: self._client.statuses(list(ids)))
-        return found if isinstance(found, list) else []
+        try:
+            return self._list(lambda: self._client.statuses(list(ids)))
+        except Absent:  # a server that cannot look up several: each is asked for alone
+            return []
 
     def is_gone(self, status_id: str) -> bool:
-        """Return whether the instance says that there is no such status."""
-        return self._ask(lambda: self._client.status(status_id)) is None
+        """Return whether the instance's API says that there is no such status."""
+        try:
+            self._ask(lambda: self._client.status(status_id))
+        except Absent:
+            return True
+        return False
 
     def closed(self, path: str) -> bool:
         """Return whether the instance's description of itself says that the timeline is closed to us."""
@@ -159,7 +132,13 @@ class Instance:
 
     def _describe(self) -> Any:
         if self._about is None:
-            self._about = self._ask(self._client.instance_v2) or {}  # an older server does not know it
+            try:
+                self._about = self._ask(self._client.instance_v2)
+            except Absent:  # an older server does not know it
+                self._about = {}
+            except Broken as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
         return self._about
 
     def _left(self) -> tuple[float, int] | None:
@@ -169,14 +148,20 @@ class Instance:
             return None
         return reset - self._clock(), int(remaining)
 
+    def _list(self, call: Callable[[], object]) -> list[Any]:
+        found = self._ask(call)
+        if not isinstance(found, list):
+            raise Broken(f"{self.name}: an answer that is no list")
+        return found
+
     def _ask(self, call: Callable[[], object]) -> Any:
-        """Return the JSON of the answer, None for HTTP status 404; after a broken answer the call is repeated once.
+        """Return the JSON of the answer; after a broken one the call is repeated once. Raises Absent.
 
         Without that, a reader that is many pages on would begin again for one of them.
         """
         try:
             return self._answer(call)
-        except _Broken:
+        except Broken:
             return self._answer(call)
 
     def _answer(self, call: Callable[[], object]) -> Any:
@@ -185,13 +170,15 @@ class Instance:
             try:
                 call()
             except MastodonNotFoundError:
-                return None
+                if is_own_error(self._session.body):
+                    raise Absent(f"{self.name}: HTTP status 404") from None
+                raise Broken(f"{self.name}: HTTP status 404", HTTPStatus.NOT_FOUND) from None
             except MastodonRatelimitError:
                 left = self._left()
                 self._blocked = self._clock() + (left[0] if left else PERIOD)
                 raise LimitReached(self.name, self._blocked - self._clock()) from None
             except MastodonNetworkError as error:
-                raise Unavailable(f"{self.name}: {_cause(error)}") from None
+                raise Unavailable(f"{self.name}: {cause(error)}") from None
             except MastodonError as error:
                 self._explain(error)
             self.accept()
@@ -207,22 +194,11 @@ class Instance:
         status = error.args[1] if isinstance(error, MastodonAPIError) and len(error.args) > 3 else None
         if status in REFUSED:
             self.refuse(status)
-        raise _Broken(f"{self.name}: " + (f"HTTP status {status}" if status else "an answer that is no JSON")) from None
+        what = f"HTTP status {status}" if status else "an answer that is no JSON"
+        raise Broken(f"{self.name}: {what}", status) from None
 
 
 def _within(document: Any, *keys: str) -> Any:
     for key in keys:
         document = document.get(key) if isinstance(document, dict) else None
     return document
-
-
-def _cause(error: Exception) -> str:
-    """Return in few words what the libraries say in many."""
-    text = str(error)
-    known = {
-        "timed out": "no answer in time",
-        "refused": "connection refused",
-        "resolve": "no such host",
-        "aborted": "connection lost",
-    }
-    return next((words for part, words in known.items() if part in text), "the connection failed")

@@ -3,7 +3,8 @@
 import heapq
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import islice
 
 from millrace.ingest.events import SECOND
 
@@ -37,6 +38,11 @@ class Memory:
     def uri(self, status_id: str) -> str | None:
         """Return the URI of a post, None if it is not known."""
         return self._uris.get(status_id)
+
+    def newest(self, count: int, but: Collection[str] = ()) -> list[str]:
+        """Return the ids of the posts that were remembered last and are none of `but`, the newest first."""
+        with self._lock:
+            return list(islice((each for each in reversed(self._uris) if each not in but), count))
 
     def forget(self, status_id: str) -> None:
         """Remove a post that is gone."""

@@ -13,7 +13,9 @@ import orjson
 
 from millrace.errors import BadRecord, Unavailable
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Item, Mark
-from millrace.ingest.mastodon.instance import BULK, PAGE, Instance, LimitReached
+from millrace.ingest.mastodon.absences import Absences
+from millrace.ingest.mastodon.client import LimitReached
+from millrace.ingest.mastodon.instance import BULK, PAGE, Instance
 from millrace.ingest.mastodon.memory import Memory
 from millrace.ingest.mastodon.snowflakes import id_at, id_of, order, time_of
 from millrace.ingest.mastodon.statuses import Writer, read
@@ -37,11 +39,14 @@ class Timeline:
         since: int | None = None,
         say: Callable[[str], None],
         clock: Clock = time.time,
+        timer: Clock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.instance, self.path, self.writer, self.memory = instance, path, writer, memory
         self.place = f"{instance.url}/api/v1/timelines/{path}"
         self._since, self._say, self._clock, self._sleep = since, say, clock, sleep
+        self._unshown = Absences(instance, memory, say, timer)
+        self._not_found = Absences(instance, memory, say, timer)
         self._after = ""  # the newest id that was read
         self._first = ""  # the id where reading began
         self._reread_after = ""
@@ -99,9 +104,9 @@ class Timeline:
         while True:
             after = self._after
             page = yield from self._page(min_id=after)
-            absent = self._absent(after, page, until) if page else []
+            absent = self._unshown.absent(after, page, until) if page else []
             yield from self._read(page)
-            yield from self._missing(absent)
+            yield from self._gone(self._unshown.missing(absent, len(page)))
             yield self.mark()
             if len(page) < PAGE or self._after == after:
                 return
@@ -116,13 +121,13 @@ class Timeline:
             self._reread_after = after
             page = yield from self._page(min_id=after)
             ids, full = _ids(page), len(page) >= PAGE
-            absent = self._absent(after, page, self._after)
+            absent = self._unshown.absent(after, page, self._after)
             if absent and not ids:  # the next reread begins here
                 self._emptied()
                 return
             self._silent = False
             yield from self._read(page)
-            yield from self._missing(absent)
+            yield from self._gone(self._unshown.missing(absent, len(page)))
             last = max(ids, key=order) if ids and full else after
             if last == after:
                 self._reread_after = ""
@@ -140,7 +145,9 @@ class Timeline:
             for moment, status_id in due:
                 if status_id in found:
                     yield from self.items(found[status_id], partial(self._looked_up, due=moment))
-            yield from self._gone([status_id for _, status_id in due if status_id not in found])
+            yield from self._gone(self._not_found.confirm([i for _, i in due if i not in found], len(found)))
+        for absences in (self._unshown, self._not_found):
+            yield from self._gone(absences.again())
 
     def items(self, document: Any, events: Callable[[Any], Sequence[Event]]) -> Iterator[Item]:
         """Yield the events that `events` makes of a status, or a dead letter if it is broken."""
@@ -196,33 +203,9 @@ class Timeline:
                 "Set MILLRACE_MASTODON_ACCESS_TOKEN, or wait"
             )
 
-    def _absent(self, after: str, page: list[Any], until: str) -> list[str]:
-        """Return the known ids beyond `after`, up to `until` at most, that a page should show but does not."""
-        ids = _ids(page)
-        last = min(order(until), max(map(order, ids))) if ids and len(page) >= PAGE else order(until)
-        return [each for each in self.memory.between(order(after), last) if each not in ids]
-
-    def _missing(self, ids: Sequence[str]) -> Iterator[Item]:
-        """Yield deletes of those `ids` that are gone; most may be on another page, so look them up in bulk first."""
-        for start in range(0, len(ids), BULK):
-            some = ids[start : start + BULK]
-            if not self.instance.has_spare():
-                return
-            try:
-                there = {id_of(each) for each in self.instance.statuses(some)}
-            except Unavailable:
-                return
-            yield from self._gone([each for each in some if each not in there])
-
     def _gone(self, ids: Sequence[str]) -> Iterator[Item]:
         for status_id in ids:
-            if self.memory.uri(status_id) and self.instance.has_spare():
-                try:
-                    gone = self.instance.is_gone(status_id)
-                except Unavailable:
-                    return
-                if gone:
-                    yield from self.deleted(status_id)
+            yield from self.deleted(status_id)
 
     def _notice(self) -> None:
         self._say(f"{self.instance.name}: {self.path} is empty: nothing was posted yet, or the feed is closed; "

@@ -122,9 +122,13 @@ def messages(
 
 
 def address(url: str) -> str:
-    """Return scheme and host of `url`, the part that may be shown."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    """Return scheme and host of `url`, the part that may be shown; never raises, for errors are told with it."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "?", parts.port
+    except ValueError:
+        return "(no URL)"
+    return f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
 
 
 def _say(socket: _Socket, texts: Sequence[bytes]) -> None:

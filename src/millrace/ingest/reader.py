@@ -41,6 +41,7 @@ class Reader(threading.Thread):
         self.feed, self.buffer = feed, buffer
         self.cursor = replace(cursor, ids=[], places=dict(cursor.places)) if cursor else None
         self.failure: ConfigError | None = None  # why no further attempt is made
+        self.defect: Exception | None = None  # what ended the thread though nobody wanted that
         self.connected = threading.Event()
         self.connections = 0
         self._stop_asked, self._say, self._watchdog = stop, say, watchdog
@@ -50,6 +51,13 @@ class Reader(threading.Thread):
         self._full_since: int | None = None  # from when on the buffer's fullness has lost data
 
     def run(self) -> None:
+        """Follow the feed until `stop` is set; what goes wrong beyond a connection is left in `defect`."""
+        try:
+            self._supervise()
+        except Exception as error:  # noqa: BLE001  the loop raises it: nobody else would hear of it
+            self.defect = error
+
+    def _supervise(self) -> None:
         """Connect again and again; a host that delivered is asked again before the next one."""
         hosts = self.feed.hosts
         turn = hosts.index(self.cursor.host) if self.cursor and self.cursor.host in hosts else 0

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from millrace import durations
+from millrace.config import is_url
 from millrace.errors import ConfigError
 from millrace.ingest.mastodon.statuses import PUBLIC
 
@@ -35,7 +36,7 @@ class Plan:
     def __post_init__(self) -> None:
         """Raise ConfigError for what does not go together."""
         rules = {
-            "--instance is an https:// URL": all(urlsplit(each).scheme in ("http", "https") for each in self.instances),
+            "--instance is an https:// URL": all(is_url(each, "http", "https", bare=True) for each in self.instances),
             f"--stream is {', '.join(STREAMS)}": self.stream in (None, *STREAMS),
             "--stream hashtag needs a --tag": self.stream != "hashtag" or self.tags,
             "--tag goes with --stream hashtag": not self.tags or self.stream in (None, "hashtag"),

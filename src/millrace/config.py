@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if value.startswith("file:/") and not parts.netloc:  # file:/folder is how Hadoop writes it
             return value.removeprefix("file:").removeprefix("//").rstrip("/")
-        if value.startswith("file:") or ("://" in value and not is_url(value, "hdfs")):
+        if value.startswith("file:") or ("://" in value and not is_url(value, "hdfs", bare=True)):
             raise ValueError("expected hdfs://host:port/folder, file:///folder or a folder")
         return value.rstrip("/")
 

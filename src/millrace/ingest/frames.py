@@ -5,16 +5,17 @@ Compression is never negotiated, so there is no decompression bomb.
 """
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import websocket
 from websocket import ABNF, WebSocketBadStatusException, WebSocketException, WebSocketTimeoutException
 from websocket._abnf import frame_buffer
 
 from millrace.errors import Unavailable
+from millrace.ingest.addresses import address
 from millrace.ingest.events import HEAD, DeadLetter
 
 CAP = 1 << 20  # bytes of a message; no provider sends more in one
@@ -24,11 +25,16 @@ TICK = 0.5  # seconds of silence after which None is yielded
 
 
 class Refused(Unavailable):
-    """The server answered the handshake with an HTTP status; `body` is what it said."""
+    """The server answered the handshake with an HTTP status; `body` is what it said, `headers` have small names."""
 
-    def __init__(self, host: str, status: int, body: bytes | None) -> None:
-        super().__init__(f"{host}: refused with HTTP status {status}")
-        self.status, self.body = status, body or b""
+    def __init__(
+        self, host: str, status: int, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        told = (headers or {}).get("location")
+        super().__init__(
+            f"{host}: refused with HTTP status {status}" + (f", it redirects to {address(told)}" if told else "")
+        )
+        self.status, self.body, self.headers = status, body or b"", headers or {}
 
 
 class _TooLarge(Exception):
@@ -98,37 +104,31 @@ def messages(
     """Connect to `url` and yield its messages: None when connected and in silence, a DeadLetter above CAP.
 
     The texts of `hello` are sent before the first None, those of `farewell` before it leaves. `options` go to the
-    library's connect. Raises Unavailable when the connection cannot be made or is lost,
-    and Refused for an HTTP status; both name the host and never the query, which may hold a token.
+    library's connect. No redirect is followed, for what is sent may be a secret of this host alone. Raises Unavailable
+    when the connection cannot be made or is lost, and Refused for an HTTP status; both name the host and never the
+    query, which may hold a token.
     """
     host = address(url)
     socket = _Socket()
     try:
         socket.settimeout(CONNECT_TIMEOUT)
-        socket.connect(url, **options)  # type: ignore[no-untyped-call]
+        socket.connect(url, redirect_limit=0, **options)  # type: ignore[no-untyped-call]
         _say(socket, hello)
         socket.settimeout(TICK)
         yield None
         yield from _read(socket)
     except WebSocketBadStatusException as error:
-        raise Refused(host, error.status_code, error.resp_body) from None
+        raise Refused(host, error.status_code, error.resp_body, error.resp_headers) from None
     except (WebSocketException, OSError) as error:
+        answer = socket.handshake_response
+        if answer is not None and answer.status != HTTPStatus.SWITCHING_PROTOCOLS:  # a redirect
+            raise Refused(host, answer.status, None, answer.headers) from None
         raise Unavailable(f"{host}: {str(error) or type(error).__name__}") from None
     finally:
         with suppress(WebSocketException, OSError):
             _say(socket, farewell)
             socket.send_close()
         socket.shutdown()  # type: ignore[no-untyped-call]
-
-
-def address(url: str) -> str:
-    """Return scheme and host of `url`, the part that may be shown; never raises, for errors are told with it."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "?", parts.port
-    except ValueError:
-        return "(no URL)"
-    return f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
 
 
 def _say(socket: _Socket, texts: Sequence[bytes]) -> None:

@@ -2,15 +2,16 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
 from millrace.errors import ConfigError, Unavailable
+from millrace.ingest.addresses import address, is_at
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.buffer import Buffer
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item
-from millrace.ingest.frames import address
 from millrace.ingest.resumption import REWIND, Resumption, missed, start
 
 PATIENCE = 0.5  # seconds between looks at `stop` while the buffer is full
@@ -60,7 +61,8 @@ class Reader(threading.Thread):
     def _supervise(self) -> None:
         """Connect again and again; a host that delivered is asked again before the next one."""
         hosts = self.feed.hosts
-        turn = hosts.index(self.cursor.host) if self.cursor and self.cursor.host in hosts else 0
+        stored = self.cursor.host if self.cursor else ""
+        turn = next((number for number, host in enumerate(hosts) if is_at(stored, host)), 0)
         while not self._stop_asked.is_set():
             failure = self._attempt(hosts[turn % len(hosts)])
             if self.failure:
@@ -81,7 +83,7 @@ class Reader(threading.Thread):
             self.failure = error
             return str(error)
         except Exception as error:  # noqa: BLE001  the supervisor: a defect must not end a stream silently
-            return f"{address(host)}: {type(error).__name__}: {error}"
+            return f"{address(host)}: {place_of(error)}"
         return f"{address(host)}: the stream ended"
 
     def follow(self, host: str) -> None:
@@ -142,3 +144,9 @@ class Reader(threading.Thread):
 
     def _now(self) -> int:
         return int(self._clock() * SECOND)
+
+
+def place_of(error: Exception) -> str:
+    """Return the type of a defect and where it was raised; its text may quote a URL with a token."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at line {place.lineno} of {place.filename.rpartition('/')[2]}"

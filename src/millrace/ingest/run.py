@@ -12,7 +12,7 @@ from millrace.errors import ConfigError, MillraceError
 from millrace.ingest.buffer import RECENT, Buffer, Window
 from millrace.ingest.counts import Counts, serve
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Event, Feed, Gap, Mark
-from millrace.ingest.reader import Reader
+from millrace.ingest.reader import Reader, place_of
 from millrace.logs import escape
 from millrace.signals import signalled
 
@@ -121,7 +121,8 @@ class Loop:
         """Say which hosts are given up; end with what the last one says when none is left, and with a dead reader."""
         for reader in self._readers:
             if not (reader.is_alive() or reader.failure or self._stop.is_set()):
-                raise MillraceError(f"the reader of {reader.feed.name} has died: {reader.defect!r}") from reader.defect
+                why = place_of(reader.defect) if reader.defect else "nobody knows why"
+                raise MillraceError(f"the reader of {reader.feed.name} has died: {why}") from reader.defect
         failures = [reader.failure for reader in self._readers if reader.failure]
         if len(failures) == len(self._readers):
             self._failure = failures[-1]

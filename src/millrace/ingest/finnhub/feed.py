@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from http import HTTPStatus
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import msgspec
 from pydantic import SecretStr
 
 from millrace.errors import BadRecord, ConfigError, Unavailable
+from millrace.ingest.addresses import address
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Mark, Stream
 from millrace.ingest.finnhub import ticks
 from millrace.ingest.finnhub.ticks import Ticks
-from millrace.ingest.frames import Refused, address, messages
+from millrace.ingest.frames import Refused, messages
 from millrace.kafka.topics import TRADES
 
 QUIET = 60.0  # seconds without a trade after which the user is told
@@ -130,7 +131,8 @@ class Follower:
         """Report what an error of the server means; raises ConfigError when it does not accept the token."""
         if _REFUSED.search(text):
             raise _not_accepted()
-        shown = text.replace(self._token.get_secret_value(), "...")[:200]
+        token = self._token.get_secret_value()
+        shown = text.replace(token, "...").replace(quote_plus(token), "...").replace(quote(token), "...")[:200]
         notice = f"Finnhub says {shown!r}"
         if "too many symbols" in text.lower():
             notice += (

@@ -1,12 +1,17 @@
 """The HTTP side of Mastodon's API: Mastodon.py, the bytes of its last answer, and what went wrong with an answer."""
 
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urljoin
 
 import orjson
 import requests
 from mastodon import Mastodon
 
 from millrace.errors import Unavailable
+from millrace.ingest.addresses import address
+
+REDIRECT = "it redirects to "
 
 
 class LimitReached(Unavailable):
@@ -32,12 +37,18 @@ class Absent(Unavailable):
 
 
 class Session(requests.Session):
-    """Keeps the body of the last answer, because Mastodon.py's own objects do not hold it as it came."""
+    """Keeps the body of the last answer, because Mastodon.py's own objects do not hold it as it came.
+
+    Follows no redirect: what another host says is not what this instance says, and the token is not for it.
+    """
 
     body = b""
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        response = super().request(*arguments, **options)
+        response = super().request(*arguments, **options | {"allow_redirects": False})
+        if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
+            told = urljoin(response.url, response.headers.get("location", ""))
+            raise requests.TooManyRedirects(f"{REDIRECT}{address(told)}: is that the --instance you mean?")
         self.body = response.content
         return response
 
@@ -64,6 +75,8 @@ def is_own_error(body: bytes) -> bool:
 def cause(error: Exception) -> str:
     """Return in few words what the libraries say in many."""
     text = str(error)
+    if REDIRECT in text:
+        return REDIRECT + text.rpartition(REDIRECT)[2]
     known = {
         "timed out": "no answer in time",
         "refused": "connection refused",

@@ -19,7 +19,9 @@ from mastodon.errors import (
     MastodonRatelimitError,
 )
 
+from millrace.config import is_url
 from millrace.errors import ConfigError, Unavailable
+from millrace.ingest.addresses import address
 from millrace.ingest.events import Clock
 from millrace.ingest.mastodon.client import Absent, Broken, Client, LimitReached, Session, cause, is_own_error
 
@@ -84,13 +86,11 @@ class Instance:
 
     def streaming_url(self) -> str:
         """Return the WebSocket URL of the streaming server."""
-        told = _within(self._describe(), "configuration", "urls", "streaming")
-        base = (
-            told
-            if isinstance(told, str) and told.startswith(("ws://", "wss://"))
-            else "ws" + self.url.removeprefix("http")
-        )
-        return base.rstrip("/") + "/api/v1/streaming"
+        own = "ws" + self.url.removeprefix("http")
+        told = urlsplit(str(_within(self._describe(), "configuration", "urls", "streaming")))
+        if not is_url(told.geturl(), "wss", urlsplit(own).scheme):  # never from https to what anybody can read
+            return f"{own}/api/v1/streaming"
+        return f"{address(told.geturl())}{told.path.rstrip('/')}/api/v1/streaming"
 
     @property
     def headers(self) -> list[str]:

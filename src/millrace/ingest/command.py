@@ -59,8 +59,6 @@ def mastodon(
     plan = replace(plan, timeout=min(plan.timeout, options.watchdog))
     if plan.stream is None:
         options = replace(options, watchdog=math.inf)
-    if plan.since is not None:
-        options = options.begin(Cursor("", 1, 1))  # no place yet: each timeline begins at `since`
     say = _problems if quiet else to_stderr
     memories = remember(plan)
     if not printing:

@@ -7,6 +7,7 @@ timelines are read at once; each has a cursor of its own.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ import orjson
 from millrace.errors import ConfigError
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Stream
 from millrace.ingest.frames import Refused, messages
+from millrace.ingest.mastodon.client import is_own_error
 from millrace.ingest.mastodon.instance import REFUSED, Instance
 from millrace.ingest.mastodon.memory import Memory
 from millrace.ingest.mastodon.plan import Plan
@@ -30,6 +32,7 @@ def feed(
     memories: Mapping[str, Memory] | None = None,
     say: Callable[[str], None],
     clock: Clock = time.time,
+    timer: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Feed:
     """Return the feed of all timelines of `plan`; `say` takes a line about what its user should know.
@@ -37,14 +40,15 @@ def feed(
     `token` is for the first instance. `memories`, by instance URL, hold what was known of its posts before.
     """
     memories = memories or remember(plan)
+    clocks: dict[str, Any] = {"clock": clock, "timer": timer, "sleep": sleep}
     since = int((clock() - plan.since) * SECOND) if plan.since is not None else None
     timelines = {}
     for url in plan.instances:
         known = token if url == plan.instances[0] else None  # it is sent to no other host
-        instance = Instance(url, known, plan.timeout, clock)
+        instance = Instance(url, known, plan.timeout, clock, timer)
         writer = Writer(url, plan.visibilities, plan.keep_raw)
         for path in plan.paths:
-            made = Timeline(instance, path, writer, memories[url], since=since, say=say, clock=clock, sleep=sleep)
+            made = Timeline(instance, path, writer, memories[url], since=since, say=say, **clocks)
             timelines[made.place] = made
     follow = partial(_stream, kind=plan.stream) if plan.stream else partial(_poll, plan=plan)
 
@@ -84,6 +88,7 @@ def _stream(timeline: Timeline, cursor: Cursor | None, *, kind: str) -> Items:
     try:
         for number, message in enumerate(messages(url, header=timeline.instance.headers)):
             if number == 0:
+                timeline.instance.accept()
                 yield None  # connected: from here on nothing is missed
                 yield from timeline.begin(cursor, rewind=True)
             elif message is None:
@@ -92,9 +97,18 @@ def _stream(timeline: Timeline, cursor: Cursor | None, *, kind: str) -> Items:
                 yield from _items(timeline, message)
             yield from timeline.revisit()
     except Refused as error:
-        if error.status in REFUSED:
+        if error.status in REFUSED and _is_own(error):
             timeline.instance.refuse(error.status)
         raise
+
+
+def _is_own(refused: Refused) -> bool:
+    """Return whether the streaming server itself refused, and not a firewall before it.
+
+    Mastodon's says why in a header, without a body (streaming/index.js of mastodon/mastodon); others send JSON.
+    """
+    bare = refused.status == HTTPStatus.UNAUTHORIZED and not refused.body.strip()
+    return bare or is_own_error(refused.body) or "x-error-message" in refused.headers
 
 
 def _items(timeline: Timeline, message: bytes | DeadLetter) -> Iterator[Item]:

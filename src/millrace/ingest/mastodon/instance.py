@@ -24,12 +24,13 @@ from millrace.errors import ConfigError, Unavailable
 from millrace.ingest.addresses import address
 from millrace.ingest.events import Clock
 from millrace.ingest.mastodon.client import Absent, Broken, Client, LimitReached, Session, cause, is_own_error
+from millrace.ingest.refusals import Refusals
 
 PAGE = 40  # statuses per page at most
 BULK = 20  # statuses that can be looked up in one call
 RESERVE = 2  # calls that are left to others with the same address
 PERIOD = 300.0  # seconds after which a limit is lifted, if the server does not say when
-STRIKES = 4  # refusals in a row after which a token is given up: one may be a hiccup
+STRIKES = 4  # refusals in a row of a token that never worked: one may be a hiccup
 REFUSED = (401, 403, 422)
 
 
@@ -40,7 +41,14 @@ class Instance:
     ConfigError when it goes on refusing the token, or wants one.
     """
 
-    def __init__(self, url: str, token: str | None = None, timeout: float = 10.0, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        timeout: float = 10.0,
+        clock: Clock = time.time,
+        timer: Clock = time.monotonic,
+    ) -> None:
         self.url, self.name, self._token, self._clock = url.rstrip("/"), urlsplit(url).netloc, token, clock
         self._session = Session()
         self._client = Client(
@@ -52,7 +60,7 @@ class Instance:
             user_agent="millrace",
         )
         self._lock = threading.Lock()
-        self._strikes = 0
+        self._refusals = Refusals(STRIKES, timer)
         self._blocked = 0.0  # no call before this time
         self._about: Any = None
 
@@ -114,10 +122,9 @@ class Instance:
         return left is None or left[1] * 2 > self._client.ratelimit_limit
 
     def refuse(self, status: int) -> None:
-        """Count a refusal of the token; raises ConfigError after several in a row, else Unavailable."""
-        self._strikes += 1
+        """Count a refusal of the token; raises ConfigError when it is final, else Unavailable."""
         what = f"{self.name}: refused with HTTP status {status}"
-        if self._strikes < STRIKES:
+        if not self._refusals.refuse():
             raise Unavailable(what)
         if self._token:
             raise ConfigError(f"{what}: the access token is not accepted; make one under Preferences > Development"
@@ -127,8 +134,8 @@ class Instance:
         )
 
     def accept(self) -> None:
-        """Note that the token was accepted, which ends a row of refusals."""
-        self._strikes = 0
+        """Note that the token was accepted, or that none is needed."""
+        self._refusals.accept()
 
     def _describe(self) -> Any:
         if self._about is None:
@@ -152,6 +159,7 @@ class Instance:
         found = self._ask(call)
         if not isinstance(found, list):
             raise Broken(f"{self.name}: an answer that is no list")
+        self.accept()
         return found
 
     def _ask(self, call: Callable[[], object]) -> Any:
@@ -181,7 +189,6 @@ class Instance:
                 raise Unavailable(f"{self.name}: {cause(error)}") from None
             except MastodonError as error:
                 self._explain(error)
-            self.accept()
             return orjson.loads(self._session.body)
 
     def _check(self) -> None:
@@ -192,7 +199,7 @@ class Instance:
 
     def _explain(self, error: MastodonError) -> None:
         status = error.args[1] if isinstance(error, MastodonAPIError) and len(error.args) > 3 else None
-        if status in REFUSED:
+        if status in REFUSED and is_own_error(self._session.body):
             self.refuse(status)
         what = f"HTTP status {status}" if status else "an answer that is no JSON"
         raise Broken(f"{self.name}: {what}", status) from None

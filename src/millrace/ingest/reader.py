@@ -11,9 +11,10 @@ from millrace.errors import ConfigError, Unavailable
 from millrace.ingest.addresses import address, is_at
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.buffer import Buffer
-from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item
+from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item, Pulse
 from millrace.ingest.resumption import REWIND, Resumption, missed, start
 
+STUCK = 600.0  # seconds
 PATIENCE = 0.5  # seconds between looks at `stop` while the buffer is full
 
 
@@ -49,7 +50,12 @@ class Reader(threading.Thread):
         self._clock, self._timer, self._backoff = clock, timer, backoff or Backoff(timer)
         self._host, self._delivered = feed.hosts[0], False
         self._last: int | None = None  # the position that a bad frame without a place gets
+        self._alive = self._timer()  # when the thread last said so; nothing else sees a call that never returns
         self._full_since: int | None = None  # from when on the buffer's fullness has lost data
+
+    def is_stuck(self) -> bool:
+        """Return whether the thread has been in one call for far longer than any answer may take."""
+        return self._timer() - self._alive > max(STUCK, 10 * self._watchdog)
 
     def run(self) -> None:
         """Follow the feed until `stop` is set; what goes wrong beyond a connection is left in `defect`."""
@@ -75,6 +81,7 @@ class Reader(threading.Thread):
 
     def _attempt(self, host: str) -> str:
         self._host, self._delivered = host, False
+        self._alive = self._timer()
         try:
             self.follow(host)
         except Unavailable as error:
@@ -98,9 +105,12 @@ class Reader(threading.Thread):
                 self._put(missed(self.feed, self.cursor, host, asked, self._now()))
             heard = self._timer()
             for item in items:
+                self._alive = self._timer()
                 if self._stop_asked.is_set():
                     return
-                if item is not None:
+                if isinstance(item, Pulse):
+                    heard = self._timer()
+                elif item is not None:
                     for part in resumption.items(host, item) if resumption else (item,):
                         self._accept(host, part)
                     heard = self._timer()
@@ -127,7 +137,7 @@ class Reader(threading.Thread):
     def _put(self, entry: Entry) -> None:
         if self.feed.replayable:
             while not self.buffer.put(entry, PATIENCE) and not self._stop_asked.is_set():
-                continue
+                self._alive = self._timer()
         elif not (self._put_overrun() and self.buffer.put(entry)):
             since = entry.start if isinstance(entry, Gap) else self._now() - REWIND
             self._full_since = min(since, self._full_since or since)

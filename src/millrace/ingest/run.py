@@ -118,11 +118,15 @@ class Loop:
             self._write(entries)
 
     def _look_for_failures(self) -> None:
-        """Say which hosts are given up; end with what the last one says when none is left, and with a dead reader."""
+        """Say which hosts are given up; end with what the last one says when none is left, and with a lost reader."""
         for reader in self._readers:
             if not (reader.is_alive() or reader.failure or self._stop.is_set()):
                 why = place_of(reader.defect) if reader.defect else "nobody knows why"
                 raise MillraceError(f"the reader of {reader.feed.name} has died: {why}") from reader.defect
+            if reader.is_stuck():
+                raise MillraceError(
+                    f"the reader of {reader.feed.name} hangs in a call that does not return: start anew"
+                )
         failures = [reader.failure for reader in self._readers if reader.failure]
         if len(failures) == len(self._readers):
             self._failure = failures[-1]

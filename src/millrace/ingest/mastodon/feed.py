@@ -45,7 +45,7 @@ def feed(
     timelines = {}
     for url in plan.instances:
         known = token if url == plan.instances[0] else None  # it is sent to no other host
-        instance = Instance(url, known, plan.timeout, clock, timer)
+        instance = Instance(url, known, plan.timeout, timer)
         writer = Writer(url, plan.visibilities, plan.keep_raw)
         for path in plan.paths:
             made = Timeline(instance, path, writer, memories[url], since=since, say=say, **clocks)

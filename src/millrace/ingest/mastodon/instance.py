@@ -1,7 +1,4 @@
-"""Call one Mastodon instance through Mastodon.py, never more often than its rate limit allows.
-
-The limit is in the headers X-RateLimit-Limit, -Remaining and -Reset (docs.joinmastodon.org/api/rate-limits).
-"""
+"""Call one Mastodon instance through Mastodon.py, never more often than its rate limit allows."""
 
 import threading
 import time
@@ -23,13 +20,12 @@ from millrace.config import is_url
 from millrace.errors import ConfigError, Unavailable
 from millrace.ingest.addresses import address
 from millrace.ingest.events import Clock
-from millrace.ingest.mastodon.client import Absent, Broken, Client, LimitReached, Session, cause, is_own_error
+from millrace.ingest.mastodon.client import Absent, Broken, Client, Session, cause, is_own_error
+from millrace.ingest.mastodon.limit import Limit
 from millrace.ingest.refusals import Refusals
 
 PAGE = 40  # statuses per page at most
 BULK = 20  # statuses that can be looked up in one call
-RESERVE = 2  # calls that are left to others with the same address
-PERIOD = 300.0  # seconds after which a limit is lifted, if the server does not say when
 STRIKES = 4  # refusals in a row of a token that never worked: one may be a hiccup
 REFUSED = (401, 403, 422)
 
@@ -46,10 +42,9 @@ class Instance:
         url: str,
         token: str | None = None,
         timeout: float = 10.0,
-        clock: Clock = time.time,
         timer: Clock = time.monotonic,
     ) -> None:
-        self.url, self.name, self._token, self._clock = url.rstrip("/"), urlsplit(url).netloc, token, clock
+        self.url, self.name, self._token = url.rstrip("/"), urlsplit(url).netloc, token
         self._session = Session()
         self._client = Client(
             access_token=token,
@@ -61,7 +56,7 @@ class Instance:
         )
         self._lock = threading.Lock()
         self._refusals = Refusals(STRIKES, timer)
-        self._blocked = 0.0  # no call before this time
+        self._limit = Limit(self.name, timer)
         self._about: Any = None
 
     def timeline(self, path: str, **page: Any) -> list[Any]:
@@ -106,20 +101,12 @@ class Instance:
         return [f"Authorization: Bearer {self._token}"] if self._token else []
 
     def pace(self, every: float, callers: int) -> float:
-        """Return the seconds, at least `every`, that one of `callers` must leave between its calls.
-
-        So all of them stay within the rate limit until it is lifted.
-        """
-        left = self._left()
-        if left is None:
-            return every
-        seconds, calls = left
-        return max(every, callers * seconds / max(1, calls - RESERVE))
+        """Return the seconds, at least `every`, that one of `callers` must leave between its calls."""
+        return self._limit.pace(every, callers)
 
     def has_spare(self) -> bool:
-        """Return whether more than half of the calls are left, so that calls that are not urgent may be made."""
-        left = self._left()
-        return left is None or left[1] * 2 > self._client.ratelimit_limit
+        """Return whether calls that are not urgent may be made."""
+        return self._limit.has_spare()
 
     def refuse(self, status: int) -> None:
         """Count a refusal of the token; raises ConfigError when it is final, else Unavailable."""
@@ -148,13 +135,6 @@ class Instance:
                     raise
         return self._about
 
-    def _left(self) -> tuple[float, int] | None:
-        """Return the seconds until the rate limit is lifted and the calls left until then, None if unknown."""
-        reset, remaining = self._client.ratelimit_reset, self._client.ratelimit_remaining
-        if reset is None or reset <= self._clock() or remaining is None:
-            return None
-        return reset - self._clock(), int(remaining)
-
     def _list(self, call: Callable[[], object]) -> list[Any]:
         found = self._ask(call)
         if not isinstance(found, list):
@@ -174,7 +154,7 @@ class Instance:
 
     def _answer(self, call: Callable[[], object]) -> Any:
         with self._lock:
-            self._check()
+            self._limit.check()
             try:
                 call()
             except MastodonNotFoundError:
@@ -182,20 +162,15 @@ class Instance:
                     raise Absent(f"{self.name}: HTTP status 404") from None
                 raise Broken(f"{self.name}: HTTP status 404", HTTPStatus.NOT_FOUND) from None
             except MastodonRatelimitError:
-                left = self._left()
-                self._blocked = self._clock() + (left[0] if left else PERIOD)
-                raise LimitReached(self.name, self._blocked - self._clock()) from None
+                self._limit.learn(self._client)
+                raise self._limit.reached() from None
             except MastodonNetworkError as error:
                 raise Unavailable(f"{self.name}: {cause(error)}") from None
             except MastodonError as error:
                 self._explain(error)
+            finally:
+                self._limit.learn(self._client)
             return orjson.loads(self._session.body)
-
-    def _check(self) -> None:
-        left = self._left()
-        delay = max(self._blocked - self._clock(), left[0] if left and left[1] <= RESERVE else 0.0)
-        if delay > 0:
-            raise LimitReached(self.name, delay)
 
     def _explain(self, error: MastodonError) -> None:
         status = error.args[1] if isinstance(error, MastodonAPIError) and len(error.args) > 3 else None

@@ -2,11 +2,12 @@
 
 import heapq
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-from millrace.ingest.events import SECOND
+from millrace.ingest.events import SECOND, Clock
 
 KNOWN = 50_000  # statuses; a delete in the stream has the id alone
 WAITING = 200_000  # revisits
@@ -14,13 +15,17 @@ TARDY = 600 * SECOND  # microseconds; a revisit that is overdue by more is not m
 
 
 class Memory:
-    """The last statuses of an instance, for all its readers; `delays` are seconds from creation to a revisit."""
+    """The last statuses of an instance, for all its readers; `delays` are seconds from creation to a revisit.
 
-    def __init__(self, delays: Sequence[float] = ()) -> None:
+    `timer` is monotonic: a revisit is waited for by it, whatever happens to the wall clock meanwhile.
+    """
+
+    def __init__(self, delays: Sequence[float] = (), timer: Clock = time.monotonic) -> None:
+        self._timer = timer
         self._delays = [int(delay * SECOND) for delay in delays]
         self._lock = threading.Lock()
         self._uris: OrderedDict[str, str] = OrderedDict()
-        self._waiting: list[tuple[int, str]] = []
+        self._waiting: list[tuple[float, int, str]] = []  # by the timer, due time, id
         self._letters: OrderedDict[str, None] = OrderedDict()
 
     def add(self, status_id: str, uri: str, created: int, now: int) -> None:
@@ -33,7 +38,7 @@ class Memory:
                 self._uris.popitem(last=False)
             for due in (created + delay for delay in self._delays):
                 if due > now - TARDY and len(self._waiting) < WAITING:
-                    heapq.heappush(self._waiting, (due, status_id))
+                    heapq.heappush(self._waiting, (self._timer() + (due - now) / SECOND, due, status_id))
 
     def uri(self, status_id: str) -> str | None:
         """Return the URI of a post, None if it is not known."""
@@ -63,16 +68,16 @@ class Memory:
                 self._letters.popitem(last=False)
             return not known
 
-    def take(self, now: int, count: int) -> list[tuple[int, str]]:
+    def take(self, count: int) -> list[tuple[int, str]]:
         """Remove and return (due time, id) of the posts to revisit now, at most `count`."""
         with self._lock:
             taken: list[tuple[int, str]] = []
-            while self._waiting and self._waiting[0][0] <= now and len(taken) < count:
-                taken.append(heapq.heappop(self._waiting))
+            while self._waiting and self._waiting[0][0] <= self._timer() and len(taken) < count:
+                taken.append(heapq.heappop(self._waiting)[1:])
             return taken
 
     def put_back(self, taken: Sequence[tuple[int, str]]) -> None:
         """Put back what was taken but could not be revisited."""
         with self._lock:
             for each in taken:
-                heapq.heappush(self._waiting, each)
+                heapq.heappush(self._waiting, (self._timer(), *each))

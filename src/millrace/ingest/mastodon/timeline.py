@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from millrace.errors import BadRecord, Unavailable
-from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Item, Mark
+from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Item, Mark, Pulse
 from millrace.ingest.mastodon.absences import Absences
 from millrace.ingest.mastodon.client import LimitReached
 from millrace.ingest.mastodon.instance import BULK, PAGE, Instance
@@ -23,7 +23,7 @@ from millrace.ingest.mastodon.statuses import Writer, read
 REREAD = 600  # seconds that are read again
 REREAD_EVERY = 60.0  # seconds
 TICK = 0.25  # seconds between checks whether to stop
-Items = Generator[Item | None, None, None]
+Items = Generator[Item | Pulse | None, None, None]
 
 
 class Timeline:
@@ -44,13 +44,14 @@ class Timeline:
     ) -> None:
         self.instance, self.path, self.writer, self.memory = instance, path, writer, memory
         self.place = f"{instance.url}/api/v1/timelines/{path}"
-        self._since, self._say, self._clock, self._sleep = since, say, clock, sleep
+        self._since, self._say = since, say
+        self._clock, self._timer, self._sleep = clock, timer, sleep
         self._unshown = Absences(instance, memory, say, timer)
         self._not_found = Absences(instance, memory, say, timer)
         self._after = ""  # the newest id that was read
         self._first = ""  # the id where reading began
         self._reread_after = ""
-        self._reread_at = clock() + REREAD_EVERY
+        self._reread_at = timer() + REREAD_EVERY
         self._frontier = 0
         self._silent = False
 
@@ -63,12 +64,12 @@ class Timeline:
         """Return a mark at the newest time that was read, for when there is nothing new."""
         return Mark(self._frontier, self._frontier, self.place)
 
-    def wait(self, seconds: float, *, alive: bool = False) -> Items:
-        """Yield None for `seconds`; with `alive` yield marks, which tell the watchdog that the silence is intended."""
-        end = self._clock() + seconds
-        while (left := end - self._clock()) > 0:
+    def wait(self, seconds: float) -> Items:
+        """Yield pulses for `seconds`: the silence is intended."""
+        end = self._timer() + seconds
+        while (left := end - self._timer()) > 0:
             self._sleep(min(TICK, left))
-            yield self.mark() if alive and self._frontier else None
+            yield Pulse()
 
     def begin(self, cursor: Cursor | None, *, rewind: bool = False) -> Items:
         """Resume where this timeline, or else `cursor`, left off; without either, begin at `since` or the newest page.
@@ -113,9 +114,9 @@ class Timeline:
 
     def reread(self) -> Items:
         """Yield the last ten minutes again, once a minute, in the calls that are spare; the rest follows next time."""
-        if self._clock() < self._reread_at:
+        if self._timer() < self._reread_at:
             return
-        self._reread_at = self._clock() + REREAD_EVERY
+        self._reread_at = self._timer() + REREAD_EVERY
         after = max(self._reread_after, self._first, id_at(self.now - REREAD * SECOND), key=order)
         while self.instance.has_spare():
             self._reread_after = after
@@ -136,7 +137,7 @@ class Timeline:
 
     def revisit(self) -> Items:
         """Yield the counters of posts that are due to be revisited."""
-        while self.instance.has_spare() and (due := self.memory.take(self.now, BULK)):
+        while self.instance.has_spare() and (due := self.memory.take(BULK)):
             try:
                 found = {id_of(each): each for each in self.instance.statuses(list(dict.fromkeys(i for _, i in due)))}
             except Unavailable:
@@ -211,14 +212,14 @@ class Timeline:
         self._say(f"{self.instance.name}: {self.path} is empty: nothing was posted yet, or the feed is closed; "
                   "a token in MILLRACE_MASTODON_ACCESS_TOKEN may open it")  # fmt: skip
 
-    def _page(self, **page: str) -> Generator[Item | None, None, list[Any]]:
+    def _page(self, **page: str) -> Generator[Item | Pulse | None, None, list[Any]]:
         """Return a page, once the rate limit allows it."""
         while True:
             try:
                 return self.instance.timeline(self.path, **page)
             except LimitReached as error:
                 self._say(str(error))
-                yield from self.wait(error.delay, alive=True)
+                yield from self.wait(error.delay)
 
 
 def _ids(page: list[Any]) -> set[str]:

@@ -180,6 +180,10 @@ def test_the_options_of_the_command_line_make_a_plan() -> None:
         ({"instances": ["https://a"], "every": "soon"}, "--every"),
         ({"instances": ["https://a"], "every": "0s"}, "--every"),
         ({"instances": ["https://a"], "visibilities": ["all"]}, "--visibility"),
+        ({"instances": ["https://a"], "tags": ["x"], "local": True}, "--local goes with neither"),
+        ({"instances": ["https://a"], "stream": "public", "local": True}, "--local goes with neither"),
+        ({"instances": ["https://a"], "stream": "hashtag", "tags": ["x"], "local": True}, "--local goes with neither"),
+        ({"instances": ["https://a"], "stream": "public", "every": "3s"}, "--every is for polling"),
     ],
 )
 def test_wrong_options_are_named(options: dict, words: str) -> None:

@@ -223,6 +223,12 @@ def test_streaming_catches_up_after_each_reconnect(fault: dict, start) -> None:
     assert ("silent_after" not in fault) or any("silent for 1 s" in line for line in run.lines)
 
 
+def test_the_stream_of_a_tag_in_any_script(start) -> None:
+    sent = community(tagged=0.9)
+    with running(sent) as (url, _):
+        exactly(start(url, stream="hashtag", tags=("日本",)), right(sent, "日本"))
+
+
 def test_edits_and_deletes_of_the_stream(start) -> None:
     sent = community(edited=0.3, deleted=0.3, count=100, delayed=0.0, speed=40)
     posts = [Posts(sent).at(index) for index in range(100)]

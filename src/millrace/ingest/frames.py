@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, overload
 
 import websocket
 from websocket import ABNF, WebSocketBadStatusException, WebSocketException, WebSocketTimeoutException
@@ -16,7 +16,7 @@ from websocket._abnf import frame_buffer
 
 from millrace.errors import Unavailable
 from millrace.ingest.addresses import address
-from millrace.ingest.events import HEAD, DeadLetter
+from millrace.ingest.events import HEAD, DeadLetter, Pulse
 
 CAP = 1 << 20  # bytes of a message; no provider sends more in one
 READ_AHEAD = 1 << 16
@@ -98,15 +98,28 @@ class _Fragments:
         return DeadLetter(bytes(self.data[:HEAD]), self.size, self.digest.hexdigest(), reason)
 
 
+@overload
+def messages(
+    url: str, hello: Sequence[bytes] = (), farewell: Sequence[bytes] = (), *, pings: Literal[True], **options: Any
+) -> Generator[bytes | DeadLetter | Pulse | None, None, None]: ...
+
+
+@overload
 def messages(
     url: str, hello: Sequence[bytes] = (), farewell: Sequence[bytes] = (), **options: Any
-) -> Generator[bytes | DeadLetter | None, None, None]:
+) -> Generator[bytes | DeadLetter | None, None, None]: ...
+
+
+def messages(
+    url: str, hello: Sequence[bytes] = (), farewell: Sequence[bytes] = (), *, pings: bool = False, **options: Any
+) -> Generator[bytes | DeadLetter | Pulse | None, None, None]:
     """Connect to `url` and yield its messages: None when connected and in silence, a DeadLetter above CAP.
 
-    The texts of `hello` are sent before the first None, those of `farewell` before it leaves. `options` go to the
-    library's connect. No redirect is followed, for what is sent may be a secret of this host alone. Raises Unavailable
-    when the connection cannot be made or is lost, and Refused for an HTTP status; both name the host and never the
-    query, which may hold a token.
+    With `pings`, a ping of the server is a Pulse: so a feed that may be quiet for long tells that from a dead one. The
+    texts of `hello` are sent before the first None, those of `farewell` before it leaves. `options` go to the library's
+    connect. No redirect is followed, for what is sent may be a secret of this host alone. Raises Unavailable when the
+    connection cannot be made or is lost, and Refused for an HTTP status; both name the host and never the query, which
+    may hold a token.
     """
     host = address(url)
     socket = _Socket()
@@ -116,7 +129,7 @@ def messages(
         _say(socket, hello)
         socket.settimeout(TICK)
         yield None
-        yield from _read(socket)
+        yield from (each for each in _read(socket) if pings or not isinstance(each, Pulse))
     except WebSocketBadStatusException as error:
         raise Refused(host, error.status_code, error.resp_body, error.resp_headers) from None
     except (WebSocketException, OSError) as error:
@@ -136,7 +149,7 @@ def _say(socket: _Socket, texts: Sequence[bytes]) -> None:
         socket.send(text)
 
 
-def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | None]:
+def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | Pulse | None]:
     message = _Fragments()
     while True:
         try:
@@ -155,6 +168,7 @@ def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | None]:
             final = bool(frame.fin)
             if frame.opcode not in (ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT):
                 _control(socket, frame)
+                yield Pulse()
                 continue
             if final and not message.size:  # nearly every message is one frame
                 yield frame.data

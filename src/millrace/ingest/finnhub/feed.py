@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from millrace.errors import BadRecord, ConfigError, Unavailable
 from millrace.ingest.addresses import address
-from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Mark, Stream
+from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Mark, Pulse, Stream
 from millrace.ingest.finnhub import ticks
 from millrace.ingest.finnhub.ticks import Ticks
 from millrace.ingest.frames import Refused, messages
@@ -78,7 +78,7 @@ class Follower:
         source = Ticks(self._symbols, secrets.token_hex(6), self._sequence)
         greeted = False
         try:
-            with closing(messages(wanted, self._all("subscribe"), self._all("unsubscribe"))) as frames:
+            with closing(messages(wanted, self._all("subscribe"), self._all("unsubscribe"), pings=True)) as frames:
                 for frame in frames:
                     yield from self._items(source, frame) if greeted else self._begin()
                     greeted = True
@@ -97,10 +97,10 @@ class Follower:
         yield None
         yield self._mark()
 
-    def _items(self, source: Ticks, frame: bytes | DeadLetter | None) -> Stream:
-        if frame is None:
+    def _items(self, source: Ticks, frame: bytes | DeadLetter | Pulse | None) -> Stream:
+        if frame is None or isinstance(frame, Pulse):
             self._look_for_silence()
-            yield None
+            yield frame
         elif isinstance(frame, DeadLetter):
             yield frame
         else:

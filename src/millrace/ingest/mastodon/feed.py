@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import orjson
 
 from millrace.errors import ConfigError
-from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Stream
+from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Pulse, Stream
 from millrace.ingest.frames import Refused, messages
 from millrace.ingest.mastodon.client import is_own_error
 from millrace.ingest.mastodon.instance import REFUSED, Instance
@@ -83,16 +83,16 @@ def _poll(timeline: Timeline, cursor: Cursor | None, *, plan: Plan) -> Items:
 
 def _stream(timeline: Timeline, cursor: Cursor | None, *, kind: str) -> Items:
     """Connect, catch up with what was posted since the cursor, then yield what the stream sends."""
-    tag = {"tag": timeline.path.partition("/")[2]} if kind == "hashtag" else {}
+    tag = {"tag": unquote(timeline.path.partition("/")[2])} if kind == "hashtag" else {}
     url = f"{timeline.instance.streaming_url()}?{urlencode({'stream': kind} | tag)}"
     try:
-        for number, message in enumerate(messages(url, header=timeline.instance.headers)):
+        for number, message in enumerate(messages(url, header=timeline.instance.headers, pings=True)):
             if number == 0:
                 timeline.instance.accept()
                 yield None  # connected: from here on nothing is missed
                 yield from timeline.begin(cursor, rewind=True)
-            elif message is None:
-                yield None
+            elif message is None or isinstance(message, Pulse):
+                yield message
             else:
                 yield from _items(timeline, message)
             yield from timeline.revisit()

@@ -16,7 +16,7 @@ from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Ite
 from millrace.ingest.mastodon.absences import Absences
 from millrace.ingest.mastodon.client import LimitReached
 from millrace.ingest.mastodon.instance import BULK, PAGE, Instance
-from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.memory import WAITING, Memory
 from millrace.ingest.mastodon.snowflakes import id_at, id_of, order, time_of
 from millrace.ingest.mastodon.statuses import Writer, read
 
@@ -137,6 +137,9 @@ class Timeline:
 
     def revisit(self) -> Items:
         """Yield the counters of posts that are due to be revisited."""
+        if lost := self.memory.lost():
+            self._say(f"{self.instance.name}: {lost} revisits are left out: there is room for {WAITING} that wait, in "
+                      "equal shares; a shorter --revisit needs less")  # fmt: skip
         while self.instance.has_spare() and (due := self.memory.take(BULK)):
             try:
                 found = {id_of(each): each for each in self.instance.statuses(list(dict.fromkeys(i for _, i in due)))}

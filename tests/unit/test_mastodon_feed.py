@@ -14,7 +14,7 @@ import pytest
 
 from millrace.errors import ConfigError
 from millrace.ingest.events import Cursor, DeadLetter, Event, Gap
-from millrace.ingest.mastodon import timeline
+from millrace.ingest.mastodon import pages, timeline
 from millrace.ingest.mastodon.feed import feed
 from millrace.ingest.mastodon.memory import Memory
 from millrace.ingest.mastodon.plan import Plan
@@ -113,7 +113,7 @@ def start() -> Iterator[Callable[..., Run]]:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "REREAD_EVERY", 0.3)
-    monkeypatch.setattr(timeline, "TICK", 0.02)
+    monkeypatch.setattr(pages, "TICK", 0.02)
 
 
 def community(**values: object) -> Community:

@@ -17,9 +17,10 @@ from millrace.ingest.events import SECOND, Cursor, Event, Feed, Pulse, Stream
 from millrace.ingest.mastodon.client import LimitReached
 from millrace.ingest.mastodon.instance import Instance
 from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.pages import TICK
 from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.mastodon.statuses import Writer
-from millrace.ingest.mastodon.timeline import REREAD_EVERY, TICK, Timeline
+from millrace.ingest.mastodon.timeline import REREAD_EVERY, Timeline
 from millrace.ingest.reader import Reader
 from millrace.ingest.run import Loop, Options
 from millrace.kafka.topics import BLUESKY
@@ -68,7 +69,7 @@ def case() -> Iterator[Case]:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_wait_is_as_long_as_it_was_meant(case: Case, step: float) -> None:
-    waiting = case.timeline.wait(3.0)
+    waiting = case.timeline.pages.wait(3.0)
     next(waiting)
     case.clocks.wall += step
     assert len(list(islice(waiting, 1000))) == 3.0 / TICK - 1

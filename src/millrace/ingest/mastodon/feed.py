@@ -19,9 +19,10 @@ from millrace.ingest.frames import Refused, messages
 from millrace.ingest.mastodon.client import is_own_error
 from millrace.ingest.mastodon.instance import REFUSED, Instance
 from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.pages import Items
 from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.mastodon.statuses import Writer
-from millrace.ingest.mastodon.timeline import Items, Timeline
+from millrace.ingest.mastodon.timeline import Timeline
 from millrace.kafka.topics import MASTODON
 
 
@@ -75,7 +76,7 @@ def _poll(timeline: Timeline, cursor: Cursor | None, *, plan: Plan) -> Items:
     yield None  # the instance has answered
     yield from timeline.begin(cursor)
     while True:
-        yield from timeline.wait(timeline.instance.pace(plan.every, len(plan.paths)))
+        yield from timeline.pages.wait(timeline.instance.pace(plan.every, len(plan.paths)))
         yield from timeline.forward()
         yield from timeline.reread()
         yield from timeline.revisit()

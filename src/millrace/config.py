@@ -26,6 +26,21 @@ SQL = {
 }
 
 
+def is_url(value: str, *schemes: str, bare: bool = False) -> bool:
+    """Return whether a client could connect to `value`: one of `schemes`, a host, and no port or one that exists.
+
+    `bare`: without a user, a password, a query and a fragment, which may be secrets.
+    """
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")
+    except ValueError:
+        return False
+    secret = bare and ("@" in parts.netloc or parts.query or parts.fragment)
+    return known and not secret and not any(each.isspace() for each in value)
+
+
 def _secret(description: str, *names: str) -> Any:
     """A secret of a feed, also under the names that its documentation and other tools use."""
     return Field(None, validation_alias=AliasChoices(PREFIX + names[0], *names), description=description)
@@ -73,31 +88,36 @@ class Settings(BaseSettings):
     @classmethod
     def _brokers(cls, value: str) -> str:
         for broker in value.split(","):
-            host, _, port = broker.rpartition(":")
-            if not host or not port.isdigit():
+            if not is_url(f"kafka://{broker.strip()}", "kafka") or not broker.strip().rpartition(":")[2].isdecimal():
                 raise ValueError("expected host:port[,host:port]")
         return value
 
     @field_validator("bluesky_url")
     @classmethod
     def _hosts(cls, value: str) -> str:
-        if not all(url.strip().startswith(("ws://", "wss://")) for url in value.split(",")):
+        if not all(is_url(url.strip(), "ws", "wss") for url in value.split(",")):
             raise ValueError("expected ws:// or wss:// URLs, separated by commas")
         return value
 
     @field_validator("finnhub_url")
     @classmethod
     def _finnhub(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("ws", "wss") or not parts.netloc or parts.query or "@" in parts.netloc:
+        if not is_url(value, "ws", "wss", bare=True):
             raise ValueError("expected wss://HOST without a token: that goes into FINNHUB_TOKEN")
         return value
 
     @field_validator("mastodon_url")
     @classmethod
     def _instances(cls, value: str) -> str:
-        if not all(url.strip().startswith(("http://", "https://")) for url in value.split(",")):
-            raise ValueError("expected https:// URLs, separated by commas")
+        if not all(is_url(url.strip(), "http", "https", bare=True) for url in value.split(",")):
+            raise ValueError("expected https:// URLs without user and query, separated by commas")
+        return value
+
+    @field_validator("superset_url")
+    @classmethod
+    def _superset(cls, value: str | None) -> str | None:
+        if value and not is_url(value, "http", "https"):
+            raise ValueError("expected http://host:8088")
         return value
 
     @field_validator("archive_url")
@@ -108,14 +128,14 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if value.startswith("file:/") and not parts.netloc:  # file:/folder is how Hadoop writes it
             return value.removeprefix("file:").removeprefix("//").rstrip("/")
-        if value.startswith("file:") or ("://" in value and not (parts.scheme == "hdfs" and parts.hostname)):
+        if value.startswith("file:") or ("://" in value and not is_url(value, "hdfs", bare=True)):
             raise ValueError("expected hdfs://host:port/folder, file:///folder or a folder")
         return value.rstrip("/")
 
     @field_validator("webhdfs_url")
     @classmethod
     def _web(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("http://", "https://")):
+        if value and not is_url(value, "http", "https"):
             raise ValueError("expected http://host:9870 or https://host:9871")
         return value.rstrip("/") if value else None
 
@@ -138,13 +158,8 @@ class Settings(BaseSettings):
     def _node(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        try:
-            parts = urlsplit(value.get_secret_value())
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # its text may quote the password
-            known = False
-        if not known:
-            raise ValueError("expected http://HOST:9200 or https://USER:PASSWORD@HOST:9200") from None
+        if not is_url(value.get_secret_value(), "http", "https"):
+            raise ValueError("expected http://HOST:9200 or https://USER:PASSWORD@HOST:9200")
         return value
 
     @property

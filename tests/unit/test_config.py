@@ -90,3 +90,32 @@ def test_an_address_of_finnhub_that_is_none(url):
     with pytest.raises(ConfigError, match="MILLRACE_FINNHUB_URL: expected wss://HOST without a token") as caught:
         config.load(finnhub_url=url)
     assert "hunter2" not in str(caught.value)
+
+
+ADDRESSES = {
+    "bluesky_url": "wss",
+    "finnhub_url": "wss",
+    "mastodon_url": "https",
+    "superset_url": "http",
+    "webhdfs_url": "http",
+    "archive_url": "hdfs",
+    "elasticsearch_url": "http",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        *[(name, f"{scheme}://hunter2:{port}") for name, scheme in ADDRESSES.items() for port in ("99999", "0", "x")],
+        ("kafka_bootstrap", "hunter2:99999"),
+        ("kafka_bootstrap", "hunter2:²"),
+        ("bluesky_url", "wss://one.example,wss://"),
+        ("mastodon_url", "https://u:hunter2@one.example"),
+        ("mastodon_url", "https://one.example?token=hunter2"),
+        ("superset_url", "hunter2:8088"),
+    ],
+)
+def test_addresses_are_checked_before_anything_starts(name, url):
+    with pytest.raises(ConfigError, match=f"MILLRACE_{name.upper()}: expected") as caught:
+        config.load(**{name: url})
+    assert "hunter2" not in str(caught.value)

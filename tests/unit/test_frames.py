@@ -9,8 +9,9 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from millrace.errors import Unavailable
+from millrace.ingest.addresses import address
 from millrace.ingest.events import HEAD, DeadLetter
-from millrace.ingest.frames import CAP, Refused, address, messages
+from millrace.ingest.frames import CAP, Refused, messages
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from millrace.ingest.mastodon.memory import Memory
 
 NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 HOUR = 3_600_000_000
+TIMER = [5000.0]  # seconds, monotonic
 
 
 def record(source_id: str, operation: str = "create", time: str = "11:30", instance: str = "one.example") -> object:
@@ -26,7 +27,7 @@ def memories(monkeypatch: pytest.MonkeyPatch) -> dict[str, Memory]:
             SimpleNamespace(value=b"nonsense"), SimpleNamespace(value=None), record("5", instance="two.example"),
             record("6", instance="elsewhere")]  # fmt: skip
     monkeypatch.setattr(history, "records_since", lambda *place: asked.append(place) or told)
-    made = {"https://one.example": Memory((1800.0,)), "https://two.example": Memory((1800.0,))}
+    made = {"https://one.example": Memory((1800.0,), lambda: TIMER[0]), "https://two.example": Memory((1800.0,))}
     assert history.recall("broker:9092", made, 3600.0, NOON) == 3
     assert asked == [("broker:9092", "Mastodon_stream", (NOON - HOUR) // 1000)]
     return made
@@ -40,6 +41,9 @@ def test_each_instance_has_its_posts_that_are_not_deleted(memories: dict[str, Me
 
 def test_they_are_due_as_before(memories: dict[str, Memory]) -> None:
     one = memories["https://one.example"]
-    assert one.take(NOON - 1, 9) == []
-    assert one.take(NOON, 9) == [(NOON, "1")]
-    assert one.take(NOON + HOUR // 4, 9) == [(NOON + HOUR // 4, "2")]
+    TIMER[0] -= 1
+    assert one.take(9) == []
+    TIMER[0] += 1
+    assert one.take(9) == [(NOON, "1")]
+    TIMER[0] += HOUR / 4 / 1_000_000
+    assert one.take(9) == [(NOON + HOUR // 4, "2")]

@@ -14,7 +14,7 @@ import pytest
 
 from millrace.errors import ConfigError
 from millrace.ingest.events import Cursor, DeadLetter, Event, Gap
-from millrace.ingest.mastodon import timeline
+from millrace.ingest.mastodon import pages, timeline
 from millrace.ingest.mastodon.feed import feed
 from millrace.ingest.mastodon.memory import Memory
 from millrace.ingest.mastodon.plan import Plan
@@ -113,7 +113,7 @@ def start() -> Iterator[Callable[..., Run]]:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "REREAD_EVERY", 0.3)
-    monkeypatch.setattr(timeline, "TICK", 0.02)
+    monkeypatch.setattr(pages, "TICK", 0.02)
 
 
 def community(**values: object) -> Community:
@@ -221,6 +221,12 @@ def test_streaming_catches_up_after_each_reconnect(fault: dict, start) -> None:
         run = start(url, stream="public", watchdog=1)
         exactly(run, right(sent))
     assert ("silent_after" not in fault) or any("silent for 1 s" in line for line in run.lines)
+
+
+def test_the_stream_of_a_tag_in_any_script(start) -> None:
+    sent = community(tagged=0.9)
+    with running(sent) as (url, _):
+        exactly(start(url, stream="hashtag", tags=("日本",)), right(sent, "日本"))
 
 
 def test_edits_and_deletes_of_the_stream(start) -> None:

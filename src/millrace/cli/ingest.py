@@ -73,11 +73,11 @@ def mastodon(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Hashtags; default the public timeline")] = None,
     every: Annotated[
-        str, typer.Option(help="Time between two looks at a timeline; longer where the limit asks")
-    ] = "3s",
+        str | None, typer.Option(help="Time between two looks at a timeline, 3s; longer where the limit asks")
+    ] = None,
     stream: Annotated[str | None, typer.Option(help="public, public:local or hashtag: do not poll")] = None,
     local: Annotated[bool, typer.Option("--local/--public", help="Only posts written there, or all")] = False,
-    since: Annotated[str | None, typer.Option(help="Begin so long ago, such as 1h; default the newest page")] = None,
+    since: Annotated[str | None, typer.Option(help="Begin a new timeline so long ago, as 1h; or newest page")] = None,
     revisit: Annotated[str | None, typer.Option(help="Look posts up again at these ages: 5m,1h,24h")] = None,
     visibility: Annotated[list[str] | None, typer.Option(help="Posts of these alone; default public")] = None,
     keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the status itself as `raw`")] = False,

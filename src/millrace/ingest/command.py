@@ -1,7 +1,6 @@
 """What `millrace ingest` does: put a feed, a sink and the loop together."""
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -54,13 +53,9 @@ def mastodon(
 ) -> Counts:
     """Carry the posts that `plan` names into Kafka, or print them. Raises ConfigError, Unavailable and Fenced.
 
-    The watchdog of `options` is for streams; where a timeline is polled, each answer has that time.
+    The watchdog of `options` watches both streams and polling, where each answer has that time, too.
     """
     plan = replace(plan, timeout=min(plan.timeout, options.watchdog))
-    if plan.stream is None:
-        options = replace(options, watchdog=math.inf)
-    if plan.since is not None:
-        options = options.begin(Cursor("", 1, 1))  # no place yet: each timeline begins at `since`
     say = _problems if quiet else to_stderr
     memories = remember(plan)
     if not printing:

@@ -116,16 +116,22 @@ class Connected:
     host: str
 
 
+@dataclass(slots=True)
+class Pulse:
+    """A sign of life without news, such as a ping, or a wait that is intended: it feeds the watchdog alone."""
+
+
 Item = Event | Mark | DeadLetter | Gap
 Entry = Item | Connected
-Stream = Generator[Item | None, None, None]
+Stream = Generator[Item | Pulse | None, None, None]
 
 
 @dataclass(frozen=True)
 class Feed:
     """A provider: how to connect and how a frame becomes events; the loop in `run` does everything else.
 
-    `connect(host, cursor)` yields None once connected and at least every second in silence, items otherwise.
+    `connect(host, cursor)` yields None once connected and at least every second in silence, a Pulse where it is sure
+    that the connection lives, items otherwise.
     It raises Unavailable when the connection is lost. `cursor` None means live; else it resumes inclusively:
     the first item is not later than the cursor, or data is missing. Not `replayable`: there are no cursors.
     It raises ConfigError when no further attempt can help. `at_once`: all hosts are read, each on its own.

@@ -5,17 +5,18 @@ Compression is never negotiated, so there is no decompression bomb.
 """
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
-from urllib.parse import urlsplit
+from http import HTTPStatus
+from typing import Any, Literal, overload
 
 import websocket
 from websocket import ABNF, WebSocketBadStatusException, WebSocketException, WebSocketTimeoutException
 from websocket._abnf import frame_buffer
 
 from millrace.errors import Unavailable
-from millrace.ingest.events import HEAD, DeadLetter
+from millrace.ingest.addresses import address
+from millrace.ingest.events import HEAD, DeadLetter, Pulse
 
 CAP = 1 << 20  # bytes of a message; no provider sends more in one
 READ_AHEAD = 1 << 16
@@ -24,11 +25,16 @@ TICK = 0.5  # seconds of silence after which None is yielded
 
 
 class Refused(Unavailable):
-    """The server answered the handshake with an HTTP status; `body` is what it said."""
+    """The server answered the handshake with an HTTP status; `body` is what it said, `headers` have small names."""
 
-    def __init__(self, host: str, status: int, body: bytes | None) -> None:
-        super().__init__(f"{host}: refused with HTTP status {status}")
-        self.status, self.body = status, body or b""
+    def __init__(
+        self, host: str, status: int, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        told = (headers or {}).get("location")
+        super().__init__(
+            f"{host}: refused with HTTP status {status}" + (f", it redirects to {address(told)}" if told else "")
+        )
+        self.status, self.body, self.headers = status, body or b"", headers or {}
 
 
 class _TooLarge(Exception):
@@ -92,27 +98,44 @@ class _Fragments:
         return DeadLetter(bytes(self.data[:HEAD]), self.size, self.digest.hexdigest(), reason)
 
 
+@overload
+def messages(
+    url: str, hello: Sequence[bytes] = (), farewell: Sequence[bytes] = (), *, pings: Literal[True], **options: Any
+) -> Generator[bytes | DeadLetter | Pulse | None, None, None]: ...
+
+
+@overload
 def messages(
     url: str, hello: Sequence[bytes] = (), farewell: Sequence[bytes] = (), **options: Any
-) -> Generator[bytes | DeadLetter | None, None, None]:
+) -> Generator[bytes | DeadLetter | None, None, None]: ...
+
+
+def messages(
+    url: str, hello: Sequence[bytes] = (), farewell: Sequence[bytes] = (), *, pings: bool = False, **options: Any
+) -> Generator[bytes | DeadLetter | Pulse | None, None, None]:
     """Connect to `url` and yield its messages: None when connected and in silence, a DeadLetter above CAP.
 
-    The texts of `hello` are sent before the first None, those of `farewell` before it leaves. `options` go to the
-    library's connect. Raises Unavailable when the connection cannot be made or is lost,
-    and Refused for an HTTP status; both name the host and never the query, which may hold a token.
+    With `pings`, a ping of the server is a Pulse: so a feed that may be quiet for long tells that from a dead one. The
+    texts of `hello` are sent before the first None, those of `farewell` before it leaves. `options` go to the library's
+    connect. No redirect is followed, for what is sent may be a secret of this host alone. Raises Unavailable when the
+    connection cannot be made or is lost, and Refused for an HTTP status; both name the host and never the query, which
+    may hold a token.
     """
     host = address(url)
     socket = _Socket()
     try:
         socket.settimeout(CONNECT_TIMEOUT)
-        socket.connect(url, **options)  # type: ignore[no-untyped-call]
+        socket.connect(url, redirect_limit=0, **options)  # type: ignore[no-untyped-call]
         _say(socket, hello)
         socket.settimeout(TICK)
         yield None
-        yield from _read(socket)
+        yield from (each for each in _read(socket) if pings or not isinstance(each, Pulse))
     except WebSocketBadStatusException as error:
-        raise Refused(host, error.status_code, error.resp_body) from None
+        raise Refused(host, error.status_code, error.resp_body, error.resp_headers) from None
     except (WebSocketException, OSError) as error:
+        answer = socket.handshake_response
+        if answer is not None and answer.status != HTTPStatus.SWITCHING_PROTOCOLS:  # a redirect
+            raise Refused(host, answer.status, None, answer.headers) from None
         raise Unavailable(f"{host}: {str(error) or type(error).__name__}") from None
     finally:
         with suppress(WebSocketException, OSError):
@@ -121,18 +144,12 @@ def messages(
         socket.shutdown()  # type: ignore[no-untyped-call]
 
 
-def address(url: str) -> str:
-    """Return scheme and host of `url`, the part that may be shown."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-
-
 def _say(socket: _Socket, texts: Sequence[bytes]) -> None:
     for text in texts:
         socket.send(text)
 
 
-def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | None]:
+def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | Pulse | None]:
     message = _Fragments()
     while True:
         try:
@@ -151,6 +168,7 @@ def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | None]:
             final = bool(frame.fin)
             if frame.opcode not in (ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT):
                 _control(socket, frame)
+                yield Pulse()
                 continue
             if final and not message.size:  # nearly every message is one frame
                 yield frame.data

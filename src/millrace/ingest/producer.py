@@ -18,10 +18,10 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 
 from millrace.errors import MillraceError, Unavailable
+from millrace.ingest.addresses import address, is_at
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.committed import last_cursor, recent_ids
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Feed, Gap
-from millrace.ingest.frames import address
 from millrace.ingest.partition import partition
 from millrace.ingest.values import cursor_value, gap_value, iso, letter_value
 from millrace.kafka.topics import CURSORS, DEAD_LETTERS, GAPS, create
@@ -109,7 +109,7 @@ class KafkaSink:
         """Return what lies between the committed cursor and a later one that somebody chose."""
         if committed is None or chosen is None or not committed.seen:
             return []
-        further = chosen.host == committed.host and chosen.position > committed.position
+        further = is_at(committed.host, chosen.host) and chosen.position > committed.position
         if not (chosen.moment > committed.seen if chosen.moment else further):
             return []
         end = chosen.moment or int(self._clock() * SECOND)

@@ -2,17 +2,19 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
 from millrace.errors import ConfigError, Unavailable
+from millrace.ingest.addresses import address, is_at
 from millrace.ingest.backoff import Backoff
 from millrace.ingest.buffer import Buffer
-from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item
-from millrace.ingest.frames import address
+from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Feed, Gap, Item, Pulse
 from millrace.ingest.resumption import REWIND, Resumption, missed, start
 
+STUCK = 600.0  # seconds
 PATIENCE = 0.5  # seconds between looks at `stop` while the buffer is full
 
 
@@ -41,18 +43,32 @@ class Reader(threading.Thread):
         self.feed, self.buffer = feed, buffer
         self.cursor = replace(cursor, ids=[], places=dict(cursor.places)) if cursor else None
         self.failure: ConfigError | None = None  # why no further attempt is made
+        self.defect: Exception | None = None  # what ended the thread though nobody wanted that
         self.connected = threading.Event()
         self.connections = 0
         self._stop_asked, self._say, self._watchdog = stop, say, watchdog
         self._clock, self._timer, self._backoff = clock, timer, backoff or Backoff(timer)
         self._host, self._delivered = feed.hosts[0], False
         self._last: int | None = None  # the position that a bad frame without a place gets
+        self._alive = self._timer()  # when the thread last said so; nothing else sees a call that never returns
         self._full_since: int | None = None  # from when on the buffer's fullness has lost data
 
+    def is_stuck(self) -> bool:
+        """Return whether the thread has been in one call for far longer than any answer may take."""
+        return self._timer() - self._alive > max(STUCK, 10 * self._watchdog)
+
     def run(self) -> None:
+        """Follow the feed until `stop` is set; what goes wrong beyond a connection is left in `defect`."""
+        try:
+            self._supervise()
+        except Exception as error:  # noqa: BLE001  the loop raises it: nobody else would hear of it
+            self.defect = error
+
+    def _supervise(self) -> None:
         """Connect again and again; a host that delivered is asked again before the next one."""
         hosts = self.feed.hosts
-        turn = hosts.index(self.cursor.host) if self.cursor and self.cursor.host in hosts else 0
+        stored = self.cursor.host if self.cursor else ""
+        turn = next((number for number, host in enumerate(hosts) if is_at(stored, host)), 0)
         while not self._stop_asked.is_set():
             failure = self._attempt(hosts[turn % len(hosts)])
             if self.failure:
@@ -65,6 +81,7 @@ class Reader(threading.Thread):
 
     def _attempt(self, host: str) -> str:
         self._host, self._delivered = host, False
+        self._alive = self._timer()
         try:
             self.follow(host)
         except Unavailable as error:
@@ -73,7 +90,7 @@ class Reader(threading.Thread):
             self.failure = error
             return str(error)
         except Exception as error:  # noqa: BLE001  the supervisor: a defect must not end a stream silently
-            return f"{address(host)}: {type(error).__name__}: {error}"
+            return f"{address(host)}: {place_of(error)}"
         return f"{address(host)}: the stream ended"
 
     def follow(self, host: str) -> None:
@@ -88,9 +105,12 @@ class Reader(threading.Thread):
                 self._put(missed(self.feed, self.cursor, host, asked, self._now()))
             heard = self._timer()
             for item in items:
+                self._alive = self._timer()
                 if self._stop_asked.is_set():
                     return
-                if item is not None:
+                if isinstance(item, Pulse):
+                    heard = self._timer()
+                elif item is not None:
                     for part in resumption.items(host, item) if resumption else (item,):
                         self._accept(host, part)
                     heard = self._timer()
@@ -117,7 +137,7 @@ class Reader(threading.Thread):
     def _put(self, entry: Entry) -> None:
         if self.feed.replayable:
             while not self.buffer.put(entry, PATIENCE) and not self._stop_asked.is_set():
-                continue
+                self._alive = self._timer()
         elif not (self._put_overrun() and self.buffer.put(entry)):
             since = entry.start if isinstance(entry, Gap) else self._now() - REWIND
             self._full_since = min(since, self._full_since or since)
@@ -134,3 +154,9 @@ class Reader(threading.Thread):
 
     def _now(self) -> int:
         return int(self._clock() * SECOND)
+
+
+def place_of(error: Exception) -> str:
+    """Return the type of a defect and where it was raised; its text may quote a URL with a token."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at line {place.lineno} of {place.filename.rpartition('/')[2]}"

@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass, field, replace
 
+from millrace.ingest.addresses import address, is_at
 from millrace.ingest.events import AHEAD, SECOND, Clock, Cursor, DeadLetter, Event, Feed, Gap, Item, Mark
-from millrace.ingest.frames import address
 
 REWIND = 2 * SECOND  # a server's times may step back; what comes twice ends in the window of recent ids
 REWIND_ELSEWHERE = 10 * SECOND  # another host saw the same events at other times
@@ -17,7 +17,7 @@ def start(feed: Feed, cursor: Cursor | None, host: str) -> Cursor | None:
     """Return where to resume on `host`, None for live; on another host than the cursor's, go by time."""
     if cursor is None or not feed.replayable:
         return None
-    same = cursor.host == host
+    same = is_at(cursor.host, host)
     if cursor.seen == 0 or (same and cursor.kind == "sequence"):
         return replace(cursor)
     if not same and not feed.by_time:
@@ -78,8 +78,9 @@ class Resumption:
                 self._gap(host, cursor.moment, first.seen, "the server no longer replays from the cursor"),
                 *letters,
             ]
-        if cursor.seen and cursor.host != host and not self.feed.at_once:
-            return [self._gap(host, cursor.seen - REWIND_ELSEWHERE, cursor.seen, f"the host before was {cursor.host}")]
+        if cursor.seen and not is_at(cursor.host, host) and not self.feed.at_once:
+            reason = f"the host before was {address(cursor.host)}"
+            return [self._gap(host, cursor.seen - REWIND_ELSEWHERE, cursor.seen, reason)]
         return []
 
     def _gap(self, host: str, start: int, end: int, reason: str) -> Gap:

@@ -4,14 +4,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from millrace.errors import ConfigError
+from millrace.errors import ConfigError, MillraceError
 from millrace.ingest.buffer import RECENT, Buffer, Window
 from millrace.ingest.counts import Counts, serve
 from millrace.ingest.events import SECOND, Clock, Connected, Cursor, DeadLetter, Entry, Event, Feed, Gap, Mark
-from millrace.ingest.reader import Reader
+from millrace.ingest.reader import Reader, place_of
 from millrace.logs import escape
 from millrace.signals import signalled
 
@@ -68,7 +69,10 @@ class Loop:
         self._failure: ConfigError | None = None
 
     def run(self) -> Counts:
-        """Return the counts at the end. Raises Unavailable and Fenced as the sink does, ConfigError of the feed."""
+        """Return the counts at the end.
+
+        Raises Unavailable and Fenced as the sink does, ConfigError of the feed, MillraceError when a reader has died.
+        """
         found = self._sink.open(self._options.cursor)
         self._cursor = replace(found, ids=list(found.ids), places=dict(found.places)) if found else Cursor("", 0, 0)
         self._window = Window([*self._sink.recent(RECENT), *self._cursor.ids])
@@ -114,7 +118,15 @@ class Loop:
             self._write(entries)
 
     def _look_for_failures(self) -> None:
-        """Say which hosts are given up; raise what the last one says when none is left."""
+        """Say which hosts are given up; end with what the last one says when none is left, and with a lost reader."""
+        for reader in self._readers:
+            if not (reader.is_alive() or reader.failure or self._stop.is_set()):
+                why = place_of(reader.defect) if reader.defect else "nobody knows why"
+                raise MillraceError(f"the reader of {reader.feed.name} has died: {why}") from reader.defect
+            if reader.is_stuck():
+                raise MillraceError(
+                    f"the reader of {reader.feed.name} hangs in a call that does not return: start anew"
+                )
         failures = [reader.failure for reader in self._readers if reader.failure]
         if len(failures) == len(self._readers):
             self._failure = failures[-1]
@@ -184,8 +196,9 @@ def _up_to_gaps(entries: list[Entry]) -> Iterator[list[Entry]]:
 
 
 def to_stderr(text: str) -> None:
-    """Write one line to standard error, with control characters escaped."""
-    print(escape(text), file=sys.stderr, flush=True)  # noqa: T201  the interface
+    """Write one line to standard error, with control characters escaped; a full disk under it stops no data."""
+    with suppress(OSError):
+        print(escape(text), file=sys.stderr, flush=True)  # noqa: T201  the interface
 
 
 def run(feed: Feed, sink: Sink, options: Options, *, stop: threading.Event, say: Say = to_stderr) -> Counts:

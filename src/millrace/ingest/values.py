@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from millrace.errors import BadRecord
+from millrace.ingest.addresses import address
 from millrace.ingest.events import AHEAD, EARLIEST, SECOND, Cursor, DeadLetter, Gap
 
 LARGEST_VALUE = 950_000  # bytes; a broker refuses records above 1 MiB by default
@@ -70,8 +71,9 @@ def fitting(data: bytes) -> bytes:
 
 
 def cursor_value(cursor: Cursor) -> bytes:
-    """Return the JSON of a cursor: host, position, kind, seen, ids, batch, owner."""
-    return orjson.dumps({**asdict(cursor), "kind": cursor.kind})
+    """Return the JSON of a cursor: host (its address alone), position, kind, seen, ids, batch, owner."""
+    host = address(cursor.host) if cursor.host else ""
+    return orjson.dumps({**asdict(cursor), "host": host, "kind": cursor.kind})
 
 
 def read_cursor(value: bytes) -> Cursor:

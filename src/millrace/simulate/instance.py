@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -36,18 +36,24 @@ BEAT = 0.02  # seconds between two looks for what to stream
 
 
 class Instance:
-    """One instance; `calls` counts answers by status, and as "forbidden" the calls that the limit did not allow."""
+    """One instance; `calls` counts answers by status, and as "forbidden" the calls that the limit did not allow.
+
+    `proxy` stands before it: what it returns for a request is the answer, None lets the request pass.
+    """
 
     def __init__(self, community: Community, recorded: list[dict[str, Any]] | None = None) -> None:
         self.community = community
         self.timelines = Timelines(community, recorded)
         self.calls: Counter[str] = Counter()
+        self.proxy: Callable[[Request], Response | None] = lambda _: None
         self._draw = random.Random(community.seed)
         self._period, self._used, self._blocked = time.time(), 0, 0.0
         self._frames = 0
 
     async def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what is no WebSocket; None lets a client of the stream pass."""
+        if (answer := self.proxy(request)) is not None:
+            return answer
         url = urlsplit(request.path)
         if url.path == STREAMING and request.headers.get("Upgrade", "").lower() == "websocket":
             return None if self._knows(request) else self._answer(401, {"error": "Missing access token"})

@@ -11,9 +11,10 @@ from functools import partial
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from millrace.errors import BadRecord
+from millrace.ingest.addresses import address
 from millrace.ingest.bluesky.posts import POSTS, parse, position
 from millrace.ingest.events import EARLIEST, SECOND, Clock, Cursor, DeadLetter, Feed, Gap, Item, Stream
-from millrace.ingest.frames import Refused, address, messages
+from millrace.ingest.frames import Refused, messages
 from millrace.kafka.topics import BLUESKY
 
 V2_PATH = "/xrpc/network.bsky.jetstream.subscribeEvents"

@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from http import HTTPStatus
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import msgspec
 from pydantic import SecretStr
 
 from millrace.errors import BadRecord, ConfigError, Unavailable
-from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Mark, Stream
+from millrace.ingest.addresses import address
+from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Feed, Item, Mark, Pulse, Stream
 from millrace.ingest.finnhub import ticks
 from millrace.ingest.finnhub.ticks import Ticks
-from millrace.ingest.frames import Refused, address, messages
+from millrace.ingest.frames import Refused, messages
+from millrace.ingest.refusals import Refusals
 from millrace.kafka.topics import TRADES
 
 QUIET = 60.0  # seconds without a trade after which the user is told
@@ -26,6 +28,7 @@ HASTY = 10.0  # seconds; a connection that ends sooner was ended on purpose
 HASTY_ENDS = 3  # of them in a row look like a second connection with the same key
 FREE = 50  # symbols that a free key may follow
 NOTICES = 20  # different notices of the server that are passed on
+DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 DOUBLE = "`millrace simulate finnhub` is a double for which you need no account"
 _WRONG, _KEY = r"invalid|wrong|missing|expired|unknown", r"token|api.?key"
 _REFUSED = re.compile(  # texts may echo symbols, such as BINANCE:TOKENUSDT, or say what the token may not do
@@ -60,6 +63,7 @@ class Follower:
         self._say, self._clock, self._timer = say, clock, timer
         self._sequence = ticks.Sequence()
         self._notices: set[str] = set()
+        self._refusals = Refusals(timer=timer)
         self._hasty_ends = 0
         self._traded: float | None = None  # when the last trade came; None: the user was told of the silence
         self._subscribed = 0.0
@@ -74,7 +78,7 @@ class Follower:
         source = Ticks(self._symbols, secrets.token_hex(6), self._sequence)
         greeted = False
         try:
-            with closing(messages(wanted, self._all("subscribe"), self._all("unsubscribe"))) as frames:
+            with closing(messages(wanted, self._all("subscribe"), self._all("unsubscribe"), pings=True)) as frames:
                 for frame in frames:
                     yield from self._items(source, frame) if greeted else self._begin()
                     greeted = True
@@ -93,10 +97,10 @@ class Follower:
         yield None
         yield self._mark()
 
-    def _items(self, source: Ticks, frame: bytes | DeadLetter | None) -> Stream:
-        if frame is None:
+    def _items(self, source: Ticks, frame: bytes | DeadLetter | Pulse | None) -> Stream:
+        if frame is None or isinstance(frame, Pulse):
             self._look_for_silence()
-            yield None
+            yield frame
         elif isinstance(frame, DeadLetter):
             yield frame
         else:
@@ -108,6 +112,8 @@ class Follower:
         except BadRecord as error:
             yield DeadLetter.of(frame, str(error))
             return
+        if message.type in ("trade", "ping"):
+            self._refusals.accept()
         if message.type == "trade":
             self._traded = self._timer()
             now = self._now()
@@ -127,10 +133,11 @@ class Follower:
         return int(self._clock() * SECOND)
 
     def _explain(self, text: str) -> None:
-        """Report what an error of the server means; raises ConfigError when it does not accept the token."""
+        """Report what an error of the server means; raises when it does not accept the token."""
         if _REFUSED.search(text):
-            raise _not_accepted()
-        shown = text.replace(self._token.get_secret_value(), "...")[:200]
+            raise self._denial()
+        token = self._token.get_secret_value()
+        shown = text.replace(token, "...").replace(quote_plus(token), "...").replace(quote(token), "...")[:200]
         notice = f"Finnhub says {shown!r}"
         if "too many symbols" in text.lower():
             notice += (
@@ -158,11 +165,19 @@ class Follower:
             )
 
     def _refusal(self, url: str, error: Refused) -> Exception:
-        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return _not_accepted()
+        body = error.body.decode(errors="replace")
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
             return Unavailable(f"{address(url)}: too many connections with this key (HTTP status 429)")
-        return error
+        bare = error.status == HTTPStatus.UNAUTHORIZED and not body.strip()
+        if bare or (error.status in DENIED and _REFUSED.search(body)):
+            return self._denial()
+        return error  # of a proxy or a firewall
+
+    def _denial(self) -> Exception:
+        """Return the error for a token that is not accepted: final, unless it was accepted some minutes ago."""
+        if self._refusals.refuse():
+            return _not_accepted()
+        return Unavailable("Finnhub does not accept the token, as it did before")
 
 
 def missing() -> ConfigError:

@@ -1,17 +1,13 @@
-"""Call one Mastodon instance through Mastodon.py, never more often than its rate limit allows.
-
-The limit is in the headers X-RateLimit-Limit, -Remaining and -Reset (docs.joinmastodon.org/api/rate-limits).
-"""
+"""Call one Mastodon instance through Mastodon.py, never more often than its rate limit allows."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-import requests
-from mastodon import Mastodon
 from mastodon.errors import (
     MastodonAPIError,
     MastodonError,
@@ -20,47 +16,18 @@ from mastodon.errors import (
     MastodonRatelimitError,
 )
 
+from millrace.config import is_url
 from millrace.errors import ConfigError, Unavailable
+from millrace.ingest.addresses import address
 from millrace.ingest.events import Clock
+from millrace.ingest.mastodon.client import Absent, Broken, Client, Session, cause, is_own_error
+from millrace.ingest.mastodon.limit import Limit
+from millrace.ingest.refusals import Refusals
 
 PAGE = 40  # statuses per page at most
 BULK = 20  # statuses that can be looked up in one call
-RESERVE = 2  # calls that are left to others with the same address
-PERIOD = 300.0  # seconds after which a limit is lifted, if the server does not say when
-STRIKES = 4  # refusals in a row after which a token is given up: one may be a hiccup
+STRIKES = 4  # refusals in a row of a token that never worked: one may be a hiccup
 REFUSED = (401, 403, 422)
-
-
-class LimitReached(Unavailable):
-    """The rate limit allows no call for `delay` seconds."""
-
-    def __init__(self, host: str, delay: float) -> None:
-        super().__init__(
-            f"{host}: its rate limit is reached; next call in {delay:.0f} s (a longer --every needs fewer)"
-        )
-        self.delay = delay
-
-
-class _Session(requests.Session):
-    """Keeps the body of the last answer, because Mastodon.py's own objects do not hold it as it came."""
-
-    body = b""
-
-    def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        response = super().request(*arguments, **options)
-        self.body = response.content
-        return response
-
-
-class _Client(Mastodon):
-    """Does not ask before each page whether the timeline is open; `Instance.closed` does so once."""
-
-    def timeline_is_available(self, *_: Any, **__: Any) -> bool:
-        return True
-
-
-class _Broken(Unavailable):
-    """The server answered, but with an error of its own or with something other than JSON."""
 
 
 class Instance:
@@ -70,10 +37,16 @@ class Instance:
     ConfigError when it goes on refusing the token, or wants one.
     """
 
-    def __init__(self, url: str, token: str | None = None, timeout: float = 10.0, clock: Clock = time.time) -> None:
-        self.url, self.name, self._token, self._clock = url.rstrip("/"), urlsplit(url).netloc, token, clock
-        self._session = _Session()
-        self._client = _Client(
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        timeout: float = 10.0,
+        timer: Clock = time.monotonic,
+    ) -> None:
+        self.url, self.name, self._token = url.rstrip("/"), urlsplit(url).netloc, token
+        self._session = Session()
+        self._client = Client(
             access_token=token,
             api_base_url=self.url,
             session=self._session,
@@ -82,23 +55,28 @@ class Instance:
             user_agent="millrace",
         )
         self._lock = threading.Lock()
-        self._strikes = 0
-        self._blocked = 0.0  # no call before this time
+        self._refusals = Refusals(STRIKES, timer)
+        self._limit = Limit(self.name, timer)
         self._about: Any = None
 
     def timeline(self, path: str, **page: Any) -> list[Any]:
         """Return one page of `path` (`public`, `local` or `tag/NAME`), newest first, as it came."""
-        found = self._ask(lambda: self._client.timeline(path, limit=PAGE, **page))
-        return found if isinstance(found, list) else []
+        return self._list(lambda: self._client.timeline(path, limit=PAGE, **page))
 
     def statuses(self, ids: Sequence[str]) -> list[Any]:
         """Return those of at most 20 statuses that still exist."""
-        found = self._ask(lambda: self._client.statuses(list(ids)))
-        return found if isinstance(found, list) else []
+        try:
+            return self._list(lambda: self._client.statuses(list(ids)))
+        except Absent:  # a server that cannot look up several: each is asked for alone
+            return []
 
     def is_gone(self, status_id: str) -> bool:
-        """Return whether the instance says that there is no such status."""
-        return self._ask(lambda: self._client.status(status_id)) is None
+        """Return whether the instance's API says that there is no such status."""
+        try:
+            self._ask(lambda: self._client.status(status_id))
+        except Absent:
+            return True
+        return False
 
     def closed(self, path: str) -> bool:
         """Return whether the instance's description of itself says that the timeline is closed to us."""
@@ -111,13 +89,11 @@ class Instance:
 
     def streaming_url(self) -> str:
         """Return the WebSocket URL of the streaming server."""
-        told = _within(self._describe(), "configuration", "urls", "streaming")
-        base = (
-            told
-            if isinstance(told, str) and told.startswith(("ws://", "wss://"))
-            else "ws" + self.url.removeprefix("http")
-        )
-        return base.rstrip("/") + "/api/v1/streaming"
+        own = "ws" + self.url.removeprefix("http")
+        told = urlsplit(str(_within(self._describe(), "configuration", "urls", "streaming")))
+        if not is_url(told.geturl(), "wss", urlsplit(own).scheme):  # never from https to what anybody can read
+            return f"{own}/api/v1/streaming"
+        return f"{address(told.geturl())}{told.path.rstrip('/')}/api/v1/streaming"
 
     @property
     def headers(self) -> list[str]:
@@ -125,26 +101,17 @@ class Instance:
         return [f"Authorization: Bearer {self._token}"] if self._token else []
 
     def pace(self, every: float, callers: int) -> float:
-        """Return the seconds, at least `every`, that one of `callers` must leave between its calls.
-
-        So all of them stay within the rate limit until it is lifted.
-        """
-        left = self._left()
-        if left is None:
-            return every
-        seconds, calls = left
-        return max(every, callers * seconds / max(1, calls - RESERVE))
+        """Return the seconds, at least `every`, that one of `callers` must leave between its calls."""
+        return self._limit.pace(every, callers)
 
     def has_spare(self) -> bool:
-        """Return whether more than half of the calls are left, so that calls that are not urgent may be made."""
-        left = self._left()
-        return left is None or left[1] * 2 > self._client.ratelimit_limit
+        """Return whether calls that are not urgent may be made."""
+        return self._limit.has_spare()
 
     def refuse(self, status: int) -> None:
-        """Count a refusal of the token; raises ConfigError after several in a row, else Unavailable."""
-        self._strikes += 1
+        """Count a refusal of the token; raises ConfigError when it is final, else Unavailable."""
         what = f"{self.name}: refused with HTTP status {status}"
-        if self._strikes < STRIKES:
+        if not self._refusals.refuse():
             raise Unavailable(what)
         if self._token:
             raise ConfigError(f"{what}: the access token is not accepted; make one under Preferences > Development"
@@ -154,75 +121,66 @@ class Instance:
         )
 
     def accept(self) -> None:
-        """Note that the token was accepted, which ends a row of refusals."""
-        self._strikes = 0
+        """Note that the token was accepted, or that none is needed."""
+        self._refusals.accept()
 
     def _describe(self) -> Any:
         if self._about is None:
-            self._about = self._ask(self._client.instance_v2) or {}  # an older server does not know it
+            try:
+                self._about = self._ask(self._client.instance_v2)
+            except Absent:  # an older server does not know it
+                self._about = {}
+            except Broken as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
         return self._about
 
-    def _left(self) -> tuple[float, int] | None:
-        """Return the seconds until the rate limit is lifted and the calls left until then, None if unknown."""
-        reset, remaining = self._client.ratelimit_reset, self._client.ratelimit_remaining
-        if reset is None or reset <= self._clock() or remaining is None:
-            return None
-        return reset - self._clock(), int(remaining)
+    def _list(self, call: Callable[[], object]) -> list[Any]:
+        found = self._ask(call)
+        if not isinstance(found, list):
+            raise Broken(f"{self.name}: an answer that is no list")
+        self.accept()
+        return found
 
     def _ask(self, call: Callable[[], object]) -> Any:
-        """Return the JSON of the answer, None for HTTP status 404; after a broken answer the call is repeated once.
+        """Return the JSON of the answer; after a broken one the call is repeated once. Raises Absent.
 
         Without that, a reader that is many pages on would begin again for one of them.
         """
         try:
             return self._answer(call)
-        except _Broken:
+        except Broken:
             return self._answer(call)
 
     def _answer(self, call: Callable[[], object]) -> Any:
         with self._lock:
-            self._check()
+            self._limit.check()
             try:
                 call()
             except MastodonNotFoundError:
-                return None
+                if is_own_error(self._session.body):
+                    raise Absent(f"{self.name}: HTTP status 404") from None
+                raise Broken(f"{self.name}: HTTP status 404", HTTPStatus.NOT_FOUND) from None
             except MastodonRatelimitError:
-                left = self._left()
-                self._blocked = self._clock() + (left[0] if left else PERIOD)
-                raise LimitReached(self.name, self._blocked - self._clock()) from None
+                self._limit.learn(self._client)
+                raise self._limit.reached() from None
             except MastodonNetworkError as error:
-                raise Unavailable(f"{self.name}: {_cause(error)}") from None
+                raise Unavailable(f"{self.name}: {cause(error)}") from None
             except MastodonError as error:
                 self._explain(error)
-            self.accept()
+            finally:
+                self._limit.learn(self._client)
             return orjson.loads(self._session.body)
-
-    def _check(self) -> None:
-        left = self._left()
-        delay = max(self._blocked - self._clock(), left[0] if left and left[1] <= RESERVE else 0.0)
-        if delay > 0:
-            raise LimitReached(self.name, delay)
 
     def _explain(self, error: MastodonError) -> None:
         status = error.args[1] if isinstance(error, MastodonAPIError) and len(error.args) > 3 else None
-        if status in REFUSED:
+        if status in REFUSED and is_own_error(self._session.body):
             self.refuse(status)
-        raise _Broken(f"{self.name}: " + (f"HTTP status {status}" if status else "an answer that is no JSON")) from None
+        what = f"HTTP status {status}" if status else "an answer that is no JSON"
+        raise Broken(f"{self.name}: {what}", status) from None
 
 
 def _within(document: Any, *keys: str) -> Any:
     for key in keys:
         document = document.get(key) if isinstance(document, dict) else None
     return document
-
-
-def _cause(error: Exception) -> str:
-    """Return in few words what the libraries say in many."""
-    text = str(error)
-    known = {
-        "timed out": "no answer in time",
-        "refused": "connection refused",
-        "resolve": "no such host",
-        "aborted": "connection lost",
-    }
-    return next((words for part, words in known.items() if part in text), "the connection failed")

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from millrace import durations
+from millrace.config import is_url
 from millrace.errors import ConfigError
 from millrace.ingest.mastodon.statuses import PUBLIC
 
 STREAMS = ("public", "public:local", "hashtag")
+EVERY = "3s"
 VISIBILITIES = ("public", "unlisted", "private", "direct")
 
 
@@ -23,7 +25,7 @@ class Plan:
 
     instances: tuple[str, ...]
     tags: tuple[str, ...] = ()
-    every: float = 3.0
+    every: float = durations.seconds(EVERY)
     stream: str | None = None
     local: bool = False
     since: float | None = None
@@ -35,10 +37,13 @@ class Plan:
     def __post_init__(self) -> None:
         """Raise ConfigError for what does not go together."""
         rules = {
-            "--instance is an https:// URL": all(urlsplit(each).scheme in ("http", "https") for each in self.instances),
+            "--instance is an https:// URL": all(is_url(each, "http", "https", bare=True) for each in self.instances),
             f"--stream is {', '.join(STREAMS)}": self.stream in (None, *STREAMS),
             "--stream hashtag needs a --tag": self.stream != "hashtag" or self.tags,
             "--tag goes with --stream hashtag": not self.tags or self.stream in (None, "hashtag"),
+            "--local goes with neither --tag nor --stream (--stream public:local is the stream of local posts)": not (
+                self.local and (self.tags or self.stream not in (None, "public:local"))
+            ),
             "--tag is a word": all(tag.strip("# ") for tag in self.tags),
             "--every is more than 0 s": self.every > 0,
             f"--visibility is {', '.join(VISIBILITIES)}": self.visibilities <= set(VISIBILITIES),
@@ -58,7 +63,7 @@ def read(
     *,
     instances: Sequence[str],
     tags: Sequence[str] = (),
-    every: str = "3s",
+    every: str | None = None,
     stream: str | None = None,
     local: bool = False,
     since: str | None = None,
@@ -67,10 +72,12 @@ def read(
     keep_raw: bool = False,
 ) -> Plan:
     """Return the plan that the command line's options give; raises ConfigError."""
+    if every and stream:
+        raise ConfigError("--every is for polling: a stream tells at once")
     return Plan(
         instances=tuple(dict.fromkeys(each.strip().rstrip("/") for each in instances)),
         tags=tuple(tags),
-        every=_seconds("--every", every),
+        every=_seconds("--every", every or EVERY),
         stream=stream,
         local=local,
         since=_seconds("--since", since) if since else None,

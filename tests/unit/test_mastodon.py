@@ -114,16 +114,22 @@ def test_metrics_and_deletes_are_of_the_moment_they_were_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"uri": 5}, {"created_at": "yesterday"}, {"content": None}, {"account": None}, {"replies_count": -1}, {"id": ""},
-     {"content": "x\u0000<b>"}, {"created_at": "2026-07-04T14:38:07"}],
+    ("wrong", "reason"),
+    [({"uri": 5}, "uri"), ({"uri": None}, "uri"), ({"uri": "a\0"}, "uri"), ({"id": ""}, "id"), ({"id": True}, "id"),
+     ({"created_at": "yesterday"}, "created_at"), ({"created_at": 5}, "created_at"), ({"created_at": ""}, "created_at"),
+     ({"created_at": "9999-12-31T23:59:59-05:00"}, "created_at"), ({"created_at": "1969-12-31T23:59:59Z"}, "1970"),
+     ({"reblog": {"uri": "https://x/1"}}, "id")],
 )  # fmt: skip
-def test_what_is_no_status_is_refused_or_cleaned(wrong: dict) -> None:
-    if wrong.get("content"):
-        assert "\x00" not in shown(status(**wrong))[0]["text"]
-    else:
-        with pytest.raises(BadRecord):
-            WRITER.shown(status(**wrong), NOW)
+def test_what_does_not_identify_and_date_a_post_is_refused(wrong: dict, reason: str) -> None:
+    with pytest.raises(BadRecord, match=reason):
+        WRITER.shown(status(**wrong), NOW)
+
+
+def test_an_edit_without_its_time_is_refused_alone() -> None:
+    assert [post["operation"] for post in shown(status(edited_at="soon"))] == ["create"]
+    assert WRITER.edited(status(edited_at=""), NOW) == []
+    with pytest.raises(BadRecord, match="edited_at"):
+        WRITER.edited(status(edited_at="soon"), NOW)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ servers' ids may be other strings: those order by length and letters, and hold n
 
 from typing import Any
 
+from millrace.ingest.fields import Fields
+
 SHIFT = 16
 MILLISECOND = 1000  # microseconds
 EARLIEST = 1_451_606_400_000  # milliseconds: 2016, when Mastodon began
@@ -30,6 +32,5 @@ def order(status_id: str) -> tuple[int, str]:
 
 
 def id_of(document: Any) -> str | None:
-    """Return the id of a status that may be broken, None if it has none."""
-    found = document.get("id") if isinstance(document, dict) else None
-    return found if isinstance(found, str) and found else None
+    """Return the id of a status that may be broken, None if it has none; some servers write it as a number."""
+    return Fields(document).word("id")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
 import requests
 from mastodon import Mastodon
 from mastodon.errors import (
@@ -20,8 +19,9 @@ from mastodon.errors import (
     MastodonRatelimitError,
 )
 
-from millrace.errors import ConfigError, Unavailable
+from millrace.errors import BadRecord, ConfigError, Unavailable
 from millrace.ingest.events import Clock
+from millrace.ingest.mastodon.pages import documents
 
 PAGE = 40  # statuses per page at most
 BULK = 20  # statuses that can be looked up in one call
@@ -44,11 +44,11 @@ class LimitReached(Unavailable):
 class _Session(requests.Session):
     """Keeps the body of the last answer, because Mastodon.py's own objects do not hold it as it came."""
 
-    body = b""
+    body, ok = b"", False
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         response = super().request(*arguments, **options)
-        self.body = response.content
+        self.body, self.ok = response.content, response.ok
         return response
 
 
@@ -182,6 +182,7 @@ class Instance:
     def _answer(self, call: Callable[[], object]) -> Any:
         with self._lock:
             self._check()
+            self._session.ok = False
             try:
                 call()
             except MastodonNotFoundError:
@@ -193,9 +194,16 @@ class Instance:
             except MastodonNetworkError as error:
                 raise Unavailable(f"{self.name}: {_cause(error)}") from None
             except MastodonError as error:
-                self._explain(error)
+                if not self._session.ok:  # else the library cannot read the answer, which has no say in that
+                    self._explain(error)
             self.accept()
-            return orjson.loads(self._session.body)
+            return self._documents()
+
+    def _documents(self) -> Any:
+        try:
+            return documents(self._session.body)
+        except BadRecord:
+            raise _Broken(f"{self.name}: an answer that is no JSON") from None
 
     def _check(self) -> None:
         left = self._left()

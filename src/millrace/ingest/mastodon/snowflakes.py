@@ -7,6 +7,7 @@ servers' ids may be other strings: those order by length and letters, and hold n
 from typing import Any
 
 from millrace.ingest.fields import Fields
+from millrace.ingest.mastodon.pages import Unreadable
 
 SHIFT = 16
 MILLISECOND = 1000  # microseconds
@@ -33,4 +34,4 @@ def order(status_id: str) -> tuple[int, str]:
 
 def id_of(document: Any) -> str | None:
     """Return the id of a status that may be broken, None if it has none; some servers write it as a number."""
-    return Fields(document).word("id")
+    return document.id if isinstance(document, Unreadable) else Fields(document).word("id")

@@ -18,6 +18,7 @@ from millrace.ingest.events import AHEAD, Event
 from millrace.ingest.fields import LONGEST_WORD, Fields
 from millrace.ingest.hashtags import written
 from millrace.ingest.mastodon.html import plain_text
+from millrace.ingest.mastodon.pages import Unreadable
 from millrace.ingest.values import encode, iso, micros, moment
 from millrace.kafka import posts
 from millrace.kafka.topics import MASTODON
@@ -54,6 +55,8 @@ def read(document: Any, instance: str = "") -> tuple[Status, Any]:
 
     `instance` is the host that shows it. Raises BadRecord.
     """
+    if isinstance(document, Unreadable):
+        raise BadRecord(document.reason)
     boosted = document.get("reblog") if isinstance(document, dict) else None
     if isinstance(boosted, dict) and boosted.get("uri"):
         return _status(boosted, instance, set()), boosted

@@ -9,12 +9,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import orjson
-
 from millrace.errors import BadRecord, Unavailable
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Item, Mark
 from millrace.ingest.mastodon.instance import BULK, PAGE, Instance, LimitReached
 from millrace.ingest.mastodon.memory import Memory
+from millrace.ingest.mastodon.pages import source
 from millrace.ingest.mastodon.snowflakes import id_at, id_of, order, time_of
 from millrace.ingest.mastodon.statuses import Writer, read
 
@@ -147,7 +146,7 @@ class Timeline:
         try:
             found = events(document)
         except BadRecord as error:
-            letter = DeadLetter.of(orjson.dumps(document), str(error), self._frontier)
+            letter = DeadLetter.of(source(document), str(error), self._frontier)
             if self.memory.is_new_letter(f"{id_of(document) or letter.sha256} {error}"):
                 yield letter
             return

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from millrace.errors import ConfigError
 
 HASHTAG_LENGTH = 300  # characters, as the column that stores it
+_BEFORE_HASHTAG = "#＃﹟" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SYMBOL_LENGTH = 64  # characters, as the column that stores it
 _SYMBOL = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9^][A-Z0-9:._^=-]{0,63}")
@@ -15,7 +16,8 @@ _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 
 def normalise_hashtag(raw: str) -> str:
     """Return the spelling under which a hashtag is counted: NFKC, casefold, no leading `#`; "" if nothing is left."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
+    begun = raw.lstrip(_BEFORE_HASHTAG)[: 4 * HASHTAG_LENGTH]  # sorting thousands of marks takes quadratic time
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", begun).casefold())
     return folded.strip().lstrip("#").strip()[:HASHTAG_LENGTH].rstrip()
 
 

@@ -216,3 +216,33 @@ def test_memory_tells_what_is_due_once() -> None:
     assert memory.take(NOW, 20) == []
     assert memory.between(order("4"), order("5")) == ["5"]
     assert replace(Plan(("https://a",)), every=1.0).every < time.time()
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a<br></p>b", "a\n\nb"),
+        ("<li>a<li>b", "a\nb"),
+        ("<ul><li>a<br></li> <li>b</li></ul>c", "a\nb\n\nc"),
+        ('<p title="a > b">x</p>', "x"),
+        ("<P CLASS=X>a</P><Br/>b", "a\n\nb"),
+        ("a < b <3 </ x", "a < b <3"),
+        ("a<!-- <p>x</p> -->b<!doctype html>c<?x?>d", "abcd"),
+        ("a<p", "a"),
+        ('<span class="a invisible">x</span>y', "y"),
+        ("<span class='invisible'>x<span>y</span>z</span>w", "w"),
+        ('<p><span class="invisible">x</p>y', "y"),
+        ('<div class="invisible"><p>x</p></div>y', "y"),
+        ('<img class="invisible" src=x>y', "y"),
+        ("<span title=\" class='invisible'\">x</span>", "x"),
+        ("<span title=invisible>x</span>", "x"),
+        ("<script>if (a < b) '</p>'</script>x", "x"),
+        ("<script>x", ""),
+        ("&#x41;&#000065;&#99999999999;&eacute;&nosuch;&amp", "AA\ufffdé&nosuch;&"),
+        ("&#" + "9" * 5000 + ";", "\ufffd"),
+        ("<pre>a" + " " * 40_000 + "b</pre>", "a" + " " * 40_000 + "b"),
+        ("<p>a\n\n\n b</p>", "a b"),
+    ],
+)
+def test_html_as_nobody_should_write_it(html: str, text: str) -> None:
+    assert plain_text(html) == text

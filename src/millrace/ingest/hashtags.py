@@ -2,9 +2,8 @@
 
 import re
 import unicodedata
-from itertools import takewhile
 
-_HASH = re.compile(r"(?<!\w)[#＃](?=(\S+))")
+_HASH = re.compile(r"(?<!\w)[#＃]")
 
 
 def written(text: str) -> list[str]:
@@ -15,8 +14,13 @@ def written(text: str) -> list[str]:
     """
     if "#" not in text and "＃" not in text:
         return []
-    words = ["".join(takewhile(_in_hashtag, found[1])) for found in _HASH.finditer(text)]
+    words = [text[found.end() : _end(text, found.end())] for found in _HASH.finditer(text)]
     return [word for word in words if word and not word.isdigit()]
+
+
+def _end(text: str, begin: int) -> int:
+    """Return where the hashtag from `begin` on ends; it holds no `#`, so no two are read over the same characters."""
+    return next((at for at in range(begin, len(text)) if not _in_hashtag(text[at])), len(text))
 
 
 def _in_hashtag(character: str) -> bool:

@@ -13,7 +13,6 @@ from millrace.ingest.bluesky import feed as bluesky
 from millrace.ingest.bluesky.feed import V2_PATH, subscription
 from millrace.ingest.bluesky.posts import parse
 from millrace.ingest.events import AHEAD, Cursor, Event, Gap, Mark
-from millrace.ingest.hashtags import written
 from millrace.ingest.values import claimed, iso
 from millrace.kafka import posts
 from millrace.simulate import bluesky as double
@@ -130,21 +129,6 @@ def test_other_collections_move_the_cursor() -> None:
 )
 def test_hashtags(record: dict, hashtags: list[str]) -> None:
     assert post(frame(commit__record=record))["hashtags"] == hashtags
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("#a b#c (#d) #", ["a", "d"]),
-        ("＃全角 #日本語、#x", ["全角", "日本語", "x"]),
-        ("#2026 #2026a #_ ##two", ["2026a", "_", "two"]),
-        ("#हिन्दी! #cafe\u0301.", ["हिन्दी", "cafe\u0301"]),
-        ("https://x.y/#frag", ["frag"]),
-        ("🎉#party #🎉", ["party"]),
-    ],
-)
-def test_hashtags_in_text(text: str, found: list[str]) -> None:
-    assert written(text) == found
 
 
 @pytest.mark.parametrize(

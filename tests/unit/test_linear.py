@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from millrace import names
 from millrace.errors import BadRecord
 from millrace.ingest import hashtags
-from millrace.ingest.hashtags import written
+from millrace.ingest.hashtags import on_bluesky, on_mastodon, written
 from millrace.ingest.mastodon import html, pages
 from millrace.ingest.mastodon.html import plain_text
 from millrace.ingest.mastodon.pages import documents
@@ -31,7 +32,10 @@ BEGINNINGS = [
 ]  # fmt: skip
 STEPS: dict[str, Callable[[str], Any]] = {
     "plain_text": plain_text,
+    "plain_text without links": partial(plain_text, links=False),
     "written": written,
+    "on_bluesky": on_bluesky,
+    "on_mastodon": on_mastodon,
     "normalise_hashtag": names.normalise_hashtag,
     "documents": lambda text: documents(b"[" + text.encode() + b"]"),
 }

@@ -14,7 +14,7 @@ import orjson
 from millrace.errors import BadRecord, Unavailable
 from millrace.ingest.events import TIMES_FROM, Event, Mark
 from millrace.ingest.fields import Fields
-from millrace.ingest.hashtags import written
+from millrace.ingest.hashtags import on_bluesky
 from millrace.ingest.values import encode, event_time, iso, micros
 from millrace.kafka import posts
 from millrace.kafka.topics import BLUESKY
@@ -165,7 +165,7 @@ def _hashtags(record: Fields, text: str) -> list[str]:
     """Return the hashtags of the provider's own markup (facets and tags); only without any, those of the text."""
     features = [feature for facet in record.objects("facets") for feature in facet.objects("features")]
     marked = [feature.word("tag") for feature in features if feature.word("$type") == _TAG]
-    return normalise_hashtags([tag for tag in marked if tag] + record.words("tags") or written(text))
+    return normalise_hashtags([tag for tag in marked if tag] + record.words("tags") or on_bluesky(text))
 
 
 def _convert(document: object, shape: type[_Shape]) -> _Shape:

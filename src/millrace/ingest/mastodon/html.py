@@ -22,14 +22,14 @@ _ZEROS = re.compile(r"&#0++")
 _DIGITS = re.compile(r"&#[0-9]{8}[0-9]*+;?")  # beyond Unicode; Python refuses to read thousands of digits
 
 
-def plain_text(markup: str) -> str:
-    """Return the text of `markup` without its hidden parts.
+def plain_text(markup: str, *, links: bool = True) -> str:
+    """Return the text of `markup` without its hidden parts, or also without its `links` but those to hashtags.
 
     Entities are decoded once, `<br>` is a newline, blocks are an empty line apart.
     """
     if "<" not in markup and "&" not in markup:
         return markup.strip()
-    text = _Text(keep_lines="<pre" in markup)
+    text = _Text(keep_lines="<pre" in markup, links=links)
     for name, piece in _pieces(markup):
         text.add(name, piece)
     lines = [line.strip(" \t") for line in "".join(text.pieces).split("\n")]
@@ -71,9 +71,9 @@ class _Text:
     An end tag of a block around it ends it, too: `_blocks` are those that began inside.
     """
 
-    def __init__(self, *, keep_lines: bool) -> None:
+    def __init__(self, *, keep_lines: bool, links: bool) -> None:
         self.pieces: list[str] = []
-        self._keep_lines = keep_lines
+        self._keep_lines, self._links = keep_lines, links
         self._hidden, self._depth, self._blocks = "", 0, 0
 
     def add(self, name: str, piece: str) -> None:
@@ -81,7 +81,7 @@ class _Text:
             self._look_for_end(name)
         elif not name:
             self._add_text(piece)
-        elif name in HIDDEN or _is_invisible(name, piece):
+        elif name in HIDDEN or _is_invisible(name, piece) or (name == "a" and not self._links and _is_link(piece)):
             self._hidden, self._depth, self._blocks = name, 1, 0
         if not self._hidden and name:
             self._add_break(name)
@@ -115,13 +115,23 @@ class _Text:
 def _is_invisible(element: str, tag: str) -> bool:
     if "invisible" not in tag or element in VOID or element.startswith("/"):
         return False
+    return "invisible" in _words(tag, "class")
+
+
+def _is_link(tag: str) -> bool:
+    """Return whether an `a` leads elsewhere than to a hashtag, which is marked by its class or its relation."""
+    return "hashtag" not in _words(tag, "class") and "tag" not in _words(tag, "rel")
+
+
+def _words(tag: str, attribute: str) -> list[str]:
+    """Return the words of an attribute's value, none if the tag lacks it."""
     name = ""
     for part in _ATTRIBUTES.findall(tag, 1):
         if not part.startswith("="):
             name = part.lower() if part.strip(" \t\r\n\f/") else name
-        elif name == "class":
-            return "invisible" in part[1:].strip(" \t\r\n\f\"'").split()
-    return False
+        elif name == attribute:
+            return part[1:].strip(" \t\r\n\f\"'").split()  # type: ignore[no-any-return]
+    return []
 
 
 def _decoded(text: str) -> str:

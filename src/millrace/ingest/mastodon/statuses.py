@@ -16,7 +16,7 @@ import orjson
 from millrace.errors import BadRecord
 from millrace.ingest.events import AHEAD, Event
 from millrace.ingest.fields import LONGEST_WORD, Fields
-from millrace.ingest.hashtags import written
+from millrace.ingest.hashtags import on_mastodon
 from millrace.ingest.mastodon.html import plain_text
 from millrace.ingest.mastodon.pages import Unreadable
 from millrace.ingest.values import encode, iso, micros, moment
@@ -206,10 +206,14 @@ def _content(status: Status) -> dict[str, Any]:
         "author": status.author,
         "text": text,
         "language": status.language,
-        "hashtags": normalise_hashtags(status.tags or written(text or "")),
+        "hashtags": normalise_hashtags(status.tags or _written(status.content or "")),
         "replies": status.replies,
         "reblogs": status.reblogs,
         "favourites": status.favourites,
         "visibility": status.visibility,
         "url": status.url,
     }
+
+
+def _written(content: str) -> list[str]:
+    return on_mastodon(plain_text(content, links=False)) if "#" in content or "＃" in content else []

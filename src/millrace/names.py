@@ -1,14 +1,20 @@
-"""Closed sets and checks: hashtags, identifiers and stock symbols, each normalised in this one place."""
+"""Closed sets and checks: hashtags, languages, identifiers and stock symbols, each normalised in this one place."""
 
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 from millrace.errors import ConfigError
 
 HASHTAG_LENGTH = 300  # characters, as the column that stores it
 _BEFORE_HASHTAG = "#＃﹟" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+LANGUAGE_LENGTH = 64  # characters, as the column that stores it
+LANGUAGE = r"[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8}){0,31}"  # Java reads it, too
+UNKNOWN_LANGUAGE = "und"  # "undetermined" in BCP 47
+_LANGUAGE = re.compile(LANGUAGE)
+_CASES = {2: str.upper, 4: str.capitalize}  # of subtags: a region, a script
 SYMBOL_LENGTH = 64  # characters, as the column that stores it
 _SYMBOL = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9^][A-Z0-9:._^=-]{0,63}")
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
@@ -24,6 +30,24 @@ def normalise_hashtag(raw: str) -> str:
 def normalise_hashtags(raw: Iterable[str]) -> list[str]:
     """Return each normalised hashtag once, in order of first appearance."""
     return list(dict.fromkeys(tag for tag in map(normalise_hashtag, raw) if tag))
+
+
+def language_tag(raw: str | None) -> str | None:
+    """Return a language tag of BCP 47 as RFC 5646 (2.1.1) writes it, such as en, en-US or zh-Hant-TW.
+
+    `_` is read as `-`. None is what names no language: nothing, und, or what is no tag.
+    """
+    return _language_tag(raw.strip(" ")) if raw and len(raw) <= LANGUAGE_LENGTH else None
+
+
+@lru_cache(maxsize=4096)
+def _language_tag(tag: str) -> str | None:
+    if not _LANGUAGE.fullmatch(tag):
+        return None
+    first, *others = tag.lower().replace("_", "-").split("-")
+    single = next((at for at, each in enumerate(others) if len(each) == 1), len(others))
+    cased = [_CASES.get(len(each), str)(each) for each in others[:single]]  # behind a singleton all is in lower case
+    return None if first == UNKNOWN_LANGUAGE else "-".join([first, *cased, *others[single:]])
 
 
 def identifier(name: str) -> str:

@@ -170,6 +170,16 @@ def test_what_a_record_of_bluesky_may_leave_out_is_no_mending(name: str) -> None
     assert not check("bluesky", (*RECORD, name), MISSING).mended
 
 
+@pytest.mark.parametrize(
+    ("raw", "tag"),
+    [("EN_us", "en-US"), ("en-US", "en-US"), ("en", "en"), ("und", None), ("", None), ("zh-hant", "zh-Hant")],
+)  # fmt: skip
+def test_languages_are_stored_in_one_spelling(raw: str, tag: str | None) -> None:
+    for name, path, value in (("mastodon", ("language",), raw), ("bluesky", (*RECORD, "langs"), [raw])):
+        assert json.loads(check(name, path, value).value)["language"] == tag
+    assert json.loads(check("bluesky", (*RECORD, "langs"), ["und", raw, "de"]).value)["language"] == (tag or "de")
+
+
 def test_what_is_said_to_be_limited_stays_hidden() -> None:
     for word in ("private", "direct", "local", "list", "mutuals_only"):
         assert WRITER.shown(test_mastodon.status(visibility=word), test_mastodon.NOW) == []

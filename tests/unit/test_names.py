@@ -26,6 +26,20 @@ def test_a_hashtag_counts_once_a_post():
     assert names.normalise_hashtags(["News", "#news", "", "cat"]) == ["news", "cat"]
 
 
+@pytest.mark.parametrize(
+    ("raw", "tag"),
+    [("en", "en"), ("EN_us", "en-US"), ("en-US", "en-US"), (" DE ", "de"), ("zh_hant_tw", "zh-Hant-TW"),
+     ("SR-LATN", "sr-Latn"),
+     ("de-ch-1996", "de-CH-1996"), ("es-419", "es-419"), ("en-US-X-TWAIN-UK", "en-US-x-twain-uk"), ("gsw", "gsw"),
+     ("", None), (None, None), ("und", None), ("UND", None), ("und-Latn", None), ("x-mine", None), ("e", None),
+     ("en-", None), ("en US", None), ("en_US.UTF-8", None), ("日本", None), ("en\n", None), ("\u212aa", None),
+     ("en-" + "a" * 9, None), ("en" + "-abc" * 16, None)],
+)  # fmt: skip
+def test_languages_are_written_as_bcp_47_does(raw, tag):
+    assert names.language_tag(raw) == tag
+    assert tag is None or names.language_tag(tag) == tag
+
+
 @pytest.mark.parametrize("name", ["", "1a", "A", "a-b", "a; DROP TABLE t", "a" * 64, "é", "a\n"])
 def test_identifier_refuses(name):
     with pytest.raises(ConfigError):

@@ -18,7 +18,7 @@ from millrace.ingest.hashtags import on_bluesky
 from millrace.ingest.values import encode, event_time, iso, micros
 from millrace.kafka import posts
 from millrace.kafka.topics import BLUESKY
-from millrace.names import normalise_hashtags
+from millrace.names import language_tag, normalise_hashtags
 
 POSTS = "app.bsky.feed.post"
 INSTANCE = "bsky.network"  # the network: a frame does not say which server hosts the author
@@ -156,7 +156,7 @@ def _content(commit: _Commit, mended: set[str]) -> dict[str, Any]:
     return {
         "created_at": record.time("createdAt"),
         "text": text,
-        "language": next(iter(record.words("langs")), None),
+        "language": next(filter(None, map(language_tag, record.words("langs"))), None),
         "hashtags": _hashtags(record, text or ""),
     }
 

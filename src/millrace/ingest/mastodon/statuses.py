@@ -22,7 +22,7 @@ from millrace.ingest.mastodon.pages import Unreadable
 from millrace.ingest.values import encode, iso, micros, moment
 from millrace.kafka import posts
 from millrace.kafka.topics import MASTODON
-from millrace.names import normalise_hashtags
+from millrace.names import language_tag, normalise_hashtags
 
 PUBLIC = frozenset({"public"})
 LIMITED = frozenset({"unlisted", "private", "direct", "limited", "local", "list", "mutuals_only", "self"})
@@ -80,7 +80,7 @@ def _status(document: Any, instance: str, mended: set[str]) -> Status:
         author=_author(fields.inner("account"), instance),
         content=fields.text("content"),
         visibility=_visibility(fields),
-        language=fields.word("language"),
+        language=language_tag(fields.word("language")),
         tags=[name for tag in fields.objects("tags", key="name") if (name := tag.word("name"))],
         replies=fields.count("replies_count"),
         reblogs=fields.count("reblogs_count"),

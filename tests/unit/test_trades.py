@@ -34,6 +34,12 @@ def test_decimals_are_exact_and_survive_the_way_back():
     assert decode(encode(trade)) == trade
 
 
+@pytest.mark.parametrize("symbol", ["IC MARKETS:1", "HUOBI:btcusdt", "FXCM:EUR/USD", "M&M.NS", "BINANCE:币安人生USDT"])
+def test_symbols_are_as_the_feed_lists_them(symbol):
+    trade = decode(altered(symbol=symbol))
+    assert decode(encode(trade)).symbol == symbol
+
+
 def test_times_have_microseconds_also_on_the_second():
     trade = decode(altered(event_time="2026-07-04T16:38:08+02:00", received_at=None))
     assert b'"event_time":"2026-07-04T14:38:08.000000Z"' in encode(trade)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-LANGUAGES = ("en", "en", "de", "ja", "pt-BR", None)
+LANGUAGES = ("en", "en", "en-US", "de", "ja", "pt-BR", None)
 WORDS = ("Straße", "NEWS from the mill", "猫 🐈", "news", "nothing")
 Row = dict[str, Any]
 
@@ -105,7 +105,7 @@ class Story:
     def counts(self, by: str | None, seconds: int = 60) -> Counter[tuple[Any, ...]]:
         """Return how many posts were created: by window, or by window and `by` (language or author)."""
         names = {
-            "language": lambda post: post["language"] or "und",
+            "language": lambda post: (post["language"] or "und").partition("-")[0],
             "author": lambda post: post["author"]["id"],
         }
         return Counter((floor(moment(post), seconds), *([names[by](post)] if by else [])) for post in self.created())

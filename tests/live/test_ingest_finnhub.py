@@ -47,9 +47,7 @@ def test_every_sent_trade_once(committed: Committed, adapter: Callable[..., Chil
         running_adapter = adapter(url)
         wait(told.exists, "whole market", running_adapter)
         summary, sent, _ = right(exchange)
-        assert (
-            summary["sent"] > 600
-        )  # what was traded before all symbols were asked for is not
+        assert summary["sent"] > 600  # what was traded before all symbols were asked for is not
         wait(lambda: len(committed.records()) >= summary["sent"], "trades", running_adapter)
         assert running_adapter.stop() == 0, running_adapter.text()
     assert keys(committed.trades()) == sent

@@ -2,6 +2,7 @@ from datetime import UTC, timedelta
 from decimal import Decimal
 
 import pytest
+from pyspark.sql import functions as F
 from tests import stocks
 from tests.spark.conftest import RECORDS
 from tests.stocks import NOON, Tick
@@ -49,13 +50,34 @@ def test_the_same_in_spark_sql(spark):
 
 def test_products_that_no_decimal_of_spark_holds(spark):
     price, volume = Decimal("99999999999999.9999999999"), Decimal("98765432109876.0123456789")
-    ticks = [Tick("A", price, volume, 0, 1), Tick("A", -price, volume * 2, 1, 2), Tick("A", Decimal(1), volume, 2, 3)]
+    ticks = [
+        Tick("A", price, volume, 0, 1),
+        Tick("A", Decimal("0.0000000001"), volume * 2, 1, 2),
+        Tick("A", Decimal(1), volume, 2, 3),
+    ]
     for parts in (
         parse.folded(records(spark, ticks), candle_parts.fold(["A"])),
         candle_parts.parts(market.trades(records(spark, ticks)), ["A"]),
     ):
         [row] = candles.candles(parts).collect()
         assert (row.vwap, row.volume) == (stocks.average(ticks), volume * 4)
+
+
+@pytest.mark.parametrize("price", ["0", "-0.01", "0.00000000004"])
+def test_a_price_that_is_none_makes_no_candle(spark, price):
+    ticks = [Tick("A", Decimal(7), Decimal(2), 0, 1), Tick("A", Decimal(8), Decimal(3), 5, 2)]
+    rows = records(spark, [*ticks, Tick("A", Decimal(price), Decimal(9), 3, 3)])
+    zero = F.when(F.col("sequence") == 2, F.lit(0)).otherwise(F.col("price")).cast("decimal(24,10)")
+    trades = market.trades(rows)
+    made = (
+        folded(rows, ["A"], ("1m",)),
+        candles.candles(candle_parts.parts(trades, ["A"])),
+        candles.guarded(candles.prints(trades, ["A"]), Decimal("0.5")),
+    )
+    for found in made:
+        assert values(found.collect()) == stocks.candles(ticks, "1m")
+    [row] = candles.candles(candle_parts.parts(trades.withColumn("price", zero), ["A"])).collect()
+    assert (row.low, row.updates) == (7, 1)  # rows that no parser judged
 
 
 def test_volumes_whose_sum_no_store_holds(spark):

@@ -7,7 +7,7 @@ from millrace.queries.filtered import COLUMNS, filtered
 
 CHOICES = {
     "all": ({}, lambda post: True),
-    "language": ({"languages": ["EN", "pt"]}, lambda post: post["language"] in ("en", "pt-BR")),
+    "language": ({"languages": ["EN", "pt"]}, lambda post: post["language"] in ("en", "en-US", "pt-BR")),
     "no prefix of a tag": ({"languages": ["p", "d"]}, lambda post: False),
     "keyword": ({"keywords": ["news", "猫"]}, lambda post: "news" in post["text"].lower() or "猫" in post["text"]),
     "capital keyword": ({"keywords": ["NEWS"]}, lambda post: "news" in post["text"].lower()),
@@ -16,7 +16,7 @@ CHOICES = {
     "people": ({"bots": False}, lambda post: not post["author"]["bot"]),
     "all at once": (
         {"languages": ["en"], "keywords": ["mill"], "bots": False},
-        lambda post: post["language"] == "en" and "mill" in post["text"] and not post["author"]["bot"],
+        lambda post: post["language"] in ("en", "en-US") and "mill" in post["text"] and not post["author"]["bot"],
     ),
 }
 

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 from pyspark.sql.types import BinaryType, StructField, StructType, TimestampType
+from tests.unit import test_fields as broken
 from tests.unit.test_posts import BAD, GOOD
 from tests.unit.test_trades import BAD as BAD_TRADES
 from tests.unit.test_trades import GOOD as TRADE
 
-from millrace.kafka import letters, market, parse
+from millrace.kafka import expressions, letters, market, parse
 
 RECORDS = StructType([StructField("value", BinaryType()), StructField("timestamp", TimestampType())])
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -79,3 +80,13 @@ def test_trades_are_judged_as_trades(spark):
     place = frame.selectExpr("'finnhub-trades' AS topic", "3 AS partition", "9L AS offset", "value", "timestamp")
     assert letters.dead_letters(place).count() == 1 + len(BAD_TRADES)
     assert market.trades(frame).count() == 1
+
+
+def test_whatever_is_in_an_optional_field_there_is_a_row(spark):
+    values = {True: [], False: []}  # of trades, of posts
+    for name, path in broken.PLACES:
+        values[name == "finnhub"] += [broken.check(name, path, way).value for way in broken.WAYS]
+    rows = records(spark, values[False])
+    for read in (parse.posts, expressions.posts):
+        assert len(read(rows).collect()) == len(values[False])
+    assert len(market.trades(records(spark, values[True])).collect()) == len(values[True])

@@ -4,11 +4,14 @@ from collections import Counter
 from datetime import UTC
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.social import Story
 from tests.spark.conftest import RECORDS
 
+from millrace import names
 from millrace.kafka import parse
-from millrace.queries import authors, counts, languages
+from millrace.queries import authors, counts, languages, text
 
 ANALYSES = {
     "language": (languages, languages.language_counts, 60),
@@ -81,3 +84,29 @@ def test_odd_names_are_cut_alike(spark, name):
     plain = analysis(parse.posts(records, COLUMNS)).collect()
     assert Counter(map(tuple, fast.collect())) == Counter(map(tuple, plain))
     assert all(row[name] == row[name].strip(" ") and 0 < len(row[name]) <= module.LENGTH for row in plain)
+
+
+TAGS = ["en", "EN_us", "en-US", "", "und", "und-Latn", " en ", "zh_hant_TW", "sr-latn", "x-mine", "en-x-us", "e",
+        "english", "en-", "en\n", "e\u0130", "\u212aa", "日本", "de-1996", "x" * 80,
+        "en-US-" + "x" * 60, "a-DE-", None]  # fmt: skip
+
+
+@pytest.mark.parametrize("regions", [False, True])
+def test_languages_are_counted_alike_however_they_are_written(spark, regions):
+    story = Story(count=len(TAGS), seed=1)
+    posts = [post | {"operation": "create", "language": tag} for post, tag in zip(story.events, TAGS, strict=True)]
+    records = spark.createDataFrame(story.records(posts), RECORDS)
+    fast = languages.count(parse.folded(records, languages.fold(regions=regions)))
+    plain = languages.language_counts(parse.posts(records, COLUMNS), regions=regions)
+    assert Counter(map(tuple, fast.collect())) == Counter(map(tuple, plain.collect()))
+    tags = Counter(names.language_tag(tag) or "und" for tag in TAGS)
+    right = tags if regions else Counter(name.partition("-")[0] for name in tags.elements())
+    assert Counter({row.language: row.posts for row in plain.collect()}) == right
+
+
+@given(st.lists(st.from_regex(r"[a-zA-Z]{1,5}([-_][a-zA-Z0-9]{1,5}){0,4}", fullmatch=True), min_size=50, max_size=50))
+@settings(max_examples=5, deadline=None)
+def test_spark_writes_tags_as_python_does(spark, tags):
+    rows = spark.createDataFrame([(tag,) for tag in tags], "tag STRING")
+    found = [row[0] for row in rows.select(text.language_tag("tag")).collect()]
+    assert found == [names.language_tag(tag) for tag in tags]

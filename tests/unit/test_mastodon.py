@@ -114,16 +114,22 @@ def test_metrics_and_deletes_are_of_the_moment_they_were_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"uri": 5}, {"created_at": "yesterday"}, {"content": None}, {"account": None}, {"replies_count": -1}, {"id": ""},
-     {"content": "x\u0000<b>"}, {"created_at": "2026-07-04T14:38:07"}],
+    ("wrong", "reason"),
+    [({"uri": 5}, "uri"), ({"uri": None}, "uri"), ({"uri": "a\0"}, "uri"), ({"id": ""}, "id"), ({"id": True}, "id"),
+     ({"created_at": "yesterday"}, "created_at"), ({"created_at": 5}, "created_at"), ({"created_at": ""}, "created_at"),
+     ({"created_at": "9999-12-31T23:59:59-05:00"}, "created_at"), ({"created_at": "1969-12-31T23:59:59Z"}, "1970"),
+     ({"reblog": {"uri": "https://x/1"}}, "id")],
 )  # fmt: skip
-def test_what_is_no_status_is_refused_or_cleaned(wrong: dict) -> None:
-    if wrong.get("content"):
-        assert "\x00" not in shown(status(**wrong))[0]["text"]
-    else:
-        with pytest.raises(BadRecord):
-            WRITER.shown(status(**wrong), NOW)
+def test_what_does_not_identify_and_date_a_post_is_refused(wrong: dict, reason: str) -> None:
+    with pytest.raises(BadRecord, match=reason):
+        WRITER.shown(status(**wrong), NOW)
+
+
+def test_an_edit_without_its_time_is_refused_alone() -> None:
+    assert [post["operation"] for post in shown(status(edited_at="soon"))] == ["create"]
+    assert WRITER.edited(status(edited_at=""), NOW) == []
+    with pytest.raises(BadRecord, match="edited_at"):
+        WRITER.edited(status(edited_at="soon"), NOW)
 
 
 @pytest.mark.parametrize(
@@ -218,3 +224,33 @@ def test_memory_tells_what_is_due_once() -> None:
     assert memory.take(20) == []
     assert memory.between(order("4"), order("5")) == ["5"]
     assert replace(Plan(("https://a",)), every=1.0).every < time.time()
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a<br></p>b", "a\n\nb"),
+        ("<li>a<li>b", "a\nb"),
+        ("<ul><li>a<br></li> <li>b</li></ul>c", "a\nb\n\nc"),
+        ('<p title="a > b">x</p>', "x"),
+        ("<P CLASS=X>a</P><Br/>b", "a\n\nb"),
+        ("a < b <3 </ x", "a < b <3"),
+        ("a<!-- <p>x</p> -->b<!doctype html>c<?x?>d", "abcd"),
+        ("a<p", "a"),
+        ('<span class="a invisible">x</span>y', "y"),
+        ("<span class='invisible'>x<span>y</span>z</span>w", "w"),
+        ('<p><span class="invisible">x</p>y', "y"),
+        ('<div class="invisible"><p>x</p></div>y', "y"),
+        ('<img class="invisible" src=x>y', "y"),
+        ("<span title=\" class='invisible'\">x</span>", "x"),
+        ("<span title=invisible>x</span>", "x"),
+        ("<script>if (a < b) '</p>'</script>x", "x"),
+        ("<script>x", ""),
+        ("&#x41;&#000065;&#99999999999;&eacute;&nosuch;&amp", "AA\ufffdé&nosuch;&"),
+        ("&#" + "9" * 5000 + ";", "\ufffd"),
+        ("<pre>a" + " " * 40_000 + "b</pre>", "a" + " " * 40_000 + "b"),
+        ("<p>a\n\n\n b</p>", "a b"),
+    ],
+)
+def test_html_as_nobody_should_write_it(html: str, text: str) -> None:
+    assert plain_text(html) == text

@@ -310,7 +310,7 @@ def test_broken_statuses_are_dead_letters_once(start) -> None:
     letters = [item for item in run.sink.items if isinstance(item, DeadLetter)]
     broken = sum(post.broken for post in map(Posts(sent).at, range(200)))
     assert len(letters) == broken > 5
-    assert all("content" in letter.reason for letter in letters)
+    assert all("uri" in letter.reason for letter in letters)
 
 
 @pytest.mark.parametrize("stream", [None, "public"])

@@ -16,7 +16,7 @@ TICKS = st.lists(
     st.builds(
         Tick,
         symbol=st.just("A"),
-        price=st.decimals("-99", "99999", places=10),
+        price=st.decimals("0.0000000001", "99999", places=10),
         volume=st.one_of(st.just(Decimal(0)), DECIMALS),
         time=st.integers(0, 59_999),
         sequence=st.integers(0, 10**9),

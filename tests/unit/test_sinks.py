@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import BigInteger, Column, MetaData, Table, insert, select
+from sqlalchemy import BigInteger, Column, MetaData, Table, insert, select, text
 from sqlalchemy.schema import CreateTable
 
+from millrace import names
 from millrace.errors import BadRecord, ConfigError, Unavailable
 from millrace.sinks import console, kafka, together
 from millrace.sinks.retry import Patience
-from millrace.sinks.sql import database, staging, tables
+from millrace.sinks.sql import candles, database, staging, tables
 from millrace.sinks.sql import statements as merge
 from millrace.sinks.sql import writer as sql
 from millrace.sinks.sql.columns import Money, Time, key_text
@@ -265,3 +266,28 @@ def test_console_shows_hostile_text_harmlessly(capsys: pytest.CaptureFixture[str
     assert "batch 7" in shown
     assert "second" in shown
     assert "third" not in shown
+
+
+def test_symbols_as_a_feed_lists_them_have_views_and_two_never_share_one(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    tables.create(url)
+    listed = [
+        "IC MARKETS:1",
+        "HUOBI:btcusdt",
+        "FXCM:EUR/USD",
+        "M&M.NS",
+        "BINANCE:币安人生USDT",
+        "FOREX.COM:UK (Mini)",
+    ]
+    views = candles.register(url, names.symbol_topics(listed))
+    row = {"resolution": "1m", "window_end": NOON, "open": 1, "high": 1, "low": 1, "close": 1, "volume": 0, "trades": 0,
+           "complete": True, "updates": 0}  # fmt: skip
+    engine = database.connect(url)
+    with engine.begin() as connection:
+        connection.execute(insert(tables.candles), [row | {"symbol": name, "window_start": NOON} for name in listed])
+        queries = {name: text(f"SELECT symbol FROM {view}") for name, view in views.items()}
+        found = {name: connection.execute(query).scalars().all() for name, query in queries.items()}
+    engine.dispose()
+    assert found == {name: [name] for name in listed}
+    with pytest.raises(ConfigError, match="huobi_btcusdt, which is there already"):
+        candles.register(url, {"HUOBI:BTCUSDT": "HUOBI_BTCUSDT"})

@@ -4,6 +4,7 @@ from decimal import Decimal
 import pytest
 
 from millrace.errors import BadRecord
+from millrace.kafka import candles
 from millrace.kafka.trades import decode, encode
 
 GOOD = {
@@ -33,15 +34,19 @@ def test_decimals_are_exact_and_survive_the_way_back():
     assert decode(encode(trade)) == trade
 
 
+@pytest.mark.parametrize("symbol", ["IC MARKETS:1", "HUOBI:btcusdt", "FXCM:EUR/USD", "M&M.NS", "BINANCE:币安人生USDT"])
+def test_symbols_are_as_the_feed_lists_them(symbol):
+    trade = decode(altered(symbol=symbol))
+    assert decode(encode(trade)).symbol == symbol
+
+
 def test_times_have_microseconds_also_on_the_second():
     trade = decode(altered(event_time="2026-07-04T16:38:08+02:00", received_at=None))
     assert b'"event_time":"2026-07-04T14:38:08.000000Z"' in encode(trade)
     assert b'"received_at":null' in encode(trade)
 
 
-@pytest.mark.parametrize(
-    ("text", "price"), [(b"0.00000000005", "0.0000000001"), (b"0.30000000000000004", "0.3"), (b"-37.63", "-37.63")]
-)
+@pytest.mark.parametrize(("text", "price"), [(b"0.00000000005", "0.0000000001"), (b"0.30000000000000004", "0.3")])
 def test_more_than_ten_places_are_rounded_half_up(text, price):
     assert decode(raw("price", text)).price == Decimal(price)
 
@@ -66,6 +71,10 @@ BAD = {
     "1e400": raw("price", b"1e400"),
     "price beyond the column": altered(price=10**14),
     "volume beyond the column": altered(volume=10**18),
+    "price of 0": altered(price=0),
+    "price of -0.0": raw("price", b"-0.0"),
+    "price that rounds to 0": raw("price", b"0.00000000004"),
+    "negative price": altered(price=-37.63),
     "negative volume": altered(volume=-1),
     "time without zone": altered(event_time="2026-07-04T14:38:08"),
     "conditions of a wrong type": altered(conditions=[1]),
@@ -80,3 +89,15 @@ BAD = {
 def test_a_bad_record(value):
     with pytest.raises(BadRecord):
         decode(value)
+
+
+CANDLE = {"symbol": "AAPL", "resolution": "1m", "window_start": GOOD["event_time"], "window_end": GOOD["event_time"],
+          "open": 1, "high": 1, "low": 1, "close": 1, "volume": 0, "trades": 0, "complete": True}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["open", "high", "low", "close", "vwap"])
+def test_a_candle_has_prices_above_0(name):
+    assert candles.decode(json.dumps(CANDLE | {name: 1e-10}).encode())
+    for wrong in (0, -1, 1e-11):
+        with pytest.raises(BadRecord, match="above 0"):
+            candles.decode(json.dumps(CANDLE | {name: wrong}).encode())

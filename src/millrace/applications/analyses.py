@@ -104,6 +104,16 @@ def _hashtags(application: Application, options: Options) -> list[Flow]:
     return [flow(options, hashtags.post_hashtags(posts), results.POST_HASHTAGS)]
 
 
+def _regions(parser: ArgumentParser) -> None:
+    parser.add_argument("--regions", action="store_true", help="count en-US and en-GB apart (default: both as en)")
+    windows(parser)
+
+
+def _languages(application: Application, options: Options) -> list[Flow]:
+    fold = partial(languages.fold, regions=options.args.regions)
+    return tallied(fold, languages.count, results.LANGUAGE_COUNTS)(application, options)
+
+
 ENGAGEMENT = Job(
     "engagement", "what reactions each post got, and their average per window", _engagement, _scored,
     (*BOTH, "elasticsearch"),
@@ -115,8 +125,7 @@ HASHTAGS = Job(
 POST_HASHTAGS = replace(HASHTAGS, add=partial(_per_post, default=True), sinks=SEARCHED)
 FILTERED = Job("filtered", "posts of a language, with a word, by bots or not", _filtered, _filters, ("kafka",))
 LANGUAGES = Job(
-    "languages", "posts per language and window", tallied(languages.fold, languages.count, results.LANGUAGE_COUNTS),
-    sinks=("sqlite", "elasticsearch"),
+    "languages", "posts per language and window", _languages, _regions, ("sqlite", "elasticsearch")
 )  # fmt: skip
 AUTHORS = Job(
     "authors", "posts per author and window", tallied(authors.fold, authors.count, results.AUTHOR_COUNTS)

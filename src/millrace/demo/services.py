@@ -17,7 +17,7 @@ def jetstream(hosts: Sequence[str]) -> str:
         url = host.strip().rstrip("/")
         try:
             address = url if url.count("/") > 2 else url + "/subscribe"
-            websocket.create_connection(address, timeout=PATIENCE).close()
+            websocket.create_connection(address, timeout=PATIENCE, redirect_limit=0).close()
             return ""
         except (OSError, websocket.WebSocketException) as error:
             reason = type(error).__name__ if not str(error) else str(error).splitlines()[0]

@@ -12,9 +12,13 @@ from prometheus_client.registry import Collector
 
 @dataclass
 class Counts:
-    """Totals since the start; `buffered` and `behind` (seconds) are of this moment."""
+    """Totals since the start; `buffered` and `behind` (seconds) are of this moment.
+
+    `mended` are those of the `events` in which a field had another shape than the provider documents.
+    """
 
     events: int = 0
+    mended: int = 0
     duplicates: int = 0
     dead_letters: int = 0
     gaps: int = 0
@@ -26,7 +30,7 @@ class Counts:
     def line(self, rate: float) -> str:
         """Say it in one line; `rate` in events a second."""
         return (
-            f"{self.events} events ({rate:.0f}/s), {self.duplicates} duplicates, "
+            f"{self.events} events ({rate:.0f}/s), {self.mended} mended, {self.duplicates} duplicates, "
             f"{self.dead_letters} dead letters, {self.gaps} gaps, {self.connections} connections, "
             f"{self.buffered} buffered, {self.behind:.1f} s behind"
         )

@@ -20,7 +20,7 @@ Clock = Callable[[], float]  # seconds since 1970
 class Event:
     """One happening for Kafka. The feed resumes at `position`, inclusively; `seen` is the time there.
 
-    `place` names which of the feeds read at once it is from.
+    `place` names which of the feeds read at once it is from. `mended`: a field had another shape than documented.
     """
 
     topic: str
@@ -31,6 +31,7 @@ class Event:
     position: int
     seen: int
     place: str = ""
+    mended: bool = False
 
 
 @dataclass(slots=True)

@@ -169,6 +169,7 @@ class Loop:
                 self.counts.duplicates += 1
                 return None
             self.counts.events += 1
+            self.counts.mended += item.mended
             self.counts.behind = max(0.0, self._clock() - item.event_time / SECOND)
         elif isinstance(item, DeadLetter):
             self.counts.dead_letters += 1

@@ -25,7 +25,7 @@ def iso(time: int) -> str:
 
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]  # strftime writes the year 900 with three digits
 
 
 def moment(time: int) -> datetime:

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from millrace import names
 from millrace.errors import BadRecord, ConfigError
-from millrace.kafka.trades import PRICES, VOLUMES, Time, exact
+from millrace.kafka.trades import VOLUMES, Time, exact, price
 
 SCHEMA = "candle.v1"
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -45,8 +45,8 @@ def decode(value: bytes | None) -> Candle:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ConfigError) as error:
         raise BadRecord(str(error)) from None
     for name in ("open", "high", "low", "close"):
-        setattr(candle, name, exact(getattr(candle, name), PRICES, name))
-    candle.vwap = None if candle.vwap is None else exact(candle.vwap, PRICES, "vwap")
+        setattr(candle, name, price(getattr(candle, name), name))
+    candle.vwap = None if candle.vwap is None else price(candle.vwap, "vwap")
     candle.volume = exact(candle.volume, VOLUMES, "volume")
     return candle
 

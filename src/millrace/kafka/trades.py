@@ -29,9 +29,9 @@ Sequence = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 class Trade(msgspec.Struct, gc=False, kw_only=True):
     """One trade, or with volume 0 an update of the price.
 
-    `price` is in the quote currency, `volume` in units of the base; both are exact decimals, JSON numbers in Kafka.
-    `event_time` (milliseconds) is the exchange's, `received_at` the adapter's; both are ISO 8601 UTC. `conditions` are
-    the feed's codes. `sequence` grows with every trade of the feed, across connections.
+    `price` is in the quote currency and above 0, `volume` in units of the base; both are exact decimals, JSON numbers
+    in Kafka. `event_time` (milliseconds) is the exchange's, `received_at` the adapter's; both are ISO 8601 UTC.
+    `conditions` are the feed's codes. `sequence` grows with every trade of the feed, across connections.
     """
 
     symbol: str
@@ -57,7 +57,7 @@ def decode_clean(value: bytes) -> Trade:
     """Do as `decode` for a value that is UTF-8 without escaped NUL; raises BadRecord or what is in `posts.REFUSED`."""
     trade = _DECODER.decode(value)
     _known(trade.symbol)
-    trade.price = exact(trade.price, PRICES, "price")
+    trade.price = price(trade.price, "price")
     trade.volume = exact(trade.volume, VOLUMES, "volume")
     if trade.volume < 0:
         raise BadRecord(f"volume {trade.volume} is negative")
@@ -72,6 +72,14 @@ def encode(trade: Trade) -> bytes:
 
 def _iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else None
+
+
+def price(number: Decimal, name: str) -> Decimal:
+    """Return what `exact` makes of a price; raises BadRecord also unless ten places of it are above 0."""
+    found = exact(number, PRICES, name)
+    if found <= 0:
+        raise BadRecord(f"{name} {str(number)[:40]} is no price: it is not above 0")
+    return found
 
 
 def exact(number: Decimal, limit: Decimal, name: str) -> Decimal:

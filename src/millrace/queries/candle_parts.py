@@ -41,7 +41,7 @@ def parts(trades: DataFrame, symbols: Iterable[str]) -> DataFrame:
     """
     price, volume, time, last, range_ = (F.col(name) for name in ("price", "volume", "time", "last", "range"))
     counted = F.col("counts") & (volume > 0)
-    own = trades.filter(F.col("symbol").isin(*symbols)).select(
+    own = trades.filter(priced(symbols)).select(
         "symbol", "price", "volume", "event_time", "sequence", F.unix_micros("event_time").alias("time"),
         *(allowed(change).alias(name)
           for name, change in (("last", "open_close"), ("range", "high_low"), ("counts", "volume"))),
@@ -68,6 +68,11 @@ def parts(trades: DataFrame, symbols: Iterable[str]) -> DataFrame:
     }
     typed = [column.cast(spark_type(PARTS.field(name).type)).alias(name) for name, column in columns.items()]
     return own.select("symbol", "event_time", *typed)
+
+
+def priced(symbols: Iterable[str]) -> Column:
+    """Return whether a row is a trade of `symbols`: one has a price above 0, whoever made the row."""
+    return F.col("symbol").isin(*symbols) & (F.col("price") > 0)
 
 
 def allowed(change: str) -> Column:
@@ -97,7 +102,7 @@ def _fold(decoded: Decoded, symbols: frozenset[str], step: int) -> pa.RecordBatc
     """
     made: dict[tuple[str, int], Part] = {}
     for time, trade in decoded:
-        if trade.symbol in symbols:
+        if trade.symbol in symbols and trade.price > 0:
             key = trade.symbol, time // step
             told = (time, trade.sequence, units(trade.price), units(trade.volume), rule(tuple(trade.conditions)))
             if key in made:

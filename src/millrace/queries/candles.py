@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka.parse import TEXT, TIME
-from millrace.queries.candle_parts import PARTS, PRICE, SUM, SUMS, allowed, spark_type
+from millrace.queries.candle_parts import PARTS, PRICE, SUM, SUMS, allowed, priced, spark_type
 from millrace.queries.candle_parts import row as part_row
 from millrace.queries.conditions import Rule
 from millrace.queries.ohlc import finished, part_of, units, without_bad_prints
@@ -112,7 +112,7 @@ def prints(trades: DataFrame, symbols: Iterable[str]) -> DataFrame:
         F.unix_micros("event_time").alias("time"), "sequence", "price", "volume",
         *(allowed(change).alias(f"sets_{change}") for change in Rule._fields),
     )  # fmt: skip
-    return trades.filter(F.col("symbol").isin(*symbols)).select("symbol", "event_time", found.alias("print"))
+    return trades.filter(priced(symbols)).select("symbol", "event_time", found.alias("print"))
 
 
 def _finish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from millrace.queries.engagement import COUNTERS, Weights, engagement_score, is_reading
-from millrace.queries.text import cut, watermarked, window_columns
+from millrace.queries.text import language_tag, watermarked, window_columns
 
 COLUMNS = ("source", "event_time", "operation", "author", "language", *COUNTERS)
 
@@ -33,7 +33,7 @@ def dashboard(
             F.approx_count_distinct(F.when(created, F.col("author.id"))).alias("authors"),
             F.count_if(created & F.col("author.bot")).alias("bots"),
             F.avg(score).alias("average_score"),
-            F.mode(F.when(created, cut("language", 64)), deterministic=True).alias("top_language"),
+            F.mode(F.when(created, language_tag("language")), deterministic=True).alias("top_language"),
         )
         .select("source", *window_columns(), "posts", "authors", "bots", "average_score", "top_language")
     )

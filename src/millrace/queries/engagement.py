@@ -13,7 +13,7 @@ from operator import add
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from millrace.queries.text import cut, watermarked, window_columns
+from millrace.queries.text import language_tag, watermarked, window_columns
 
 COUNTERS = ("replies", "reblogs", "favourites")
 WINDOW_COLUMNS = ("source", "event_time", "operation", *COUNTERS)
@@ -53,7 +53,7 @@ def post_engagement(posts: DataFrame, weights: Weights | None = None) -> DataFra
         "id",
         "source",
         F.substring(F.coalesce("author.username", "author.id"), 1, 300).alias("author"),
-        cut("language", 64).alias("language"),
+        language_tag("language").alias("language"),
         "created_at",
         "event_time",
         *(F.when(~deleted, F.col(name)).alias(name) for name in COUNTERS),

@@ -28,8 +28,9 @@ def filtered(
 
 
 def _in_language(languages: Sequence[str]) -> Column | None:
-    written = F.lower(F.trim("language"))
-    matches = [(written == F.lit(tag)) | F.startswith(written, F.lit(f"{tag}-")) for tag in map(str.lower, languages)]
+    written = F.translate(F.lower(F.trim("language")), "_", "-")
+    tags = [tag.lower().replace("_", "-") for tag in languages]
+    matches = [(written == F.lit(tag)) | F.startswith(written, F.lit(f"{tag}-")) for tag in tags]
     return reduce(or_, matches) if matches else None
 
 

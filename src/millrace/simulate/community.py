@@ -178,7 +178,7 @@ def status(post: Post, time: int) -> dict[str, Any]:
         "account": _account(post.author),
         **_counters(post, age),
     }
-    return {key: value for key, value in shown.items() if key != "content"} if post.broken else shown
+    return {key: value for key, value in shown.items() if key != "uri"} if post.broken else shown
 
 
 def name_of(author: int) -> str:

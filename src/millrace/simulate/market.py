@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from millrace.errors import ConfigError
 
-_SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9:._^=-]{0,63}")
+_SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9:._^=&-]{0,63}|[A-Z0-9][A-Z0-9 ._-]{0,31}:\w[\w .:^=&/+-]{0,30}")
 _STEPS = (-3, -2, -1, -1, 0, 0, 0, 1, 1, 2, 3)  # ticks between two prices
 _CODES = ("1", "2", "7", "8", "10", "12", "14", "24", "41")
 _NO_CODES = ("missing", "null", "empty")  # how a trade without conditions may say so

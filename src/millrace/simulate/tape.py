@@ -26,6 +26,9 @@ WITHIN: dict[str, dict[str, bytes | None]] = {
     "price of words": {"p": b'"much"'},
     "huge price": {"p": b"1e400"},
     "price of null": {"p": b"null"},
+    "price of 0": {"p": b"0"},
+    "price that rounds to 0": {"p": b"0.00000000004"},
+    "negative price": {"p": b"-37.63"},
     "negative volume": {"v": b"-1"},
     "no symbol": {"s": None},
     "symbol of numbers": {"s": b"17"},
@@ -33,8 +36,6 @@ WITHIN: dict[str, dict[str, bytes | None]] = {
     "hostile symbol": {"s": b'"x\'); DROP TABLE candles;--"'},
     "seconds for milliseconds": {"t": b"1783175900"},
     "time of words": {"t": b'"soon"'},
-    "conditions of numbers": {"c": b"[1,2]"},
-    "NUL": {"c": rb'["\u0000"]'},
     "invalid UTF-8": {"c": b'["\xff\xfe"]'},
 }
 

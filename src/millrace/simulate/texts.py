@@ -8,7 +8,7 @@ WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}  # ASCII to the full-
 VOCABULARY_SIZE = 400
 
 # No sentence holds a hashtag: "C#", "#1" and "#42" are none, for a hashtag is a `#` at the start of the text,
-# after white space or an opening bracket, and then letters, digits and underscores, one non-digit at least.
+# or after white space, and then letters, digits and underscores, one non-digit at least.
 SENTENCES = {
     "en": (
         "Good morning from the river, the fog lifts slowly ☕",
@@ -62,7 +62,7 @@ SENTENCES = {
 LANGUAGES = ("en",) * 16 + ("ja",) * 5 + ("de",) * 3 + ("pt",) * 3 + ("fr", "fr", "es", "ar", "ko", "zh", "ru", "hi")
 
 # Where the hashtags stand: text before, between and after them; "{}" is the sentence.
-LAYOUTS = (("{} ", " ", ""), ("{} (", ", ", ")"), ("{}\n\n", " ", " ✨"), ("", " ", " {}"), ("{} ", " ", "."))
+LAYOUTS = (("{} ", " ", ""), ("{} ", ", ", "!"), ("{}\n\n", " ", " ✨"), ("", " ", " {}"), ("{} ", " ", "."))
 
 _SEEDS = """
 NowPlaying 日本 Art News رمضان Fußball Brasil BlueSky 猫 Photography AI Politics Сегодня Café

@@ -33,6 +33,8 @@ _STATELESS = {
     "name",
     "from_archive",
 }
+# Options that came later than checkpoints: where they are not given, a checkpoint is where it always was.
+_LATER = {"regions"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class Options:
         return replace(self, args=parted)
 
     def _fingerprint(self) -> str:
-        shaping = {key: value for key, value in vars(self.args).items() if key not in _STATELESS}
+        known = {key: value for key, value in vars(self.args).items() if value or key not in _LATER}
+        shaping = {key: value for key, value in known.items() if key not in _STATELESS}
         targets = [
             make_url(self.settings.store_url(name)).set(password=None)
             for name in self.args.sink

@@ -13,33 +13,19 @@ import orjson
 
 from millrace.errors import BadRecord, Unavailable
 from millrace.ingest.events import TIMES_FROM, Event, Mark
-from millrace.ingest.hashtags import written
-from millrace.ingest.values import claimed, encode, event_time, iso, micros
+from millrace.ingest.fields import Fields
+from millrace.ingest.hashtags import on_bluesky
+from millrace.ingest.values import encode, event_time, iso, micros
 from millrace.kafka import posts
 from millrace.kafka.topics import BLUESKY
-from millrace.names import normalise_hashtags
+from millrace.names import language_tag, normalise_hashtags
 
 POSTS = "app.bsky.feed.post"
 INSTANCE = "bsky.network"  # the network: a frame does not say which server hosts the author
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 _PLACE = re.compile(r"did:[a-z0-9]+:[^/\s]{1,2048}/[^/\s]{1,512}/[^/\s]{1,64}")
-
-
-class _Feature(msgspec.Struct):
-    type: str | None = msgspec.field(name="$type", default=None)
-    tag: str | None = None
-
-
-class _Facet(msgspec.Struct):
-    features: list[_Feature] = []
-
-
-class _Record(msgspec.Struct):
-    text: str
-    langs: list[str] | None = None
-    facets: list[_Facet] | None = None
-    tags: list[str] | None = None
-    createdAt: str | None = None
+_OPTIONAL = ("langs", "facets", "tags")
+_TAG = "app.bsky.richtext.facet#tag"
 
 
 class _Commit(msgspec.Struct):
@@ -60,12 +46,13 @@ class _Frame(msgspec.Struct):
     time_us: int
     kind: str
     commit: _Commit | None = None
-    cursor: int | None = None
+    cursor: Any = None
 
     @property
     def position(self) -> int:
         """Where to resume: the sequence number if the server gives one, else the time."""
-        return self.cursor if self.cursor and 0 < self.cursor < TIMES_FROM else self.time_us
+        number = self.cursor if isinstance(self.cursor, int) else 0
+        return number if 0 < number < TIMES_FROM else self.time_us
 
 
 def parse(frame: bytes, now: int, keep_raw: bool = False) -> Event | Mark | None:
@@ -132,6 +119,7 @@ def _event(frame: _Frame, commit: _Commit, witnessed: int, now: int, raw: bytes 
         raise BadRecord("did, rkey or rev is no such identifier")
     uri = f"at://{frame.did}/{POSTS}/{commit.rkey}"
     event_id = f"{place}/{commit.operation}"
+    mended: set[str] = set() if frame.cursor is None or type(frame.cursor) is int else {"cursor"}
     value = {
         "id": uri,
         "event_id": event_id,
@@ -141,7 +129,7 @@ def _event(frame: _Frame, commit: _Commit, witnessed: int, now: int, raw: bytes 
         "event_time": iso(witnessed),
         "observed_at": iso(now),
         "author": {"id": frame.did, "username": None, "name": None, "bot": None},
-        **_content(commit),
+        **_content(commit, mended),
         "replies": None,  # the stream carries no counters
         "reblogs": None,
         "favourites": None,
@@ -153,28 +141,31 @@ def _event(frame: _Frame, commit: _Commit, witnessed: int, now: int, raw: bytes 
         value["raw"] = raw.decode()
     data = encode(value)
     posts.decode(data)  # so that every reader accepts what is written
-    return Event(BLUESKY.name, uri.encode(), data, witnessed, event_id, frame.position, frame.time_us)
+    place_in_feed = (frame.position, frame.time_us)
+    return Event(BLUESKY.name, uri.encode(), data, witnessed, event_id, *place_in_feed, mended=bool(mended))
 
 
-def _content(commit: _Commit) -> dict[str, Any]:
+def _content(commit: _Commit, mended: set[str]) -> dict[str, Any]:
+    """Return what the author wrote; no server checks a record against its lexicon, so any field may be anything."""
     if commit.operation == "delete":  # carries no record
         return {"created_at": None, "text": "", "language": None, "hashtags": []}
-    record = _convert(commit.record, _Record)
-    language = record.langs[0] if record.langs else None
-    created_at = claimed(record.createdAt)
+    if not isinstance(commit.record, dict):
+        raise BadRecord(f"Expected `object`, got `{type(commit.record).__name__}` - at `$.commit.record`")
+    record = Fields(commit.record, _OPTIONAL, mended)
+    text = record.text("text")
     return {
-        "created_at": created_at,
-        "text": record.text,
-        "language": language,
-        "hashtags": _hashtags(record),
+        "created_at": record.time("createdAt"),
+        "text": text,
+        "language": next(filter(None, map(language_tag, record.words("langs"))), None),
+        "hashtags": _hashtags(record, text or ""),
     }
 
 
-def _hashtags(record: _Record) -> list[str]:
+def _hashtags(record: Fields, text: str) -> list[str]:
     """Return the hashtags of the provider's own markup (facets and tags); only without any, those of the text."""
-    features = [feature for facet in record.facets or [] for feature in facet.features]
-    marked = [feature.tag for feature in features if feature.tag and feature.type == "app.bsky.richtext.facet#tag"]
-    return normalise_hashtags(marked + (record.tags or []) or written(record.text))
+    features = [feature for facet in record.objects("facets") for feature in facet.objects("features")]
+    marked = [feature.word("tag") for feature in features if feature.word("$type") == _TAG]
+    return normalise_hashtags([tag for tag in marked if tag] + record.words("tags") or on_bluesky(text))
 
 
 def _convert(document: object, shape: type[_Shape]) -> _Shape:

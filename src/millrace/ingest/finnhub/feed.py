@@ -120,7 +120,7 @@ class Follower:
             for raw in message.data or ():
                 yield source.item(bytes(raw), now)
         elif message.type in ("ping", "error"):
-            self._explain(message.msg or "nothing") if message.type == "error" else self._look_for_silence()
+            self._explain(str(message.msg or "nothing")) if message.type == "error" else self._look_for_silence()
             yield self._mark()
         else:
             yield DeadLetter.of(frame, f"type {message.type[:70]!r} is not known")

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from millrace.errors import BadRecord
 from millrace.ingest.events import DeadLetter, Event
+from millrace.ingest.fields import Fields
 from millrace.ingest.values import event_time, fitting, moment
 from millrace.kafka import trades
 from millrace.kafka.topics import TRADES
@@ -20,15 +22,17 @@ class Message(msgspec.Struct):
 
     type: str
     data: list[msgspec.Raw] | None = None
-    msg: str | None = None
+    msg: Any = None
 
 
 class _Trade(msgspec.Struct):
+    """What a trade is: without its symbol, price, time and volume it is none."""
+
     s: str
     p: Decimal
     t: int  # milliseconds
     v: Decimal
-    c: list[str] | None = None
+    c: Any = None
 
 
 _MESSAGE = msgspec.json.Decoder(Message)
@@ -80,12 +84,13 @@ class Ticks:
             raise BadRecord(f"symbol {found.s[:70]!r} was not subscribed")
         witnessed = event_time(found.t * MILLISECOND, now) // MILLISECOND * MILLISECOND
         sequence = self._sequence.after(now)
+        conditions = Fields({"c": found.c}, ("c",))
         trade = Trade(
             symbol=found.s,
             price=found.p,
             volume=found.v,
             event_time=moment(witnessed),
-            conditions=found.c or [],
+            conditions=conditions.words("c"),
             received_at=moment(now),
             connection=self._connection,
             sequence=sequence,
@@ -94,7 +99,8 @@ class Ticks:
         trades.decode(data)  # so that every reader accepts what is written
         event_id = f"{self._connection}/{sequence}"
         # a trade that is dated ahead does not prove that nothing is missing until then
-        return Event(TRADES.name, found.s.encode(), data, witnessed, event_id, sequence, min(witnessed, now))
+        seen, mended = min(witnessed, now), bool(conditions.mended)
+        return Event(TRADES.name, found.s.encode(), data, witnessed, event_id, sequence, seen, mended=mended)
 
 
 def _decode(raw: bytes) -> _Trade:

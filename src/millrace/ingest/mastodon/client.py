@@ -42,14 +42,14 @@ class Session(requests.Session):
     Follows no redirect: what another host says is not what this instance says, and the token is not for it.
     """
 
-    body = b""
+    body, ok = b"", False
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         response = super().request(*arguments, **options | {"allow_redirects": False})
         if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
             told = urljoin(response.url, response.headers.get("location", ""))
             raise requests.TooManyRedirects(f"{REDIRECT}{address(told)}: is that the --instance you mean?")
-        self.body = response.content
+        self.body, self.ok = response.content, response.ok
         return response
 
 

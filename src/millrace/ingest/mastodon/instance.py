@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
 from mastodon.errors import (
     MastodonAPIError,
     MastodonError,
@@ -17,9 +16,10 @@ from mastodon.errors import (
 )
 
 from millrace.config import is_url
-from millrace.errors import ConfigError, Unavailable
+from millrace.errors import BadRecord, ConfigError, Unavailable
 from millrace.ingest.addresses import address
 from millrace.ingest.events import Clock
+from millrace.ingest.mastodon.bodies import documents
 from millrace.ingest.mastodon.client import Absent, Broken, Client, Session, cause, is_own_error
 from millrace.ingest.mastodon.limit import Limit
 from millrace.ingest.refusals import Refusals
@@ -155,6 +155,7 @@ class Instance:
     def _answer(self, call: Callable[[], object]) -> Any:
         with self._lock:
             self._limit.check()
+            self._session.ok = False
             try:
                 call()
             except MastodonNotFoundError:
@@ -167,10 +168,17 @@ class Instance:
             except MastodonNetworkError as error:
                 raise Unavailable(f"{self.name}: {cause(error)}") from None
             except MastodonError as error:
-                self._explain(error)
+                if not self._session.ok:  # else the library cannot read the answer, which has no say in that
+                    self._explain(error)
             finally:
                 self._limit.learn(self._client)
-            return orjson.loads(self._session.body)
+            return self._documents()
+
+    def _documents(self) -> Any:
+        try:
+            return documents(self._session.body)
+        except BadRecord:
+            raise Broken(f"{self.name}: an answer that is no JSON") from None
 
     def _explain(self, error: MastodonError) -> None:
         status = error.args[1] if isinstance(error, MastodonAPIError) and len(error.args) > 3 else None

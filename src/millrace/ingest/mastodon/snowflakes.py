@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from millrace.ingest.events import SECOND
+from millrace.ingest.fields import Fields
+from millrace.ingest.mastodon.bodies import Unreadable
 
 SHIFT = 16
 MILLISECOND = 1000  # microseconds
@@ -35,9 +37,8 @@ def order(status_id: str) -> tuple[int, str]:
 
 
 def id_of(document: Any) -> str | None:
-    """Return the id of a status that may be broken, None if it has none."""
-    found = document.get("id") if isinstance(document, dict) else None
-    return found if isinstance(found, str) and found else None
+    """Return the id of a status that may be broken, None if it has none; some servers write it as a number."""
+    return document.id if isinstance(document, Unreadable) else Fields(document).word("id")
 
 
 def created(document: Any, otherwise: int) -> int:

@@ -1,74 +1,122 @@
 """Convert Mastodon's statuses to post.v1 events: creates, edits, deletes, and later readings of the counters.
 
 The fields are those of docs.joinmastodon.org/entities/Status. Ids are an instance's own, `uri` is global; so a post's
-id is its `uri`, and an author's the URL of the account.
+id is its `uri`, and an author's the URL of the account. These, the instance's id and the time are required. Of the many
+servers that speak Mastodon's API, some leave others out or write them in their own way: such a field is mended.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 import orjson
-from msgspec import Meta
 
 from millrace.errors import BadRecord
 from millrace.ingest.events import AHEAD, Event
-from millrace.ingest.hashtags import written
+from millrace.ingest.fields import LONGEST_WORD, Fields
+from millrace.ingest.hashtags import on_mastodon
+from millrace.ingest.mastodon.bodies import Unreadable
 from millrace.ingest.mastodon.html import plain_text
-from millrace.ingest.values import encode, iso, micros
+from millrace.ingest.values import encode, iso, micros, moment
 from millrace.kafka import posts
 from millrace.kafka.topics import MASTODON
-from millrace.names import normalise_hashtags
+from millrace.names import language_tag, normalise_hashtags
 
 PUBLIC = frozenset({"public"})
-_Name = Annotated[str, Meta(min_length=1, max_length=2048)]
-_Time = Annotated[datetime, Meta(tz=True)]
+LIMITED = frozenset({"unlisted", "private", "direct", "limited", "local", "list", "mutuals_only", "self"})
+_EPOCH = "1970"
+_OPTIONAL = ("edited_at", "language", "url", "reblog")  # null in statuses of Mastodon itself
 
 
-class _Account(msgspec.Struct):
-    username: str
-    url: _Name
-    display_name: str | None = None
-    bot: bool | None = None
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The fields of a status that are used, and whether any had to be mended. `author` is as in post.v1."""
+
+    id: str
+    uri: str
+    created_at: datetime
+    edited_at: datetime | None
+    author: dict[str, Any] | None
+    content: str | None
+    visibility: str | None
+    language: str | None
+    tags: list[str]
+    replies: int | None
+    reblogs: int | None
+    favourites: int | None
+    url: str | None
+    mended: bool
 
 
-class _Tag(msgspec.Struct):
-    name: str
-
-
-class Status(msgspec.Struct):
-    """The fields of a status that are used; `reblog` is the post that a boost repeats."""
-
-    id: _Name
-    uri: _Name
-    created_at: _Time
-    account: _Account
-    content: str
-    visibility: str
-    edited_at: _Time | None = None
-    language: str | None = None
-    tags: list[_Tag] = []
-    replies_count: int | None = None
-    reblogs_count: int | None = None
-    favourites_count: int | None = None
-    url: str | None = None
-    reblog: Any = None
-
-
-def read(document: Any) -> tuple[Status, Any]:
+def read(document: Any, instance: str = "") -> tuple[Status, Any]:
     """Return the status in a JSON document, and that document; for a boost, those of the boosted post.
 
-    Raises BadRecord.
+    `instance` is the host that shows it. Raises BadRecord.
     """
-    try:
-        status = msgspec.convert(document, Status)
-        if status.reblog is None:
-            return status, document
-        return msgspec.convert(status.reblog, Status), status.reblog
-    except msgspec.ValidationError as error:
-        raise BadRecord(str(error)) from None
+    if isinstance(document, Unreadable):
+        raise BadRecord(document.reason)
+    boosted = document.get("reblog") if isinstance(document, dict) else None
+    if isinstance(boosted, dict) and boosted.get("uri"):
+        return _status(boosted, instance, set()), boosted
+    return _status(document, instance, set() if boosted is None else {"reblog"}), document
+
+
+def _status(document: Any, instance: str, mended: set[str]) -> Status:
+    fields = Fields(document, _OPTIONAL, mended)
+    status_id, uri, created_at = fields.word("id"), fields.word("uri"), fields.time("created_at")
+    if status_id is None or created_at is None or uri is None or "uri" in mended:
+        missing = "id" if status_id is None else "created_at" if created_at is None else "uri"
+        raise BadRecord(f"{missing} is missing or of another shape")
+    if created_at < _EPOCH:
+        raise BadRecord(f"created_at {created_at} is before 1970: Kafka has no such time")
+    edited_at = _edited_at(fields)
+    return Status(
+        id=status_id,
+        uri=uri,
+        created_at=datetime.fromisoformat(created_at),
+        edited_at=datetime.fromisoformat(edited_at) if edited_at else None,
+        author=_author(fields.inner("account"), instance),
+        content=fields.text("content"),
+        visibility=_visibility(fields),
+        language=language_tag(fields.word("language")),
+        tags=[name for tag in fields.objects("tags", key="name") if (name := tag.word("name"))],
+        replies=fields.count("replies_count"),
+        reblogs=fields.count("reblogs_count"),
+        favourites=fields.count("favourites_count"),
+        url=fields.word("url"),
+        mended=bool(mended),
+    )
+
+
+def _edited_at(fields: Fields) -> str | None:
+    found = fields.time("edited_at")
+    if found is not None and found < _EPOCH:
+        fields.mended.add("edited_at")
+        return None
+    return found
+
+
+def _author(account: Fields, instance: str) -> dict[str, Any] | None:
+    """Return the author of post.v1; without its URL, an account is known by its name and server. None: by neither."""
+    found = account.word("url") or _full_name(account.word("acct"), instance)
+    names = {"username": account.word("username"), "name": account.text("display_name", LONGEST_WORD)}
+    return {"id": found, **names, "bot": account.flag("bot")} if found else None
+
+
+def _full_name(acct: str | None, instance: str) -> str | None:
+    """Return `acct` with its server: Mastodon leaves out that of its own accounts."""
+    return acct if acct is None or "@" in acct else f"{acct}@{instance}"
+
+
+def _visibility(fields: Fields) -> str | None:
+    """Return the visibility, None for what is none: then the timeline says that the post is public."""
+    found = fields.word("visibility")
+    if found is not None and found not in PUBLIC | LIMITED:
+        fields.mended.add("visibility")
+        return None
+    return found
 
 
 class Writer:
@@ -85,11 +133,13 @@ class Writer:
     def shown(self, document: Any, now: int) -> list[Event]:
         """Return the event that created the post and, if it was edited since, the event of its last edit."""
         created = self._event(document, "create", now)
-        return [*created, *self.edited(document, now)] if created else []
+        return [*created, *self._event(document, "update", now)] if created else []
 
     def edited(self, document: Any, now: int) -> list[Event]:
         """Return the event of the post's last edit, none if it was never edited."""
-        status, _ = read(document)
+        status, inner = read(document)
+        if status.edited_at is None and inner.get("edited_at"):
+            raise BadRecord("edited_at is of another shape")
         return self._event(document, "update", now) if status.edited_at else []
 
     def looked_up(self, document: Any, due: int, now: int) -> list[Event]:
@@ -110,18 +160,20 @@ class Writer:
         return self._written((uri, source_id), "delete", f"{uri}/delete", (now, now), value | counters)
 
     def _event(self, document: Any, operation: str, now: int, due: int = 0) -> list[Event]:
-        status, inner = read(document)
-        if status.visibility not in self._visibilities:
+        """Return the event of what happened to the post, none if it did not, or if the post is not asked for."""
+        status, inner = read(document, self._instance)
+        times = {"create": status.created_at, "update": status.edited_at, "metrics": moment(now)}
+        happened = times[operation]
+        if happened is None or (status.visibility or "public") not in self._visibilities:
             return []
-        times = {"create": status.created_at, "update": status.edited_at}
-        moment = times.get(operation)
-        witnessed = min(micros(moment), now + AHEAD) if moment else now
-        happening = {"create": "", "update": _second(status.edited_at), "metrics": iso(due)[:19]}[operation]
+        witnessed = min(micros(happened), now + AHEAD)
+        happening = {"create": "", "update": _second(happened), "metrics": iso(due)[:19]}[operation]
         event_id = f"{status.uri}/{operation}" + (f"/{happening}" if happening else "")
         value = _content(status)
         if self._keep_raw:
             value["raw"] = orjson.dumps(inner).decode()
-        return [self._written((status.uri, status.id), operation, event_id, (witnessed, now), value)]
+        event = self._written((status.uri, status.id), operation, event_id, (witnessed, now), value)
+        return [replace(event, mended=status.mended)]
 
     def _written(
         self, place: tuple[str, str], operation: str, event_id: str, times: tuple[int, int], value: dict[str, Any]
@@ -142,27 +194,26 @@ class Writer:
         return Event(MASTODON.name, uri.encode(), data, witnessed, event_id, 0, 0)
 
 
-def _second(moment: datetime | None) -> str:
+def _second(moment: datetime) -> str:
     """Return the time to the second: instances agree on the second of an edit, not on what follows."""
-    return iso(micros(moment))[:19] if moment else ""
+    return iso(micros(moment))[:19]
 
 
 def _content(status: Status) -> dict[str, Any]:
-    account, text = status.account, plain_text(status.content)
+    text = None if status.content is None else plain_text(status.content)
     return {
         "created_at": iso(micros(status.created_at)),
-        "author": {
-            "id": account.url,
-            "username": account.username,
-            "name": account.display_name,
-            "bot": account.bot,
-        },
+        "author": status.author,
         "text": text,
         "language": status.language,
-        "hashtags": normalise_hashtags([tag.name for tag in status.tags] or written(text)),
-        "replies": status.replies_count,
-        "reblogs": status.reblogs_count,
-        "favourites": status.favourites_count,
+        "hashtags": normalise_hashtags(status.tags or _written(status.content or "")),
+        "replies": status.replies,
+        "reblogs": status.reblogs,
+        "favourites": status.favourites,
         "visibility": status.visibility,
         "url": status.url,
     }
+
+
+def _written(content: str) -> list[str]:
+    return on_mastodon(plain_text(content, links=False)) if "#" in content or "＃" in content else []

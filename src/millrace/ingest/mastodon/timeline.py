@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import orjson
-
 from millrace.errors import BadRecord, Unavailable
 from millrace.ingest.events import SECOND, Clock, Cursor, DeadLetter, Event, Item, Mark
 from millrace.ingest.mastodon.absences import Absences
+from millrace.ingest.mastodon.bodies import source
 from millrace.ingest.mastodon.instance import BULK, PAGE, Instance
 from millrace.ingest.mastodon.memory import WAITING, Memory
 from millrace.ingest.mastodon.pages import FOREIGN, Items, Page, Pages, newest_id
@@ -180,7 +179,7 @@ class Timeline:
         try:
             found = events(document)
         except BadRecord as error:
-            letter = DeadLetter.of(orjson.dumps(document), str(error), self._frontier)
+            letter = DeadLetter.of(source(document), str(error), self._frontier)
             if self.memory.is_new_letter(f"{id_of(document) or letter.sha256} {error}"):
                 yield letter
             return

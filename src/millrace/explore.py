@@ -23,11 +23,12 @@ from sqlalchemy import table as relation
 from millrace import config
 from millrace.archive import census, files, replay, rows
 from millrace.archive.log import Log
-from millrace.archive.records import Record, moment
+from millrace.archive.records import Record
 from millrace.errors import BadRecord, ConfigError
 from millrace.kafka import market, parse, read
 from millrace.kafka.posts import decode
 from millrace.kafka.results import TOPICS
+from millrace.kafka.times import moment
 from millrace.kafka.topics import TRADES
 from millrace.names import identifier
 from millrace.sinks.sql import database, windows
@@ -98,7 +99,7 @@ def archived(
     """Return archived records of topic `name` from `start` up to `end` (by their timestamps, UTC), in that order.
 
     Post.v1 rows for a topic of posts, bad ones left out; else key and value as text, partition, offset, timestamp.
-    Spark is not needed; HDFS is read through WebHDFS.
+    Times beyond the years 1 to 9999 are NaT. Spark is not needed; HDFS is read through WebHDFS.
     """
     found = replay.read(files.of(config.load()), name, replay.span(start, end))
     taken = islice(_posts(found) if _holds_posts(name) else map(_plain, found), limit)

@@ -17,8 +17,12 @@ from millrace.archive import census, files, log, records, replay
 from millrace.archive.log import Entry, Log, Part, merge
 from millrace.archive.records import Record
 from millrace.errors import ConfigError, MillraceError, Unavailable
+from millrace.kafka import times
 
 HOUR = "date=2026-11-22/hour=12"
+FROM_KAFKA = st.integers(
+    -9_223_372_036_854_775, 9_223_372_036_854_775
+)  # milliseconds, of which Spark makes microseconds
 
 
 @pytest.fixture
@@ -134,7 +138,7 @@ def test_the_pace_is_that_of_the_records(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sum(slept) == pytest.approx(2.5)
 
 
-@given(st.lists(st.tuples(st.binary() | st.none(), st.binary() | st.none(), st.integers(0, 2**41)), max_size=20))
+@given(st.lists(st.tuples(st.binary() | st.none(), st.binary() | st.none(), FROM_KAFKA), max_size=20))
 def test_files_give_back_what_went_in(bodies: list[tuple[bytes | None, bytes | None, int]]) -> None:
     made = [
         Record(at, 0, offset, "t", key, value, (("h", key), ("", value)) if offset % 2 else ())
@@ -164,7 +168,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, form: str) -> None:
 def test_times_have_six_decimals() -> None:
     line = records._line(Record(1_000, 0, 0, "t", None, None, ()))
     assert line["timestamp"] == "1970-01-01T00:00:01.000000Z"
-    assert records.moment(1) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1)
+    assert times.moment(1) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1)
 
 
 def test_the_archive_is_a_folder_or_hdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from millrace.archive import census, records
+from millrace.archive import census, log, records
 from millrace.archive.files import Files
-from millrace.archive.log import Log, Part
+from millrace.archive.log import Log, Part, begin
 from millrace.archive.records import Record
 from millrace.errors import ConfigError, Unavailable
-from millrace.kafka import topics
+from millrace.kafka import times, topics
 from millrace.kafka.results import TOPICS
+from millrace.kafka.times import EPOCH, MILLISECOND
 from millrace.kafka.topics import Topic
+from millrace.logs import say
 
 SUFFIX = "-replay"
 FLUSH = 20_000  # records on their way at most
@@ -34,13 +36,15 @@ class Span:
 
     def has(self, record: Record) -> bool:
         """Return whether a record lies within."""
-        when = records.moment(record.timestamp)
-        return (self.start is None or when >= self.start) and (self.end is None or when < self.end)
+        age = record.timestamp * MILLISECOND
+        return (self.start is None or age >= self.start - EPOCH) and (self.end is None or age < self.end - EPOCH)
 
     def touches(self, hour: str) -> bool:
         """Return whether any of an hour's records may lie within."""
-        low = self.start.strftime("date=%Y-%m-%d/hour=%H") if self.start else ""
-        return low <= hour and (self.end is None or hour <= self.end.strftime("date=%Y-%m-%d/hour=%H"))
+        first, last = begin(hour), begin(hour) + 3600
+        return (self.start is None or last > self.start.timestamp()) and (
+            self.end is None or first <= self.end.timestamp()
+        )
 
 
 EVERYTHING = Span()
@@ -78,8 +82,9 @@ def replay(
     """Write the archived records of `topic` into `target` (default: TOPIC-replay) and return how many, until `stop`.
 
     `speed` 1 keeps the pace of their timestamps, 10 is ten times as fast, 0 as fast as Kafka takes them. The target
-    is created with as many partitions; each record goes to its own. Raises ConfigError when there is no such topic in
-    the archive, Unavailable when the brokers do not take a record.
+    is created with as many partitions; each record goes to its own. Records of the future, which topics refuse, stay in
+    the archive, and one line says so. Raises ConfigError when there is no such topic in the archive, Unavailable when
+    the brokers do not take a record.
 
     Delivery: at-least-once: a second replay into the same topic writes everything again.
     """
@@ -92,12 +97,30 @@ def replay(
     try:
         _fits(producer, name, partitions)
         return _send(
-            producer, name, read(files, topic, span), speed=speed, advance=advance, stop=stop or threading.Event()
+            producer,
+            name,
+            _past(read(files, topic, span)),
+            speed=speed,
+            advance=advance,
+            stop=stop or threading.Event(),
         )
     except KafkaError as error:
         raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {type(error).__name__}: {error}") from None
     finally:
         producer.close()
+
+
+def _past(found: Iterator[Record]) -> Iterator[Record]:
+    """Yield the records that are not of the future, and say where the first of the others is."""
+    refused, left = None, 0
+    for record in found:
+        if record.timestamp <= (time.time() + log.AHEAD) * 1000:
+            yield record
+        else:
+            refused, left = refused or record, left + 1
+    if refused:
+        place = f"{refused.topic}[{refused.partition}] at offset {refused.offset}, of {times.iso(refused.timestamp)}"
+        say(f"{left} records of the future stay in the archive, the first {place}: topics refuse them")
 
 
 def _send(
@@ -112,8 +135,9 @@ def _send(
     sent, waiting, begun, first = 0, [], time.monotonic(), None
     looked = begun
     for record in found:
-        first = record.timestamp if first is None else first
-        _keep_pace((record.timestamp - first) / 1000, begun, speed, stop.wait)
+        if record.timestamp >= 0:  # before 1970 it is none to keep pace by
+            first = record.timestamp if first is None else first
+            _keep_pace((record.timestamp - first) / 1000, begun, speed, stop.wait)
         if stop.is_set():
             break
         # Two nulls that the client refuses: of a header, and of a record without key.

@@ -65,4 +65,4 @@ def _first_timestamp(consumer: KafkaConsumer, partition: TopicPartition) -> int:
     consumer.assign([partition])
     consumer.seek_to_beginning(partition)
     records = consumer.poll(timeout_ms=10_000, max_records=1).get(partition, [])
-    return int(records[0].timestamp) if records else 0
+    return min(max(0, records[0].timestamp), int(time.time() * 1000)) if records else 0  # whatever it says

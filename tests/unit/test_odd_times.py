@@ -106,8 +106,8 @@ def test_a_replay_plays_what_topics_take(place: Files, capsys: pytest.CaptureFix
     sent = replay._send(producer, "t", found, speed=1.0, advance=lambda count: None, stop=stop)  # type: ignore[arg-type]
     assert sent == 8 and producer.sent == sorted(2 * [at for at in HOURS.values() if at <= NOON])
     assert capsys.readouterr().err == (
-        "4 records of the future stay in the archive, the first t[0] at offset 2, of +10000-01-01T00:00:00.000Z:"
-        " topics refuse them\n"
+        "left in the archive: records of the future, which topics refuse: 4, the first t[0] at offset 2, of"
+        " +10000-01-01T00:00:00.000Z\n"
     )
 
 

@@ -120,7 +120,7 @@ def _past(found: Iterator[Record]) -> Iterator[Record]:
             refused, left = refused or record, left + 1
     if refused:
         place = f"{refused.topic}[{refused.partition}] at offset {refused.offset}, of {times.iso(refused.timestamp)}"
-        say(f"{left} records of the future stay in the archive, the first {place}: topics refuse them")
+        say(f"left in the archive: records of the future, which topics refuse: {left}, the first {place}")
 
 
 def _send(

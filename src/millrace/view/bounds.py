@@ -64,15 +64,9 @@ def lengths(engine: Engine, table: Table, source: str) -> list[timedelta]:
 
 
 def latest(engine: Engine, table: Table, source: str, length: timedelta, span: timedelta) -> FromClause | None:
-    """Return the rows of windows of one length that begin in the last `span` of a table, and which of them are full.
-
-    The columns are those of the table and `is_full`; None where it has no windows.
-    """
+    """Return the rows of windows of one length that begin in the last `span` of a table, None where it has none."""
     last = newest(engine, table.c.window_start, table.c.source == source)
-    if last is None:
-        return None
-    rows = between(table, source, length, last - span, last)
-    return select(rows, windows.is_full(rows).label("is_full")).subquery()
+    return None if last is None else between(table, source, length, last - span, last)
 
 
 def between(table: Table, source: str, length: timedelta, start: datetime, end: datetime) -> FromClause:
@@ -84,6 +78,6 @@ def between(table: Table, source: str, length: timedelta, start: datetime, end: 
 
 def starts(engine: Engine, latest: FromClause) -> tuple[list[datetime], list[datetime]]:
     """Return the starts of the windows in `latest` that are full, and of those that are not, newest first."""
-    start, is_full = latest.c.window_start, latest.c.is_full
-    found = rows(engine, select(start, is_full).distinct().order_by(start.desc()))
-    return [each for each, full in found if full], [each for each, full in found if not full]
+    each = select(latest.c.source, latest.c.window_start, latest.c.window_end).distinct().subquery()  # few: soon told
+    found = rows(engine, select(each.c.window_start, windows.is_full(each)).order_by(each.c.window_start.desc()))
+    return [start for start, full in found if full], [start for start, full in found if not full]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pandas as pd
 from sqlalchemy import ColumnElement, Engine, Table, func, literal, select
 
-from millrace.sinks.sql import tables, views
+from millrace.sinks.sql import tables, views, windows
 from millrace.sinks.sql.columns import Time
 from millrace.sinks.sql.functions import ratio, seconds_between
 from millrace.view import bounds
@@ -31,8 +31,8 @@ def hashtags(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
         return pd.DataFrame()
     past, now = full[:WINDOWS][::-1], filling[-1]
     [*_, before, shown] = past if len(past) > 1 else 2 * (past or [now])
-    parts = {table.name: bounds.between(table, source, length, before - INSTANT, filling[0])}
-    trend = views.trending_hashtags(parts).subquery()
+    pair = bounds.between(table, source, length, before - INSTANT, shown)
+    trend = views.trending_hashtags({table.name: pair}).subquery()
     top = select(trend).where(trend.c.window_start == shown, trend.c.rank <= TOP)
     found = bounds.frame(engine, top.order_by(trend.c.rank, trend.c.hashtag).limit(TOP))
     seen = bounds.between(table, source, length, min([*past, now]) - INSTANT, now)
@@ -40,7 +40,8 @@ def hashtags(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
     counts = bounds.frame(engine, select(*columns).where(seen.c.hashtag.in_(list(found["hashtag"]))))
     grid = counts.pivot(index="hashtag", columns="window_start", values="posts")
     posts = grid.reindex(index=found["hashtag"], columns=[*past, now]).fillna(0).astype(int).to_numpy()
-    return found.assign(filling=posts[:, -1], history=pd.Series(posts[:, :-1].tolist(), dtype=object))
+    history = pd.Series(posts[:, :-1].tolist(), dtype=object)
+    return found.assign(is_full=bool(full), filling=posts[:, -1], history=history)
 
 
 def shares(engine: Engine, table: Table, name: str, source: str, length: timedelta) -> pd.DataFrame:
@@ -67,9 +68,9 @@ def rate(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
     rows = bounds.latest(engine, tables.post_counts, source, length, max(HOUR, WINDOWS * length))
     if rows is None:
         return pd.DataFrame()
-    a_minute = ratio(rows.c.posts * 60, seconds_between(rows.c.window_start, rows.c.window_end))
-    query = select(rows.c.window_start, rows.c.window_end, a_minute.label("posts")).where(rows.c.is_full)
-    return bounds.frame(engine, query.order_by(rows.c.window_start))
+    each = windows.full(rows).subquery()
+    a_minute = ratio(each.c.posts * 60, windows.length(each)).label("posts")
+    return bounds.frame(engine, select(each.c.window_start, each.c.window_end, a_minute).order_by(each.c.window_start))
 
 
 def minutes(engine: Engine, source: str) -> pd.DataFrame:
@@ -91,8 +92,8 @@ def engagement(engine: Engine, source: str, length: timedelta) -> pd.DataFrame:
     if rows is None:
         return pd.DataFrame()
     names = ("window_start", "window_end", "readings", "average_score", "max_score")
-    query = select(*(rows.c[name] for name in names)).where(rows.c.is_full)
-    return bounds.frame(engine, query.order_by(rows.c.window_start))
+    each = windows.full(rows).subquery()
+    return bounds.frame(engine, select(*(each.c[name] for name in names)).order_by(each.c.window_start))
 
 
 def reactions(engine: Engine) -> pd.DataFrame:

@@ -88,7 +88,7 @@ def _run(flow: Flow, stop: Stop) -> None:
         held = stack.enter_context(lock.hold(where))
         verify(options, where)
         on_batch = _once(options, rows.sparkSession)
-        listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
+        listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch, checkpoint=where.uri)
         stack.enter_context(listener.listening(rows.sparkSession))
         _supervise(_beginning(flow, stop, where, held), stop, held, listener, options.checkpoint)
     if options.emit == "final" and listener.watermark:  # that of the last batch: by now the listener has heard of it

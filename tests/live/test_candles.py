@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import inspect, select, text
 from tests import stocks
 from tests.stocks import NOON, Tick
-from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, wait
+from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, truncate, wait
 
 from millrace.applications import candle_targets
 from millrace.applications.candle_targets import Targets
@@ -26,7 +26,6 @@ from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
-from millrace.queries import candles
 from millrace.sinks import candle_topics as market_topics
 from millrace.sinks.sql import candles as market
 from millrace.sinks.sql import database, tables
@@ -287,27 +286,18 @@ def made_for(symbol: str, *argv: str) -> Callable[[SparkSession], Targets]:
     return partial(Targets, part.options, {symbol: symbol_topic(symbol)})
 
 
-def test_windows_that_began_before_a_run_from_latest_are_incomplete(
+def test_an_emptied_topic_hides_no_candle_of_another(
     kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
 ) -> None:
-    """Also after a restart, which asks for no beginning."""
-    minute, now = timedelta(minutes=1), datetime.now(UTC).replace(second=0, microsecond=0)
-    starts = [now, now + timedelta(hours=1)]
-    common = [
-        "--bootstrap",
-        kafka.kafka_bootstrap,
-        "--home",
-        str(tmp_path),
-        "--checkpoint",
-        str(tmp_path / "checkpoint"),
-    ]
-    for batch, first in enumerate((["--from", "latest"], [])):
-        whole = [(symbols[0], "1m", start, start + minute, *[Decimal(7)] * 6, 1, batch + 1) for start in starts]
-        made_for(symbols[0], "--sink", "sqlite", *first, *common)(spark).writer()(
-            spark.createDataFrame(whole, candles.CANDLE), batch
-        )
-        rows = query(sqlite(tmp_path), select(tables.candles).order_by("window_start"))
-        assert [(row["complete"], row["updates"]) for row in rows] == [(False, batch + 1), (True, batch + 1)]
+    """Its candles are whole rows, not sums of what is read."""
+    minute = timedelta(minutes=1)
+    for symbol in symbols[:2]:
+        topics.create(kafka.kafka_bootstrap, [topics.candle_topic(symbol_topic(symbol))], 1)
+        publish(kafka, candle(symbol, "1m", NOON, minute))
+    truncate(kafka.kafka_bootstrap, symbol_topic(symbols[0]))
+    place = ["--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path), "--once"]
+    run_job("candles", "--from-topics", *map(symbol_topic, symbols[:2]), "--sink", "sqlite", *place)
+    assert [row["symbol"] for row in query(sqlite(tmp_path), select(tables.candles))] == [symbols[1]]
 
 
 @pytest.mark.parametrize(("length", "name"), [(timedelta(minutes=1), "1m"), (timedelta(days=1), "1d")])

@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "demo.views": {"logs"},
     "view": GROUND | {"sinks"},
     "applications": DATA | {"spark", "sinks", "archive", "queries"},
-    "spark": DATA | {"sinks", "queries"},
+    "spark": DATA | {"sinks", "archive", "queries"},
     "spark.launch": DATA | {"queries", "stack"},
     "sinks": DATA | {"archive"},
     "archive": DATA,

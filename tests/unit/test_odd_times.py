@@ -1,7 +1,6 @@
 """Timestamps that no clock showed: kept, readable, named where they lie, and in nobody's way."""
 
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,18 +12,21 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import TopicPartition
 
 from millrace import explore
-from millrace.archive import census, compact, files, records, replay
+from millrace.archive import beyond, census, compact, files, records, replay
 from millrace.archive.files import Files
-from millrace.archive.log import Entry, Log, Part
+from millrace.archive.left_out import NEVER, LeftOut
+from millrace.archive.log import Entry, Log, Part, State
 from millrace.archive.records import Record
 from millrace.kafka import browse, letters, parse, times
 from millrace.spark import failures
-from millrace.spark.checkpoint import retention
+from millrace.spark.checkpoint import beginning
 
 NOON = 1_795_348_800_000  # 2026-11-22T12:00Z
 LATER = datetime(2026, 11, 24, tzinfo=UTC)
+P = TopicPartition("t", 0)
 MICROSECONDS = 1_795_348_800_000_000  # noon, by a producer that counts so
 ODD = {
     "date=-0249-10-19/hour=19": -69_999_654_400_000,
@@ -102,7 +104,9 @@ def test_a_replay_plays_what_topics_take(place: Files, capsys: pytest.CaptureFix
     """And waits for no year to pass: a millisecond lies between the honest ones."""
     keep(place, "t", "jsonl")
     producer, stop = Producer(), threading.Event()
-    found: Iterator[Record] = replay._past(replay.read(place, "t", replay.EVERYTHING))
+    found: Iterator[Record] = replay._past(
+        replay.read(place, "t", replay.EVERYTHING), LeftOut(State({}, {}, []), None, None)
+    )
     sent = replay._send(producer, "t", found, speed=1.0, advance=lambda count: None, stop=stop)  # type: ignore[arg-type]
     assert sent == 8 and producer.sent == sorted(2 * [at for at in HOURS.values() if at <= NOON])
     assert capsys.readouterr().err == (
@@ -151,12 +155,39 @@ def test_a_dead_letter_says_the_time() -> None:
     assert (letters._letter(row) or {})["reason"] == "its timestamp is +58862-05-04T00:00:00.000Z"
 
 
-@pytest.mark.parametrize("at", [*ODD.values()])
-def test_the_first_that_a_topic_retained_leaves_out_no_window_to_come(at: int) -> None:
-    polled = SimpleNamespace(
-        assign=repr, seek_to_beginning=repr, poll=lambda **_: {"p": [SimpleNamespace(timestamp=at)]}
+def polled(*timestamps: int) -> Any:
+    """A reader of a partition with these records."""
+    rest = [SimpleNamespace(timestamp=at, offset=offset) for offset, at in enumerate(timestamps)]
+    return SimpleNamespace(
+        assign=repr,
+        seek=lambda place, offset: rest.__delitem__(slice(offset)),
+        position=lambda place: len(timestamps) - len(rest),
+        poll=lambda **_: {P: [rest.pop(0)]},
     )
-    assert 0 <= retention._first_timestamp(polled, "p") <= time.time() * 1000  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at", ODD.values())
+def test_where_a_stream_begins_they_decide_nothing(at: int) -> None:
+    """Else no window would be written for ever, or what was not read would count as read."""
+    assert beginning._read_from(polled(at, NOON, at), P, 2, 0, 3) == times.counted(NOON + 1)
+    assert beginning._read_from(polled(at, NOON, at), P, 0, 1, 3) == times.counted(NOON)
+    assert beyond._first(polled(at, NOON, at), P, 0, 3) == times.counted(NOON)
+
+
+def test_nor_does_one_that_is_to_come() -> None:
+    found = beginning._read_from(polled(times.END - 1), P, 1, 0, 1)
+    assert found and found <= datetime.now(UTC) + times.AHEAD + times.MILLISECOND
+
+
+def test_what_a_replay_leaves_out_is_told_by_honest_times() -> None:
+    state = State({}, {0: [(0, 1), (2, 5)]}, [])
+    left = LeftOut(state, None, None)
+    for offset, at in ((0, NOON), (2, -1), (3, NOON + 1000)):
+        left.seen(Record(at, 0, offset, "t", None, None, ()))
+    left.refused(Record(times.END - 1, 0, 4, "t", None, None, ()))
+    noon = datetime.fromtimestamp(NOON / 1000, UTC)
+    ends = (times.moment(times.END - 1), NEVER)
+    assert left.gaps(None, [], stopped=False) == [(noon, noon + timedelta(seconds=1)), ends]
 
 
 def test_a_time_that_spark_cannot_hold_is_told_with_its_place() -> None:

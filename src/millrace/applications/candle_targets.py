@@ -24,7 +24,6 @@ from millrace.sinks.sql import candles as stores
 from millrace.sinks.sql import database, tables
 from millrace.sinks.sql.writer import upsert
 from millrace.sinks.together import Writer
-from millrace.spark.checkpoint import first_run
 from millrace.spark.options import Options
 
 log = logging.getLogger(__name__)
@@ -65,9 +64,8 @@ class Targets:
                 fresh, began = [], True
             from_topics = self.options.args.from_topics  # such candles are flagged already
             rows = self._noted(batch.persist()) if from_topics else batch
-            unseen = [] if from_topics else first_run.unseen(self.options, batch_id)
             with self._publishing:
-                inner(candles.flagged(rows, [*gaps.known, *unseen]), batch_id)
+                inner(candles.flagged(rows, gaps.known), batch_id)
             self.touch([*fresh, *gaps.fresh()])
             self._note_progress(batch_id)
             batch.unpersist()

@@ -1,8 +1,8 @@
 """What lies in an archive, and whether it is whole: sizes, counts, gaps in offsets."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from millrace.archive import log, records
 from millrace.archive.files import Files, Status, walk
@@ -75,7 +75,7 @@ def _verify(files: Files, topic: str, advance: Advance) -> Iterator[Fault]:
     for hour, parts in state.hours().items():
         for part in parts:
             yield from _part(files, topic, hour, part, advance)
-        if log.odd(hour, time.time()):
+        if log.odd(hour, datetime.now(UTC)):
             rows = sum(part.rows for part in parts)
             yield Fault(topic, hour, f"{rows} rows without a time, or of one that no clock showed", serious=False)
     for partition, gaps in state.gaps().items():

@@ -50,7 +50,8 @@ class Result:
     `columns` may leave out some if there is neither table nor index. `topic` is where the rows go in Kafka. With
     `table` they have a SQL table, called `name`, in which a row is replaced only by one that is not older by the column
     `order`, if there is one. With `version` they have an index in Elasticsearch, called as the topic, in which a
-    document is replaced only by one that is not lower in that column.
+    document is replaced only by one that is not lower in that column. In MongoDB they are documents of `collection`,
+    `DATABASE.NAME`, by default of one called `name` in the database that the sink's address names.
     """
 
     name: str
@@ -59,6 +60,17 @@ class Result:
     table: bool = True
     order: str | None = None
     version: str | None = None
+    collection: str = ""
+
+    @property
+    def documents(self) -> str:
+        """The name of the rows' collection in MongoDB."""
+        return self.collection or self.name
+
+    @property
+    def rank(self) -> str | None:
+        """The column by which a document is newer than another, None if the last one written is right."""
+        return self.order or self.version
 
     @property
     def key(self) -> tuple[str, ...]:

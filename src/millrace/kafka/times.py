@@ -9,7 +9,8 @@ import numpy as np
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-END = 253_402_300_800_000  # the year 10000: what is written as a time ends before it
+END = 253_402_300_800_000  # the year 10000: analyses count records from 1970 up to it
+AHEAD = timedelta(minutes=6)  # of the future, for clocks differ; nobody believes more
 
 
 def iso(milliseconds: int) -> str:
@@ -31,3 +32,8 @@ def moment(milliseconds: int) -> datetime | None:
         return EPOCH + milliseconds * MILLISECOND
     except OverflowError:
         return None
+
+
+def counted(milliseconds: int) -> datetime | None:
+    """Return a timestamp as a time, None if analyses take the record for a bad one: no window lacks it."""
+    return moment(milliseconds) if 0 <= milliseconds < END else None

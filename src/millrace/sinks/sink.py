@@ -19,12 +19,14 @@ class Need(Enum):
     TABLE = "table"
     INDEX = "index"
     TOPIC = "topic"
+    KEY = "key"  # by which documents are replaced
     NOTHING = "nothing"
     RECORDS = "records of Kafka as they came"  # which no result is
 
     def met_by(self, result: Result) -> bool:
         """Return whether `result` has what is needed."""
-        there = {Need.TABLE: result.table, Need.INDEX: result.version, Need.TOPIC: result.topic, Need.NOTHING: True}
+        there = {Need.TABLE: result.table, Need.INDEX: result.version, Need.TOPIC: result.topic, Need.KEY: result.key,
+                 Need.NOTHING: True}  # fmt: skip
         return bool(there.get(self))
 
 

@@ -16,6 +16,13 @@ def topic(name: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def folder(path: str) -> str:
+    """Return a path or URL without slashes at its end; raises ArgumentTypeError where nothing is left."""
+    if not (found := path.rstrip("/")):
+        raise argparse.ArgumentTypeError(f"{path!r} names no folder")
+    return found
+
+
 def duration(text: str) -> str:
     """Return a duration such as 5m, 90s or "10 minutes" in the notation that Spark reads."""
     try:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka.topics import MARKETS, SOURCES
 from millrace.sinks.registry import SINKS
-from millrace.spark.arguments import duration, length_of_time, topic, weight
+from millrace.spark.arguments import duration, folder, length_of_time, topic, weight
+from millrace.spark.backfill import Backfill
 
 log = logging.getLogger(__name__)
 # Options that may differ between runs on one checkpoint: all others shape the state or where it goes.
@@ -44,6 +45,7 @@ class Options:
     job: str
     settings: Settings
     args: argparse.Namespace
+    backfill: Backfill = field(default_factory=Backfill)  # of all its parts
 
     @property
     def topics(self) -> list[str]:
@@ -224,7 +226,12 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
         choices=[name for name, sink in SINKS.items() if sink.offered],
         help=f"where rows go; repeatable (default {sinks})",
     )
-    add("--checkpoint", metavar="PATH", help="where the stream remembers its place (default <home>/checkpoints/...)")
+    add(
+        "--checkpoint",
+        type=folder,
+        metavar="PATH",
+        help="where the stream remembers its place (default <home>/checkpoints/...)",
+    )
     add("--deduplicate", action="store_true", help="drop repeated event ids (for topics that others write)")
     add(
         "--max-offsets",

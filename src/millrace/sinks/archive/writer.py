@@ -1,9 +1,9 @@
 """Append micro-batches of Kafka records to the archive, a folder or HDFS: each record once, as it came."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -86,6 +86,7 @@ def generation_of(batch: DataFrame) -> str:
 def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, taken: Mapping[str, Offsets]) -> None:
     if taken and all(archive.topic(name).state.has(generation, number) for name in taken):
         return
+    now = datetime.now(UTC)
     records = rows.shaped(batch, archive.form).persist()
     try:
         counts = _counts(records)
@@ -104,10 +105,10 @@ def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, ta
         own = [row for row in counts if row["source"] == name]
         parts = _parts(own, archive.form, f"{generation}-{number}")
         for part in parts:
-            if odd(part.hour, time.time()):
+            if odd(part.hour, now):
                 log.warning("%s: %s rows without a time, or of one that no clock showed, are kept in %s",
                             name, part.rows, part.folder)  # fmt: skip
-        entry = Entry(generation, number, taken.get(name) or _offsets(own), parts)
+        entry = Entry(generation, number, taken.get(name) or _offsets(own), parts, at=now.isoformat())
         archive.topic(name).log.commit(entry, archive.topic(name).state)
 
 

@@ -158,3 +158,22 @@ def tweets(
     from millrace.simulate.talk import Talk
 
     tweets.serve(Talk(**values), port, truth)
+
+
+@app.command("worldometers")
+def worldometers(
+    *,
+    defect: Annotated[
+        list[str] | None, typer.Option(help="down, redirect, slow, other-page, ...; may be repeated")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")] = 5556,
+    seed: Annotated[int, typer.Option(help="Same seed: the same numbers again")] = 1,
+    truth: Annotated[Path | None, typer.Option(help="Write the right answer here, JSON lines")] = None,
+) -> None:
+    """Serve a double of Worldometers' page and of its mirror disease.sh until Ctrl-C, with made-up numbers.
+
+    Example: millrace simulate worldometers --defect reordered --defect blank
+    """
+    from millrace.simulate.worldometers import Bulletin, serve
+
+    serve(Bulletin(seed, defect or ()), port, truth)

@@ -127,7 +127,7 @@ def of_old(count: int, **faults: Any) -> Talk:
 
 
 def test_a_file_that_is_fed_again_and_again(committed, adapter, tmp_path) -> None:
-    talk = of_old(30_000, **FAULTS)
+    talk = of_old(20_000, **FAULTS)
     path, (_, *lines) = written(tmp_path, talk), Generator(talk).lines()
     child = adapter("--file", path)
     wait(committed.records, "tweets", child)
@@ -147,6 +147,18 @@ def test_a_file_that_is_fed_again_and_again(committed, adapter, tmp_path) -> Non
     found = posts(committed)
     assert found.keys() == {line["id"] for line in lines}
     assert all(is_right(found[line["id"]], line) for line in lines)
+
+
+def test_the_newer_of_two_files_takes_over(committed, adapter, tmp_path) -> None:
+    talk = of_old(20_000)
+    path = written(tmp_path, talk)
+    older = adapter("--file", path)
+    wait(committed.records, "tweets", older)
+    newer = adapter("--file", path)
+    assert older.ends() == 1
+    assert "another copy of this feed has taken over" in older.text()
+    assert newer.ends() == 0, newer.text()
+    assert len(posts(committed)) == 20_000
 
 
 def test_the_file_of_a_feed_that_is_in_kafka(committed, adapter, tmp_path) -> None:

@@ -20,6 +20,7 @@ from millrace.simulate import truth as answer
 
 PORT = 5556
 PAGE, MIRROR = "/coronavirus/", "/v3/covid-19"
+ELSEWHERE = "/elsewhere"  # where redirects lead, with the right answer
 DEFECTS = {
     "down": "every answer is a 503",
     "redirect": "every answer leads elsewhere",
@@ -99,11 +100,11 @@ class Bulletin:
             await connection.wait_closed()
         if "down" in self.defects:
             return _response(503, b"busy", "text/plain")
-        if "redirect" in self.defects:
-            return _response(302, b"", "text/plain", Location="http://127.0.0.1:9/")
+        if "redirect" in self.defects and not request.path.startswith(ELSEWHERE):
+            return _response(302, b"", "text/plain", Location=ELSEWHERE + request.path)
         if "other-page" in self.defects:
             return _response(200, b"<html><body><table><tr><td>42</td></tr></table></body></html>", "text/html")
-        return self._found(request.path)
+        return self._found(request.path.removeprefix(ELSEWHERE))
 
     def _found(self, path: str) -> Response:
         url = urlsplit(path)

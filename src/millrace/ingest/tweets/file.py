@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from millrace.config import Settings
-from millrace.ingest.committed import records_since
+from millrace.ingest.committed import keys
 from millrace.ingest.counts import Counts
 from millrace.ingest.events import SECOND, Cursor, DeadLetter, Event, Feed, Stream
 from millrace.ingest.printer import Printer
 from millrace.ingest.producer import KafkaSink
-from millrace.ingest.run import Say, Sink, to_stderr
+from millrace.ingest.run import PROGRESS, Say, Sink, to_stderr
 from millrace.ingest.tweets.feed import read
 from millrace.ingest.tweets.lines import messages, opened
 from millrace.ingest.tweets.shapes import AS_IT_IS, Reading
@@ -47,8 +47,8 @@ def carry(
     with signalled(stop), opened(path) as file:
         sink.open()  # from now on nobody else writes from a file
         try:
-            known = set() if printing else _keys(settings.kafka_bootstrap)
-            items = itertools.takewhile(lambda _: not stop.is_set(), _items(file, reading))
+            known = set() if printing else _keys(settings.kafka_bootstrap, say)
+            items = itertools.takewhile(lambda _: not stop.is_set(), _telling(_items(file, reading), counts, say))
             for batch in _batches(_fresh(items, known, counts, limit)):
                 sink.write(batch, NOWHERE)
                 counts.commits += 1
@@ -62,14 +62,25 @@ def _nowhere(host: str, cursor: Cursor | None) -> Stream:
     yield None
 
 
-def _keys(bootstrap: str) -> set[bytes]:
+def _keys(bootstrap: str, say: Say) -> set[bytes]:
     """Return the ids of all tweets in Kafka, about 100 bytes of memory each."""
-    return {record.key for record in records_since(bootstrap, TWEETS.name, 0)}
+    say("looking up which tweets are in Kafka")
+    return set(keys(bootstrap, TWEETS.name))
 
 
 def _items(file: BinaryIO, reading: Reading) -> Iterator[Event | DeadLetter]:
     for number, line in messages(file):
         yield line if isinstance(line, DeadLetter) else read(line, int(time.time() * SECOND), reading, number)
+
+
+def _telling(items: Iterable[Event | DeadLetter], counts: Counts, say: Say) -> Iterator[Event | DeadLetter]:
+    """Yield the items, and say now and then how far it is."""
+    told = time.monotonic()
+    for item in items:
+        if time.monotonic() - told >= PROGRESS:
+            told = time.monotonic()
+            say(_line(counts))
+        yield item
 
 
 def _fresh(

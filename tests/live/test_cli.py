@@ -24,6 +24,8 @@ from tests.support import Child, Posts, new_topic, now, records, send, sqlite, s
 from typer.testing import CliRunner
 
 from millrace import config, stack
+from millrace.cases.rows import COUNTS
+from millrace.cases.source import loader
 from millrace.cli import app
 from millrace.config import Settings
 from millrace.demo.pipelines import ALL, FEW
@@ -231,6 +233,25 @@ def test_simulate_finnhub(tmp_path: Path) -> None:
         simulator.kill()
     summary, *trades = map(json.loads, truth.read_text().splitlines())
     assert summary["trades"] == len(trades) >= summary["sent"] >= 5
+
+
+def test_simulate_worldometers(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    options = ["--port", "0", "--seed", "3", "--defect", "reordered", "--defect", "blank", "--truth", str(truth)]
+    simulator = Child(tmp_path, "simulate", "worldometers", *options)
+    try:
+        simulator.says("mirror http://127.0.0.1:")
+        addresses = [line.split()[1] for line in simulator.log.read_text().splitlines()[1:]]
+        told = [json.loads(line) for line in truth.read_text().splitlines()]
+        for address in addresses:
+            found = {each.country: each for each in loader(address)()}
+            assert all(getattr(found[line["country"]], name) == line[name] for line in told for name in COUNTS)
+        assert len(addresses) == 2
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+    wrong = Child(tmp_path, "simulate", "worldometers", "--defect", "none")
+    assert wrong.ends() == 2 and "no-world" in wrong.text()
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,9 @@ def most_used(names: Column, top: int) -> Column:
     """Return the `top` most frequent of an array of names as structs (hashtag, tweets), in one pass over it, sorted."""
     ranked = "array<struct<rank: bigint, name: string>>"
     none = F.struct(
-        F.lit(None).cast("string").alias("name"), F.lit(0).cast("bigint").alias("uses"), F.array().cast(ranked).alias("best")
+        F.lit(None).cast("string").alias("name"),
+        F.lit(0).cast("bigint").alias("uses"),
+        F.array().cast(ranked).alias("best"),
     )
 
     def ended(run: Column) -> Column:
@@ -63,9 +65,13 @@ def most_used(names: Column, top: int) -> Column:
         same = name == run["name"]
         more = F.struct(run["name"].alias("name"), (run["uses"] + 1).alias("uses"), run["best"].alias("best"))
         best = F.when(run["name"].isNull(), run["best"]).otherwise(ended(run))
-        return F.when(same, more).otherwise(F.struct(name.alias("name"), F.lit(1).cast("bigint").alias("uses"), best.alias("best")))
+        return F.when(same, more).otherwise(
+            F.struct(name.alias("name"), F.lit(1).cast("bigint").alias("uses"), best.alias("best"))
+        )
 
-    runs = F.aggregate(F.array_sort(names), none, step, lambda run: F.when(run["name"].isNull(), run["best"]).otherwise(ended(run)))
+    runs = F.aggregate(
+        F.array_sort(names), none, step, lambda run: F.when(run["name"].isNull(), run["best"]).otherwise(ended(run))
+    )
     return F.transform(runs, lambda each: F.struct(each["name"].alias("hashtag"), (-each["rank"]).alias("tweets")))
 
 

@@ -82,7 +82,7 @@ class _Stored:
                 yield f"has {column.name} NOT NULL, which some rows are", self.mends.loosen(column.name, kind)
 
     def _others(self) -> Found:
-        for name in self.columns.keys() - self.table.columns.keys():
+        for name in sorted(self.columns.keys() - self.table.columns.keys()):
             found = self.columns[name]
             filled = found["default"] is not None or found.get("autoincrement") is True
             if not (found["nullable"] or filled or {"computed", "identity"} & found.keys()):
@@ -91,17 +91,20 @@ class _Stored:
 
     def _keys(self, shortened: bool) -> Found:
         """An upsert goes by the key, and any other unique columns would merge rows, or refuse them."""
-        key = frozenset(column.name for column in self.table.primary_key)
+        key, ours = frozenset(self.table.primary_key.columns.keys()), set(self.table.columns.keys())
         primary = frozenset(self.primary["constrained_columns"])
-        ours = {frozenset(each.columns.keys()) for each in self.table.constraints if isinstance(each, UniqueConstraint)}
-        if shortened or key not in {primary, *self.unique}:
-            names = ", ".join(column.name for column in self.table.primary_key)
+        allowed = {frozenset(c.columns.keys()) for c in self.table.constraints if isinstance(c, UniqueConstraint)}
+        merging = {each for each in {primary, *self.unique} - allowed if each - {None} <= ours and not each >= key}
+        if shortened or key not in {primary, *self.unique} or primary in merging - {frozenset()}:
+            names = ", ".join(self.table.primary_key.columns.keys())
             what = "only the first characters of text in" if shortened else "not"
             yield f"has {what} the key ({names})", self.mends.key(self.primary["name"], bool(primary))
         for columns, (name, is_constraint) in self.unique.items():
-            if columns - {None} <= set(self.table.columns.keys()) and not columns >= key and columns not in ours:
-                names = ", ".join(sorted(map(str, columns)))
-                yield f"may have ({names}) once only", self.mends.drop(name, is_constraint)
+            if columns in merging:
+                yield (
+                    f"may have ({', '.join(sorted(map(str, columns)))}) once only",
+                    self.mends.drop(name, is_constraint),
+                )
 
     def _spell(self, kind: TypeEngine[Any]) -> str:
         return "a type of its own" if isinstance(kind, NullType) else kind.compile(self.dialect)

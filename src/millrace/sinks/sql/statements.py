@@ -22,9 +22,14 @@ def upsert_sql(table: Table, dialect: str, source: FromClause | None = None) -> 
 
     `table.info["order"]` may name a column: a row that is older by it does not overwrite the stored one.
     """
-    build = _on_duplicate_key if dialect == "mysql" else _on_conflict
-    statement = build(table, dialect, source)
+    statement = upsert(table, dialect, source)
     return str(statement.compile(dialect=DIALECTS[dialect], column_keys=table.columns.keys()))
+
+
+def upsert(table: Table, dialect: str, source: FromClause | None = None) -> Any:
+    """Return the statement whose SQL is that of `upsert_sql`."""
+    build = _on_duplicate_key if dialect == "mysql" else _on_conflict
+    return build(table, dialect, source)
 
 
 def dialect_name(name: str) -> str:

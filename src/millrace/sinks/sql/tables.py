@@ -25,7 +25,7 @@ from millrace import names
 from millrace.errors import ConfigError
 from millrace.kafka import results
 from millrace.kafka.results import RESULTS, Kind, Result
-from millrace.sinks.sql import database, fit
+from millrace.sinks.sql import database, filling, fit
 from millrace.sinks.sql.columns import Money, Time, key_text
 from millrace.sinks.sql.statements import dialect_name
 from millrace.sinks.sql.views import VIEWS, create_view
@@ -102,6 +102,19 @@ dashboard_windows = metadata.tables["dashboard_windows"]
 post_engagement = metadata.tables["post_engagement"]
 candles = metadata.tables["candles"]
 gaps = metadata.tables["gaps"]
+candle_windows = _table(  # the candle that each window shows: its own or, between two candles, the one before
+    "candle_windows",
+    metadata,
+    Column("symbol", key_text(names.SYMBOL_LENGTH), primary_key=True, autoincrement=False),
+    Column("resolution", key_text(8), primary_key=True, autoincrement=False),
+    Column("window_start", Time(), primary_key=True, autoincrement=False),
+    Column("window_end", Time(), nullable=False),
+    Column("since", Time(), nullable=False),  # the start of that candle
+    Column("complete", Boolean, nullable=False),  # of a window without trades: no gap touches it
+    order="since",  # so that it is right in whatever order candles come
+)
+Index("candle_windows_window_start", candle_windows.c.window_start)
+candles.info["windows"] = candle_windows
 symbols = _table(
     "symbols",
     metadata,
@@ -149,6 +162,8 @@ def create(url: str, *others: Table) -> None:
                     table.create(connection)
                 for index in table.indexes if table in old else ():  # a creator that died midway may have left none
                     index.create(connection, checkfirst=True)
+            if candle_windows not in old and candles in old:
+                filling.note_all(connection, candles)
             _replace_views(connection)
     finally:
         engine.dispose()

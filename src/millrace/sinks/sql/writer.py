@@ -3,6 +3,7 @@
 import logging
 import weakref
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Engine, Table
 
 from millrace.errors import BadRecord, ConfigError
 from millrace.sinks.retry import Patience
-from millrace.sinks.sql import database, staging
+from millrace.sinks.sql import database, filling, staging
 from millrace.sinks.sql.rows import collect, newest, represent, settle_times, sift
 from millrace.sinks.sql.statements import dialect_name, upsert_sql
 from millrace.sinks.together import Writer
@@ -61,15 +62,22 @@ def store(
         good = newest(good, [column.name for column in table.primary_key], table.info.get("order"))
     ready = represent(good, table.columns.keys(), dialect)
     if ready.num_rows:
-        (patience or Patience()).attempt(lambda: _merge(engine, table, ready, dialect))
+        keys = _keys(good, table) if "windows" in table.info else []
+        (patience or Patience()).attempt(lambda: _merge(engine, table, ready, dialect, keys))
 
 
-def _merge(engine: Engine, table: Table, rows: pa.Table, dialect: str) -> None:
+def _merge(engine: Engine, table: Table, rows: pa.Table, dialect: str, keys: list[tuple[Any, ...]]) -> None:
     with database.errors(engine.url, f"table {table.name} in "), engine.begin() as connection:
         if rows.num_rows >= STAGED_FROM and staging.possible(connection, dialect):
             staging.merge(connection, table, rows, dialect)
         else:
             _insert(connection, upsert_sql(table, dialect), rows)
+        if keys:
+            filling.note(connection, table, keys)
+
+
+def _keys(rows: pa.Table, table: Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(rows[column.name].to_pylist() for column in table.primary_key), strict=True))
 
 
 def _insert(connection: Connection, sql: str, rows: pa.Table) -> None:

@@ -9,7 +9,11 @@ import pytest
 from sqlalchemy import inspect, make_url, text
 from tests.contract import own_database
 
+from millrace import config
 from millrace.errors import ConfigError
+from millrace.kafka import results
+from millrace.sinks import registry
+from millrace.sinks.sink import Target
 from millrace.sinks.sql import database, tables
 from millrace.sinks.sql.views import VIEWS
 
@@ -130,6 +134,14 @@ def test_what_would_lose_or_merge_rows_is_told_with_what_mends_it(store: tuple[s
         if "_before" in message:
             execute(url, "DROP TABLE author_counts_before")
         tables.create(url)
+
+
+def test_a_job_that_starts_is_told(tmp_path: Path) -> None:
+    target = Target(config.load(home=tmp_path))
+    registry.writer(["sqlite"], results.POST_COUNTS, target)
+    execute(target.settings.store_url("sqlite"), *anew("author TEXT, posts INT").split(";"))
+    with pytest.raises(ConfigError, match=KEYLESS):
+        registry.writer(["sqlite"], results.POST_COUNTS, target)
 
 
 def test_all_that_is_wrong_is_told_at_once(store: tuple[str, list[tuple[str, str]]]) -> None:

@@ -479,6 +479,30 @@ def test_bad_prints_and_repeated_records(
     assert sum(row["updates"] for row in found.values()) == 121
 
 
+def test_a_run_without_repeated_records_makes_candles_right_where_it_is_told_to(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """Without --overwrite it finds fewer trades than are stored, and changes nothing."""
+    topic, day, symbol = new_topic(kafka.kafka_bootstrap), NOON + timedelta(days=9), symbols[0]
+    base = round(day.timestamp() * 1000)
+    ticks = [Tick(symbol, Decimal(100), Decimal(1), base + n * 1000, n) for n in range(240)]
+    send(kafka, topic, [*ticks, *ticks])
+    asked = [symbol, "--topic", topic, "--bootstrap", kafka.kafka_bootstrap, "--sink", "sqlite", "--once", "--home",
+             str(tmp_path)]  # fmt: skip
+
+    def trades() -> list[int]:
+        found = query(sqlite(tmp_path), select(tables.candles).order_by("window_start"))
+        return [row["trades"] for row in found]
+
+    run_job("candles", *asked)
+    assert trades() == [120] * 4
+    run_job("candles", *asked, "--deduplicate")
+    assert trades() == [120] * 4
+    since = day + timedelta(minutes=2)
+    run_job("candles", *asked, "--deduplicate", "--overwrite", since.isoformat())
+    assert trades() == [120, 120, 60, 60]
+
+
 def test_a_volume_that_no_store_holds_is_put_aside(
     everywhere: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
 ) -> None:

@@ -420,7 +420,11 @@ def test_tables_create(tmp_path: Path) -> None:
     assert "tables and 5 views are there: SQLite file" in ended(tmp_path, "tables", "create").text()
     with sqlite3.connect(tmp_path / "millrace.db") as connection:
         assert connection.execute("SELECT count(*) FROM trending_hashtags").fetchall() == [(0,)]
+        connection.execute("DROP TABLE post_counts")
+        connection.execute("CREATE TABLE post_counts (source TEXT, window_start TEXT, window_end TEXT, posts INT)")
     connection.close()
+    wrong = Child(tmp_path, "tables", "create", "--home", str(tmp_path))
+    assert wrong.ends(60) == 2 and "post_counts has not the key (source, window_start, window_end)" in wrong.text()
     wrong = Child(tmp_path, "tables", "create", "--store", "mysql", "--home", str(tmp_path))
     assert wrong.ends(60) == 2 and "MILLRACE_MYSQL_URL is not set" in wrong.text()
 

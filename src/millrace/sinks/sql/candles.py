@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, bindparam, insert, inspect, select, table, text, update
@@ -85,25 +86,25 @@ def _refuse_shared(
 
 
 def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | None = None) -> None:
-    """Set `complete` to false for all candles that one of `gaps` touches; raises as `writer.upsert` does."""
+    """Set `complete` to false for all candles, flat ones too, that one of `gaps` touches; raises as `upsert` does."""
     if not gaps:
         return
-    candles = tables.candles
-    statement = (
-        update(candles)
+    statements = [
+        update(each)
         .where(
-            candles.c.complete,
-            candles.c.window_start <= bindparam("end"),
-            candles.c.window_end > bindparam("start"),
-            candles.c.window_start > bindparam("earliest"),  # lets the database use the index
+            each.c.complete,
+            each.c.window_start <= bindparam("end"),
+            each.c.window_end > bindparam("start"),
+            each.c.window_start > bindparam("earliest"),  # lets the database use the index
         )
         .values(complete=False)
-    )
+        for each in (tables.candles, tables.candle_windows)
+    ]
     spans = [{"start": start, "end": end, "earliest": start - LONGEST} for start, end in gaps]
 
     def attempt() -> None:
         with database.errors(engine.url, "table candles in "), engine.begin() as connection:
-            for span in spans:
+            for statement, span in product(statements, spans):
                 connection.execute(statement, span)
 
     (patience or Patience()).attempt(attempt)

@@ -168,6 +168,21 @@ def test_the_watermark_tells_which_candles_are_final(
     newest = datetime.fromtimestamp(max(tick.time for tick in ticks) / 1000, UTC)
     assert row["watermark"] == newest - timedelta(seconds=30)
     assert row["job"] == "candles"
+    assert row["checkpoint"].startswith(f"file://{tmp_path}/checkpoints/candles-finnhub-")
+
+
+def test_two_candle_jobs_each_tell_how_far_they_are(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """The one that is a day behind does not look finished."""
+    place = ["--sink", "sqlite", "--once", "--home", str(tmp_path), "--bootstrap", kafka.kafka_bootstrap]
+    for day, symbol in enumerate(symbols[:2]):
+        topic = new_topic(kafka.kafka_bootstrap)
+        send(kafka, topic, stocks.walk([symbol], 60, seed=day, start=NOON + timedelta(days=day)))
+        run_job("candles", symbol, "--topic", topic, "--max-offsets", "20", *place)
+    rows = query(sqlite(tmp_path), select(tables.progress))
+    days = {row["checkpoint"]: row["watermark"].date() for row in rows if row["job"] == "candles"}
+    assert len(days) == len(set(days.values())) == 2
 
 
 def test_candles_of_topics_go_into_tables_apart(

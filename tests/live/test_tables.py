@@ -14,7 +14,7 @@ from millrace.errors import ConfigError
 from millrace.kafka import results
 from millrace.sinks import registry
 from millrace.sinks.sink import Target
-from millrace.sinks.sql import database, tables
+from millrace.sinks.sql import candles, database, tables
 from millrace.sinks.sql.views import VIEWS
 
 STORES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
@@ -195,6 +195,22 @@ def test_views_of_an_earlier_version_are_replaced_and_those_of_this_one_stay(
     execute(url, "DROP VIEW language_shares")
     tables.create(url)
     assert made == ["language_shares"]
+
+
+def test_a_progress_of_an_earlier_version_is_renewed(store: tuple[str, list[tuple[str, str]]]) -> None:
+    """It had one row a job, so that of two the one that was behind looked finished."""
+    url, _ = store
+    tables.create(url)
+    execute(url, "DROP TABLE progress", "CREATE TABLE progress (job VARCHAR(64) PRIMARY KEY, batch BIGINT)",
+            "INSERT INTO progress VALUES ('candles', 7)")  # fmt: skip
+    tables.create(url)
+    engine = database.connect(url)
+    for number, checkpoint in enumerate(("file:///a", "file:///" + "b" * 300, "file:///a")):
+        candles.note_progress(engine, "candles", number, None, checkpoint=checkpoint)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT checkpoint, batch FROM progress ORDER BY checkpoint")).all()
+    engine.dispose()
+    assert list(map(tuple, rows)) == [("b" * 255, 1), ("file:///a", 2)]
 
 
 def run_script(url: str) -> None:

@@ -15,6 +15,8 @@ from millrace.sinks.sql import database, reserved_words, tables
 from millrace.sinks.sql.views import VIEWS, candles_flat, create_view, exchange_view
 from millrace.sinks.sql.writer import store
 
+TEXT, TIME = pa.string(), pa.timestamp("us", "UTC")
+LONGEST_CHECKPOINT = 255  # characters
 LONGEST = timedelta(days=1)  # the longest window
 
 
@@ -111,10 +113,19 @@ def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | N
 
 
 def note_progress(
-    engine: Engine, job: str, batch: int, watermark: datetime | None, patience: Patience | None = None
+    engine: Engine,
+    job: str,
+    batch: int,
+    watermark: datetime | None,
+    patience: Patience | None = None,
+    *,
+    checkpoint: str = "",
 ) -> None:
-    """Write into table `progress` how far `job` is: windows that end at or before `watermark` are final."""
-    row = {"job": [job], "watermark": [watermark], "batch": [batch], "updated_at": [datetime.now(UTC)]}
-    times = pa.timestamp("us", "UTC")
-    schema = pa.schema([("job", pa.string()), ("watermark", times), ("batch", pa.int64()), ("updated_at", times)])
-    store(engine, tables.progress, pa.table(row, schema=schema), patience=patience)
+    """Write into table `progress` how far `job` is: windows that end at or before `watermark` are final.
+
+    Two jobs of one name are told apart by their `checkpoint`, of which the last 255 characters are stored.
+    """
+    place = checkpoint[-LONGEST_CHECKPOINT:]
+    row = {"job": job, "checkpoint": place, "watermark": watermark, "batch": batch, "updated_at": datetime.now(UTC)}
+    kinds = {"job": TEXT, "checkpoint": TEXT, "watermark": TIME, "batch": pa.int64(), "updated_at": TIME}
+    store(engine, tables.progress, pa.Table.from_pylist([row], pa.schema(list(kinds.items()))), patience=patience)

@@ -126,6 +126,7 @@ progress = _table(  # windows that end at the watermark or before are final
     "progress",
     metadata,
     Column("job", key_text(64), primary_key=True, autoincrement=False),
+    Column("checkpoint", key_text(255), primary_key=True, autoincrement=False, server_default=""),
     Column("watermark", Time()),
     Column("batch", BigInteger, nullable=False),
     Column("updated_at", Time(), nullable=False),
@@ -151,12 +152,15 @@ def create(url: str, *others: Table) -> None:
     try:
         with database.errors(engine.url), engine.begin() as connection, one_at_a_time(connection):
             wanted = dict.fromkeys((*metadata.sorted_tables, *others))
-            there = set(inspect(connection).get_table_names())
+            there = set(inspect(connection).get_table_names()) - _outgrown(connection)
             old = [table for table in wanted if table.name in there]
             added = fit.require(connection, old, database.place(engine.url))
             with database.errors(engine.url, "; ".join([*added, ""])):
                 for statement in added:
                     connection.exec_driver_sql(statement)
+            if progress.name in _outgrown(connection):
+                with database.errors(engine.url, "table progress, to renew which takes the right DROP on it, in "):
+                    progress.drop(connection)
             for table in wanted:
                 if table not in old:
                     table.create(connection)
@@ -167,6 +171,14 @@ def create(url: str, *others: Table) -> None:
             _replace_views(connection)
     finally:
         engine.dispose()
+
+
+def _outgrown(connection: Connection) -> set[str]:
+    """Return `progress` where it has one row a job, as in an earlier version: its rows come again with each batch."""
+    seen = inspect(connection)
+    if not seen.has_table(progress.name):
+        return set()
+    return set() if "checkpoint" in {each["name"] for each in seen.get_columns(progress.name)} else {progress.name}
 
 
 def _replace_views(connection: Connection) -> None:

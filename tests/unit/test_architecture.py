@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "archive": DATA,
     "queries": {"kafka", "names", "errors", "durations"},
     "ingest": DATA,
-    "cases": {"errors"},
+    "cases": {"names", "errors"},
     "kafka": {"names", "errors", "durations", "logs"},
     "simulate": {"errors"},
     "stack": DATA,

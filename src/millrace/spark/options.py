@@ -23,16 +23,8 @@ from millrace.spark.backfill import Backfill
 log = logging.getLogger(__name__)
 # Options that may differ between runs on one checkpoint: all others shape the state or where it goes.
 _STATELESS = {
-    "trigger",
-    "once",
-    "start",
-    "dry_run",
-    "checkpoint",
-    "max_offsets",
-    "metrics_port",
-    "log_format",
-    "name",
-    "from_archive",
+    *("trigger", "once", "start", "dry_run", "checkpoint", "max_offsets", "metrics_port", "log_format", "name"),
+    *("from_archive", "cases", "refresh"),
 }
 # Options that came later than checkpoints: where they are not given, a checkpoint is where it always was.
 _LATER = {"regions", "overwrite"}

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from millrace.errors import ConfigError
-from millrace.kafka.results import RESULTS, Kind, Result
+from millrace.kafka.columns import Kind
+from millrace.kafka.results import RESULTS, Result
 from millrace.kafka.topics import Topic
 from millrace.sinks.elasticsearch import cluster
 

@@ -18,7 +18,8 @@ from pyspark.sql import functions as F
 
 from millrace.errors import Unavailable
 from millrace.kafka import documents, letters
-from millrace.kafka.results import Kind, Result
+from millrace.kafka.columns import Kind
+from millrace.kafka.results import Result
 from millrace.sinks import task_errors
 from millrace.sinks.mongodb import cluster
 from millrace.sinks.mongodb.bson_rows import ID, Document, Refused, rows_of

@@ -23,8 +23,9 @@ from sqlalchemy.types import TypeEngine
 
 from millrace import names
 from millrace.errors import ConfigError
-from millrace.kafka import results
-from millrace.kafka.results import RESULTS, Kind, Result
+from millrace.kafka import columns
+from millrace.kafka.columns import Kind
+from millrace.kafka.results import RESULTS, Result
 from millrace.sinks.sql import database, filling, fit
 from millrace.sinks.sql.columns import Money, Time, key_text
 from millrace.sinks.sql.statements import dialect_name
@@ -64,14 +65,14 @@ def _table(name: str, where: MetaData, *columns: Column[Any], order: str | None 
     )
 
 
-def _column(column: results.Column) -> Column[Any]:
+def _column(column: columns.Column) -> Column[Any]:
     kind = _kind(column)
     if column.key:
         return Column(column.name, kind, primary_key=True, autoincrement=False)
     return Column(column.name, kind, nullable=column.null)
 
 
-def _kind(column: results.Column) -> TypeEngine[Any]:
+def _kind(column: columns.Column) -> TypeEngine[Any]:
     match column.kind:
         case Kind.TEXT:
             return key_text(column.size) if column.exact else String(column.size)

@@ -190,6 +190,7 @@ def test_a_tweet_of_links_alone():
 def test_hashtags_in_links_are_none_and_links_left_out_cost_no_hashtags():
     found = post(PLAIN | {"text": "#one https://example.org/#two &#35;three"}, strip_links=True)
     assert (found["text"], found["hashtags"]) == ("#one #three", ["one", "three"])
+    assert post(PLAIN | {"text": "@b#none x"}, strip_mentions=True)["hashtags"] == []
 
 
 def test_the_tweet_as_it_came():

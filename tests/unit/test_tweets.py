@@ -227,8 +227,14 @@ def test_a_gzipped_file(tmp_path):
     cut.write_bytes(whole.read_bytes()[:-20])
     with opened(whole) as file:
         assert len(list(messages(file))) == 9000
-    with pytest.raises(MillraceError, match="no whole gzip file"), opened(cut) as file:
+    with pytest.raises(MillraceError, match=r"cut\.jsonl\.gz cannot be read to its end"), opened(cut) as file:
         list(messages(file))
+
+
+def test_an_error_beside_the_file_is_not_the_file_s(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes(b"1\n")
+    with pytest.raises(TimeoutError), opened(tmp_path / "t.jsonl"):
+        raise TimeoutError
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "."])

@@ -89,6 +89,12 @@ def elasticsearch(kafka: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def mongodb(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `mongodb_url` is a server without databases."""
+    return _started("mongodb", kafka.home)
+
+
+@pytest.fixture(scope="session")
 def hdfs(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `archive_url` is an empty HDFS."""
     return _started("hdfs", kafka.home)

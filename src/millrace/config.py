@@ -81,6 +81,10 @@ class Settings(BaseSettings):
 
     elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
 
+    mongodb_url: SecretStr | None = Field(
+        None, description="mongodb://USER:PASSWORD@HOST:27017/?tls=true or mongodb+srv://"
+    )
+
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
 
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
@@ -164,6 +168,13 @@ class Settings(BaseSettings):
             raise ValueError("expected http://HOST:9200 or https://USER:PASSWORD@HOST:9200")
         return value
 
+    @field_validator("mongodb_url")
+    @classmethod
+    def _mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("expected mongodb://HOST:27017 or mongodb+srv://USER:PASSWORD@HOST")
+        return value
+
     @property
     def sqlite(self) -> str:
         """The SQLite URL, by default a file in the home folder."""
@@ -172,7 +183,7 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.home.resolve() / 'millrace.db'}"
 
     def store_url(self, store: str) -> str:
-        """Return the URL of `sqlite`, `postgres`, `mysql`, `elasticsearch`; raises ConfigError where none is set."""
+        """Return the URL of the sink `store`; raises ConfigError where none is set."""
         if store == "sqlite":
             return self.sqlite
         secret: SecretStr | None = getattr(self, f"{store}_url")

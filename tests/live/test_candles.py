@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy import inspect, select, text
 from tests import stocks
 from tests.stocks import NOON, Tick
-from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, wait
+from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, truncate, wait
 
 from millrace.applications import candle_targets
 from millrace.applications.candle_targets import Targets
@@ -26,7 +26,6 @@ from millrace.config import Settings
 from millrace.errors import ConfigError
 from millrace.kafka import gaps, topics
 from millrace.names import symbol_topic
-from millrace.queries import candles
 from millrace.sinks import candle_topics as market_topics
 from millrace.sinks.sql import candles as market
 from millrace.sinks.sql import database, tables
@@ -169,6 +168,21 @@ def test_the_watermark_tells_which_candles_are_final(
     newest = datetime.fromtimestamp(max(tick.time for tick in ticks) / 1000, UTC)
     assert row["watermark"] == newest - timedelta(seconds=30)
     assert row["job"] == "candles"
+    assert row["checkpoint"].startswith(f"file://{tmp_path}/checkpoints/candles-finnhub-")
+
+
+def test_two_candle_jobs_each_tell_how_far_they_are(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """The one that is a day behind does not look finished."""
+    place = ["--sink", "sqlite", "--once", "--home", str(tmp_path), "--bootstrap", kafka.kafka_bootstrap]
+    for day, symbol in enumerate(symbols[:2]):
+        topic = new_topic(kafka.kafka_bootstrap)
+        send(kafka, topic, stocks.walk([symbol], 60, seed=day, start=NOON + timedelta(days=day)))
+        run_job("candles", symbol, "--topic", topic, "--max-offsets", "20", *place)
+    rows = query(sqlite(tmp_path), select(tables.progress))
+    days = {row["checkpoint"]: row["watermark"].date() for row in rows if row["job"] == "candles"}
+    assert len(days) == len(set(days.values())) == 2
 
 
 def test_candles_of_topics_go_into_tables_apart(
@@ -287,27 +301,18 @@ def made_for(symbol: str, *argv: str) -> Callable[[SparkSession], Targets]:
     return partial(Targets, part.options, {symbol: symbol_topic(symbol)})
 
 
-def test_windows_that_began_before_a_run_from_latest_are_incomplete(
+def test_an_emptied_topic_hides_no_candle_of_another(
     kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
 ) -> None:
-    """Also after a restart, which asks for no beginning."""
-    minute, now = timedelta(minutes=1), datetime.now(UTC).replace(second=0, microsecond=0)
-    starts = [now, now + timedelta(hours=1)]
-    common = [
-        "--bootstrap",
-        kafka.kafka_bootstrap,
-        "--home",
-        str(tmp_path),
-        "--checkpoint",
-        str(tmp_path / "checkpoint"),
-    ]
-    for batch, first in enumerate((["--from", "latest"], [])):
-        whole = [(symbols[0], "1m", start, start + minute, *[Decimal(7)] * 6, 1, batch + 1) for start in starts]
-        made_for(symbols[0], "--sink", "sqlite", *first, *common)(spark).writer()(
-            spark.createDataFrame(whole, candles.CANDLE), batch
-        )
-        rows = query(sqlite(tmp_path), select(tables.candles).order_by("window_start"))
-        assert [(row["complete"], row["updates"]) for row in rows] == [(False, batch + 1), (True, batch + 1)]
+    """Its candles are whole rows, not sums of what is read."""
+    minute = timedelta(minutes=1)
+    for symbol in symbols[:2]:
+        topics.create(kafka.kafka_bootstrap, [topics.candle_topic(symbol_topic(symbol))], 1)
+        publish(kafka, candle(symbol, "1m", NOON, minute))
+    truncate(kafka.kafka_bootstrap, symbol_topic(symbols[0]))
+    place = ["--bootstrap", kafka.kafka_bootstrap, "--home", str(tmp_path), "--once"]
+    run_job("candles", "--from-topics", *map(symbol_topic, symbols[:2]), "--sink", "sqlite", *place)
+    assert [row["symbol"] for row in query(sqlite(tmp_path), select(tables.candles))] == [symbols[1]]
 
 
 @pytest.mark.parametrize(("length", "name"), [(timedelta(minutes=1), "1m"), (timedelta(days=1), "1d")])
@@ -487,6 +492,30 @@ def test_bad_prints_and_repeated_records(
         {key: row | {"updates": 0} for key, row in right.items()}
     )
     assert sum(row["updates"] for row in found.values()) == 121
+
+
+def test_a_run_without_repeated_records_makes_candles_right_where_it_is_told_to(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """Without --overwrite it finds fewer trades than are stored, and changes nothing."""
+    topic, day, symbol = new_topic(kafka.kafka_bootstrap), NOON + timedelta(days=9), symbols[0]
+    base = round(day.timestamp() * 1000)
+    ticks = [Tick(symbol, Decimal(100), Decimal(1), base + n * 1000, n) for n in range(240)]
+    send(kafka, topic, [*ticks, *ticks])
+    asked = [symbol, "--topic", topic, "--bootstrap", kafka.kafka_bootstrap, "--sink", "sqlite", "--once", "--home",
+             str(tmp_path)]  # fmt: skip
+
+    def trades() -> list[int]:
+        found = query(sqlite(tmp_path), select(tables.candles).order_by("window_start"))
+        return [row["trades"] for row in found]
+
+    run_job("candles", *asked)
+    assert trades() == [120] * 4
+    run_job("candles", *asked, "--deduplicate")
+    assert trades() == [120] * 4
+    since = day + timedelta(minutes=2)
+    run_job("candles", *asked, "--deduplicate", "--overwrite", since.isoformat())
+    assert trades() == [120, 120, 60, 60]
 
 
 def test_a_volume_that_no_store_holds_is_put_aside(

@@ -10,9 +10,10 @@ import pytest
 
 from millrace.cases import mirror, page, snapshot, source
 from millrace.cases.latest import Latest
-from millrace.cases.rows import COUNTS, STOPPED, Row, of_country
+from millrace.cases.rows import STOPPED, Row, of_country
 from millrace.cases.source import loader
 from millrace.errors import BadRecord, ConfigError, Unavailable
+from millrace.names import CASE_NUMBERS
 from millrace.simulate.worldometers import DEFECTS, MIRROR, PAGE, Bulletin, running
 
 FAR = "https://example.org/coronavirus/"
@@ -20,7 +21,7 @@ FAR = "https://example.org/coronavirus/"
 
 def shown(rows: list[Row]) -> list[dict[str, Any]]:
     """Return countries and counts, without the continents, in order."""
-    found = ({"country": each.country, **{name: getattr(each, name) for name in COUNTS}} for each in rows)
+    found = ({"country": each.country, **{name: getattr(each, name) for name in CASE_NUMBERS}} for each in rows)
     return sorted((line for line in found if line["country"] != "Europe"), key=lambda line: line["country"])
 
 
@@ -47,7 +48,7 @@ def test_the_page_is_read_by_its_headings(defects, seed):
     bulletin = Bulletin(seed, defects)
     rows = page.read(bulletin.page(), FAR)
     assert shown(rows) == right(bulletin)
-    assert any(line[name] is None for line in right(bulletin) for name in COUNTS)
+    assert any(line[name] is None for line in right(bulletin) for name in CASE_NUMBERS)
     assert {(each.as_of, each.source_url) for each in rows} == {(date(2024, 4, 13), FAR)}
     assert rows[0].country == "Europe"  # a continent is a row, a sum is none
     assert "Total:" not in {each.country for each in rows}
@@ -128,7 +129,7 @@ def test_nobody_there_and_too_much(monkeypatch):
 def test_odd_fields_of_the_mirror_are_none():
     world = b'{"updated":"x","cases":1,"todayCases":"2","deaths":1.5,"todayDeaths":null,"recovered":true,"todayRecovered":[],"active":{},"critical":0}'  # noqa: E501
     [first, second] = mirror.read(world, b'[{"country":"A","cases":7},{"country":""},{"country":3},{},4,null]', FAR)
-    assert [getattr(first, name) for name in COUNTS] == [1, None, None, None, None, None, None, 0]
+    assert [getattr(first, name) for name in CASE_NUMBERS] == [1, None, None, None, None, None, None, 0]
     assert (second.country, second.total_cases_count, second.new_cases_count) == ("A", 7, None)
 
 
@@ -256,7 +257,7 @@ def test_without_an_answer_there_are_those_of_the_package():
     assert told.latest().row() == snapshot.packaged()[0]
     assert told.said == [f"it is down; the numbers of 2024-04-13 stay ({source.SOURCES['worldometers']})"]
     unknown = asdict(told.latest("Curaçao").row())
-    assert [unknown[name] for name in COUNTS] == [None] * 8 and unknown["as_of"] == STOPPED
+    assert [unknown[name] for name in CASE_NUMBERS] == [None] * 8 and unknown["as_of"] == STOPPED
 
 
 def test_a_country_that_is_gone_later():

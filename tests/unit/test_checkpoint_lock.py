@@ -40,8 +40,3 @@ def test_another_machine_may_take_over_only_when_the_heartbeat_is_old(tmp_path):
     lock.write_text(json.dumps({"host": "elsewhere", "pid": 7, "heartbeat": time.time() - 100}))
     with exclusive(str(tmp_path / "c")) as path:
         assert path == lock
-
-
-def test_a_remote_checkpoint_is_not_locked():
-    with exclusive("hdfs://localhost:9000/c") as path:
-        assert path is None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from millrace.spark.progress import Progress
+from millrace.spark.progress import Progress, run_file
 
 
 @dataclass
@@ -72,3 +72,16 @@ def test_nothing_is_told_of_a_query_that_waits(progress, monkeypatch):
     progress.said = float("-inf")
     progress.tell_busy(Query(active=False))
     assert "busy_seconds" not in told(progress)
+
+
+def test_a_second_job_of_a_name_has_a_file_of_its_own(tmp_path):
+    """The one that is behind would look finished."""
+    usual = tmp_path / "candles.json"
+    with run_file(usual, "file:///a") as first:
+        with run_file(usual, "file:///b") as second:
+            second.write_text("{}")
+        with run_file(usual, "file:///b") as again, run_file(usual, "file:///c") as third:
+            assert len({first, second, third}) == 3 and again == second
+    assert first == usual
+    with run_file(usual, "file:///b") as alone:  # the first has ended
+        assert alone == usual and not second.exists()

@@ -5,7 +5,6 @@ import logging
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import DataFrame
@@ -21,6 +20,7 @@ from millrace.sinks.archive.single_file import Journal
 from millrace.sinks.archive.sink import ARCHIVE as SINK_OF_RECORDS
 from millrace.sinks.archive.writer import Offsets, append
 from millrace.sinks.together import Writer
+from millrace.spark.checkpoint import place
 from millrace.spark.options import Options
 from millrace.spark.stop import STOP
 from millrace.spark.supervisor import Flow
@@ -89,7 +89,7 @@ def _writer(options: Options, archive: Files, starts: Starts, held: Sequence[lea
         for each in held:
             each.check()
 
-    took = partial(taken, checkpoint=options.checkpoint, starts=starts, web=options.settings.webhdfs_url)
+    took = partial(taken, checkpoint=options.checkpoint, starts=starts)
     if options.args.single_file:
         return single_file.append(archive, options.args.single_file, took, check)
     return append(archive, options.args.format, took, check)
@@ -117,29 +117,25 @@ def _archived(options: Options, archive: Files, topic: str) -> dict[int, int]:
 def _beginning(reader: KafkaConsumer, topic: str, archived: Mapping[int, int], archive: Files) -> dict[str, int]:
     partitions = [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
     earliest, ends = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
-    for place in partitions:
-        after = archived.get(place.partition, 0)
-        if after > ends[place]:
+    for each in partitions:
+        after = archived.get(each.partition, 0)
+        if after > ends[each]:
             raise ConfigError(
-                f"{topic}[{place.partition}] ends at offset {ends[place]}, but {archive.url} holds it up to {after}:"
+                f"{topic}[{each.partition}] ends at offset {ends[each]}, but {archive.url} holds it up to {after}:"
                 " the topic was made anew; give its archive another MILLRACE_ARCHIVE_URL"
             )
-        if 0 < after < earliest[place]:
+        if 0 < after < earliest[each]:
             log.warning("%s[%s]: offsets %s to %s left the topic before they were archived",
-                        topic, place.partition, after, earliest[place])  # fmt: skip
+                        topic, each.partition, after, earliest[each])  # fmt: skip
     return {str(each.partition): max(earliest[each], archived.get(each.partition, 0)) for each in partitions}
 
 
-def taken(batch: DataFrame, number: int, *, checkpoint: str, starts: Starts, web: str | None) -> dict[str, Offsets]:
+def taken(batch: DataFrame, number: int, *, checkpoint: str, starts: Starts) -> dict[str, Offsets]:
     """Return which offsets batch `number` took of each topic, as its checkpoint has it: also where no record was.
 
     Between records lie markers of transactions, and aborted records; so rows alone do not tell whether any is missing.
-    The result is empty if the checkpoint is neither local nor on HDFS.
     """
-    place = checkpoint if "://" in checkpoint else f"file://{Path(checkpoint).resolve()}"
-    if not place.startswith(("file://", "hdfs://")):
-        return {}
-    offsets = files.at(place, web)
+    offsets = place.at(batch.sparkSession, checkpoint).files
     ends = _planned(offsets, number)
     begins = _planned(offsets, number - 1) if number else _began(offsets) or starts
     return {

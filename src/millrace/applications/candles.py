@@ -73,7 +73,7 @@ def flows(application: Application, options: Options) -> list[Flow]:
     targets = Targets(options, names.symbol_topics(options.args.symbols), application.spark)
     records = inputs.records(application.spark, options)
     rows = market.candles(records) if options.args.from_topics else _candles(records, options)
-    candles_flow = Flow(options, rows, targets.writer())
+    candles_flow = Flow(options, rows, targets.writer(), sums=not options.args.from_topics)
     return [candles_flow, _gap_flow(application, options, targets)] if rows.isStreaming else [candles_flow]
 
 

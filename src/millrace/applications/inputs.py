@@ -1,8 +1,6 @@
 """Read what a job needs: the records of its topics, or of the archive, and the posts in them."""
 
-import logging
 from collections.abc import Iterable
-from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -11,34 +9,18 @@ from millrace.kafka.parse import Fold
 from millrace.spark.options import Options
 from millrace.spark.stop import STOP
 
-log = logging.getLogger(__name__)
-
 
 def records(spark: SparkSession, options: Options) -> DataFrame:
     """Return the committed records of the options' topics as a stream, once those topics exist.
 
-    With --from-archive, return those that the archive holds, not as a stream.
+    With --from-archive, return those that the archive holds, not as a stream; raises ConfigError if it has none of one.
     """
     if options.args.from_archive:
-        return archived(spark, options)
+        return options.backfill.read(spark, options.settings, options.topics)
     if not options.args.dry_run:
         read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
     most = None if options.realtime else options.args.max_offsets
     return read.stream(spark, options.bootstrap, options.topics, options.args.start, most)
-
-
-def archived(spark: SparkSession, options: Options) -> DataFrame:
-    """Return the archived records of the options' topics; raises ConfigError if the archive has none of one."""
-    from millrace.archive import census, files, rows  # noqa: PLC0415 - few runs need it
-    from millrace.archive.log import Log  # noqa: PLC0415
-
-    archive = files.of(options.settings)
-    states = {topic: Log(archive, topic).load() for topic in census.chosen(archive, options.topics)}
-    for topic, state in states.items():
-        for partition, gaps in state.gaps().items():
-            log.warning("the archive of %s[%s] lacks offsets: %s", topic, partition, gaps)
-    frames = [rows.read(spark, archive.url, topic, state.parts.values()) for topic, state in states.items()]
-    return reduce(DataFrame.unionByName, frames)
 
 
 def posts(records: DataFrame, options: Options, columns: Iterable[str]) -> DataFrame:

@@ -27,13 +27,14 @@ class Lease:
     files: Files
     path: str
     holder: dict[str, Any]
+    instead: str  # what a second one may do
     ended: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
         """Raise MillraceError when somebody else has taken over, Unavailable when that cannot be told."""
         found = _read(self.files, self.path)
         if found.get("token") != self.holder["token"]:
-            raise _taken(self.files, self.path, found)
+            raise _taken(self.files, self.path, found, self.instead)
 
     def beat(self) -> None:
         """Say that the holder lives."""
@@ -48,15 +49,15 @@ class Lease:
 
 
 @contextmanager
-def hold(files: Files, path: str) -> Iterator[Lease]:
-    """Hold the lease at `path`; raises MillraceError that names who has it.
+def hold(files: Files, path: str, instead: str = "use another archive") -> Iterator[Lease]:
+    """Hold the lease at `path`; raises MillraceError that names who has it, and what to do `instead`.
 
     A holder of this machine that died loses it at once, one of another machine after a minute without heartbeat.
     """
     me = psutil.Process()
     holder = {"host": socket.gethostname(), "pid": me.pid, "started": me.create_time(), "token": os.urandom(8).hex()}
-    _take(files, path, holder)
-    lease = Lease(files, path, holder)
+    _take(files, path, holder, instead)
+    lease = Lease(files, path, holder, instead)
     beating = threading.Thread(target=lease.keep_beating, daemon=True)
     beating.start()
     try:
@@ -69,7 +70,7 @@ def hold(files: Files, path: str) -> Iterator[Lease]:
                 files.remove(path)
 
 
-def _take(files: Files, path: str, holder: dict[str, Any]) -> None:
+def _take(files: Files, path: str, holder: dict[str, Any], instead: str) -> None:
     for _ in range(3):
         try:
             files.create(path, _encode(holder | {"heartbeat": time.time()}))
@@ -77,9 +78,9 @@ def _take(files: Files, path: str, holder: dict[str, Any]) -> None:
         except Exists:
             found = _read(files, path)
             if _lives(found):
-                raise _taken(files, path, found) from None
+                raise _taken(files, path, found, instead) from None
             _put_aside(files, path, found)
-    raise _taken(files, path, _read(files, path))
+    raise _taken(files, path, _read(files, path), instead)
 
 
 def _put_aside(files: Files, path: str, dead: dict[str, Any]) -> None:
@@ -122,12 +123,10 @@ def _encode(holder: dict[str, Any]) -> bytes:
     return json.dumps(holder).encode()
 
 
-def _taken(files: Files, path: str, holder: dict[str, Any]) -> MillraceError:
+def _taken(files: Files, path: str, holder: dict[str, Any], instead: str) -> MillraceError:
     if not holder:
         return MillraceError(
             f"another writer was at work and left no name in {files.url}/{path}: remove that when no job writes there"
         )
     who = f"pid {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return MillraceError(
-        f"another writer is at work ({who}): stop it, or use another archive. Lease: {files.url}/{path}"
-    )
+    return MillraceError(f"another writer is at work ({who}): stop it, or {instead}. Lease: {files.url}/{path}")

@@ -46,6 +46,7 @@ class Entry:
     offsets: Mapping[int, tuple[int, int]]
     parts: list[Part]
     replaces: list[str] = field(default_factory=list)  # ids, in the hour of the only part
+    at: str = ""  # when it was written, ISO 8601 in UTC; entries of earlier versions do not say
 
     @property
     def id(self) -> str:
@@ -56,8 +57,9 @@ class Entry:
 class State:
     """What the entries say together."""
 
-    def __init__(self, folded: dict[str, int], offsets: Ranges, parts: Iterable[Part]) -> None:
+    def __init__(self, folded: dict[str, int], offsets: Ranges, parts: Iterable[Part], until: str = "") -> None:
         self.folded, self.offsets = folded, offsets  # folded: the highest number of each generation in the base
+        self.until = until  # when the newest batch was written, "" where no entry says so
         self.parts = {(part.hour, part.id): part for part in parts}
         self.known: set[str] = set()  # ids beyond the base
         self.overlaps: list[str] = []  # what was archived twice
@@ -71,6 +73,7 @@ class State:
         if self.has(entry.generation, entry.number):
             return
         self.known.add(entry.id)
+        self.until = max(self.until, entry.at)
         for partition, (first, end) in entry.offsets.items():
             if self._overlaps(partition, first, end):
                 self.overlaps.append(f"partition {partition}: {first} to {end} by {entry.id}")
@@ -201,9 +204,10 @@ def _encode(entry: Entry) -> bytes:
 
 def _encode_base(state: State) -> bytes:
     parts = [vars(part) for part in state.parts.values()]
-    return json.dumps({"folded": state.folded, "offsets": state.offsets, "parts": parts}).encode()
+    known = {"folded": state.folded, "offsets": state.offsets, "until": state.until}
+    return json.dumps(known | {"parts": parts}).encode()
 
 
 def _state(base: dict[str, Any]) -> State:
     offsets = {int(partition): [(first, end) for first, end in ranges] for partition, ranges in base["offsets"].items()}
-    return State(base["folded"], offsets, [Part(**part) for part in base["parts"]])
+    return State(base["folded"], offsets, [Part(**part) for part in base["parts"]], base.get("until", ""))

@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from millrace.archive import census, records
+from millrace.archive import beyond, census, records
 from millrace.archive.files import Files
+from millrace.archive.left_out import LeftOut
 from millrace.archive.log import Log, Part
 from millrace.archive.records import Record
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import topics
+from millrace.kafka.gaps import encode
 from millrace.kafka.results import TOPICS
-from millrace.kafka.topics import Topic
+from millrace.kafka.topics import GAPS, Topic
 
 SUFFIX = "-replay"
+REASON = "not replayed"
 FLUSH = 20_000  # records on their way at most
 AHEAD = 1.0  # seconds of sleep, and without a look at Kafka's answers, at most
 
@@ -81,19 +84,26 @@ def replay(
     is created with as many partitions; each record goes to its own. Raises ConfigError when there is no such topic in
     the archive, Unavailable when the brokers do not take a record.
 
+    What it leaves out of the topic is noted in the topic `gaps` at its end: jobs write no window there.
+
     Delivery: at-least-once: a second replay into the same topic writes everything again.
     """
-    partitions = 1 + max(Log(files, census.chosen(files, [topic])[0]).load().offsets, default=0)
+    state = Log(files, census.chosen(files, [topic])[0]).load()
+    partitions = 1 + max(state.offsets, default=0)
     name = target or topic + SUFFIX
     known = TOPICS.get(topic)
     made = Topic(name, known.key if known else "", known.schema if known else "")
-    topics.create(bootstrap, [made], partitions)
+    topics.create(bootstrap, [made, GAPS], partitions)
+    left = LeftOut(state, span.start, span.end)
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20, compression_type="gzip")
     try:
         _fits(producer, name, partitions)
-        return _send(
-            producer, name, read(files, topic, span), speed=speed, advance=advance, stop=stop or threading.Event()
-        )
+        stop = stop or threading.Event()
+        sent = _send(producer, name, map(left.seen, read(files, topic, span)), speed=speed, advance=advance, stop=stop)
+        for gap in left.gaps(*beyond.later(bootstrap, topic, state.next()), stopped=stop.is_set()):
+            producer.send(GAPS.name, encode(name, gap, REASON), name.encode())
+        producer.flush()
+        return sent
     except KafkaError as error:
         raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {type(error).__name__}: {error}") from None
     finally:

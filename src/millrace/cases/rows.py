@@ -7,14 +7,10 @@ from datetime import date
 from typing import Any
 
 from millrace.errors import BadRecord, ConfigError
+from millrace.names import CASE_NUMBERS
 
 WORLD = "World"
 STOPPED = date(2024, 4, 13)  # Worldometers has not changed its numbers since, whatever the day on which they are read
-COUNTS = (
-    *("total_cases_count", "total_deaths_count", "total_recovered_count"),
-    *("new_cases_count", "new_deaths_count", "new_recovered_count"),
-    *("active_cases_count", "critical_cases_count"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Row:
 
 def row(country: str, counts: Mapping[str, Any], as_of: date, source_url: str) -> Row:
     """Return a row; what `counts` does not have, or not as a whole number, is None."""
-    found = {name: counts.get(name) for name in COUNTS}
+    found = {name: counts.get(name) for name in CASE_NUMBERS}
     known = {name: count if type(count) is int else None for name, count in found.items()}
     return Row(country, **known, as_of=as_of, source_url=source_url)
 

@@ -28,10 +28,12 @@ app.add_typer(store.app, name="tables")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(archive.replay)
 app.command()(store.prune)
 
-Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs")]
+Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs")]
 Stoppable = Annotated[
     list[str] | None,
-    typer.Argument(help="kafka, postgres, mysql, elasticsearch, hdfs; superset, which `make superset` started"),
+    typer.Argument(
+        help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs; superset, which `make superset` started"
+    ),
 ]
 
 

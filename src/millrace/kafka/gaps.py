@@ -39,6 +39,11 @@ def decode(value: bytes | None) -> Gap:
         raise BadRecord(str(error)) from None
 
 
+def encode(source: str, span: Span, reason: str) -> bytes:
+    """Return the value of a record of a gap."""
+    return msgspec.json.encode(Gap(source=source, start=span[0], end=span[1], reason=reason))
+
+
 class Gaps:
     """The gaps of one feed, read on from call to call. Not for several threads."""
 

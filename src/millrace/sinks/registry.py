@@ -8,11 +8,12 @@ from millrace.sinks.archive.sink import ARCHIVE
 from millrace.sinks.console import CONSOLE
 from millrace.sinks.elasticsearch.sink import ELASTICSEARCH
 from millrace.sinks.kafka import KAFKA
+from millrace.sinks.mongodb.sink import MONGODB
 from millrace.sinks.sink import Target
 from millrace.sinks.sql.sink import MYSQL, POSTGRES, SQLITE
 from millrace.sinks.together import Direct, Writer, together
 
-ALL = (SQLITE, POSTGRES, MYSQL, ELASTICSEARCH, KAFKA, CONSOLE, ARCHIVE)
+ALL = (SQLITE, POSTGRES, MYSQL, ELASTICSEARCH, MONGODB, KAFKA, CONSOLE, ARCHIVE)
 SINKS = {sink.name: sink for sink in ALL}
 
 

@@ -1,4 +1,4 @@
 """Run Spark applications: options, session, supervised queries, checkpoints, progress, stopping.
 
-May import `sinks`, `queries`, `kafka` and the ground.
+May import `sinks`, `archive`, `queries`, `kafka` and the ground.
 """

@@ -1,7 +1,8 @@
-"""Argparse types for job options: topics, durations and weights; each error says what is wrong."""
+"""Argparse types for job options: topics, times, durations and weights; each error says what is wrong."""
 
 import argparse
 import math
+from datetime import UTC, datetime
 
 from millrace.durations import seconds
 from millrace.errors import ConfigError
@@ -16,6 +17,13 @@ def topic(name: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def folder(path: str) -> str:
+    """Return a path or URL without slashes at its end; raises ArgumentTypeError where nothing is left."""
+    if not (found := path.rstrip("/")):
+        raise argparse.ArgumentTypeError(f"{path!r} names no folder")
+    return found
+
+
 def duration(text: str) -> str:
     """Return a duration such as 5m, 90s or "10 minutes" in the notation that Spark reads."""
     try:
@@ -27,6 +35,15 @@ def duration(text: str) -> str:
 
 def _plain(number: float) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def moment(text: str) -> datetime:
+    """Return a time such as 2026-11-22 or 2026-11-22T12:00Z, in UTC; one without a zone is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-22T12:00Z") from None
 
 
 def length_of_time(text: str) -> str:

@@ -1,5 +1,6 @@
 """Report a job's progress: a run file for testers and the live view, one log line per batch, Prometheus metrics."""
 
+import hashlib
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +42,20 @@ BUSY = 15.0  # seconds without a report after which a running batch is reported
 class Progress:
     """Write each micro-batch's progress to `run/<name>.json`, the log and the metrics.
 
+    While a job of that name runs on another checkpoint, the file is `run/<name>-<id>.json`, with an id of its own
+    checkpoint's: each tells how far it is itself.
+
     Spark's JVM calls this listener itself: pyspark's own listener builds its events with many calls into the JVM, this
     one gets the same as JSON in one.
     """
 
-    def __init__(self, name: str, home: Path, emit: str, on_batch: Callable[[], None] = lambda: None) -> None:
-        self.name = name
-        self.emitted = "numRowsRemoved" if emit == "final" else "numRowsUpdated"  # what the last operator hands on
+    def __init__(
+        self, name: str, home: Path, emit: str, on_batch: Callable[[], None] = lambda: None, *, checkpoint: str = ""
+    ) -> None:
+        self.name, self.checkpoint = name, checkpoint
         self.path = home / "run" / f"{name}.json"
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.emitted = "numRowsRemoved" if emit == "final" else "numRowsUpdated"  # what the last operator hands on
         self.on_batch = on_batch
         self.bad = self.late = self.sink_rows = self.records = 0
         self.state: dict[str, Any] = {}
@@ -66,12 +73,13 @@ class Progress:
         ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
         streams = spark.streams._jsqm
         listener = gateway.jvm.org.apache.spark.sql.streaming.PythonStreamingQueryListenerWrapper(self)
-        streams.addListener(listener)
-        try:
-            yield
-        finally:
-            self.terminated.wait(10)
-            streams.removeListener(listener)
+        with run_file(self.path, self.checkpoint) as self.path:
+            streams.addListener(listener)
+            try:
+                yield
+            finally:
+                self.terminated.wait(10)
+                streams.removeListener(listener)
 
     def onQueryStarted(self, event: Any) -> None:
         """Report that the query has started."""
@@ -156,8 +164,24 @@ class Progress:
 
     def _write(self, state: dict[str, Any]) -> None:
         fresh = self.path.with_suffix(".part")
-        fresh.write_text(json.dumps({"job": self.name, "pid": os.getpid(), **state}, indent=1))
+        told = {"job": self.name, "checkpoint": self.checkpoint, "pid": os.getpid(), **state}
+        fresh.write_text(json.dumps(told, indent=1))
         fresh.replace(self.path)
+
+
+@contextmanager
+def run_file(path: Path, checkpoint: str) -> Iterator[Path]:
+    """Hold a job's run file during the block: `path`, or one of its checkpoint's own while another job has that."""
+    own = path.with_stem(f"{path.stem}-{hashlib.sha256(checkpoint.encode()).hexdigest()[:8]}")
+    with path.with_suffix(".lock").open("a") as lock:
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            log.warning("another %s runs with this home: this one tells its progress in %s", path.stem, own)
+            yield own
+            return
+        own.unlink(missing_ok=True)  # of an earlier run beside another
+        yield path
 
 
 def lag(source: dict[str, Any]) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException, StreamingQueryException
@@ -18,13 +18,15 @@ from millrace.errors import MillraceError
 from millrace.sinks.task_errors import reason
 from millrace.sinks.together import Direct, Writer
 from millrace.spark import progress
-from millrace.spark.checkpoint.lock import beat, exclusive
-from millrace.spark.checkpoint.retention import keep_whole_windows
+from millrace.spark.checkpoint import beginning, lock, place
+from millrace.spark.checkpoint.lock import Lock
+from millrace.spark.checkpoint.place import Place
 from millrace.spark.checkpoint.topics import verify
 from millrace.spark.failures import explain, passing
 from millrace.spark.launch import recorder
 from millrace.spark.options import Options
 from millrace.spark.stop import STOP, Stop
+from millrace.spark.whole import Lack, whole_windows
 
 log = logging.getLogger(__name__)
 PATIENCE = 600.0  # seconds without a batch for which a stream is retried while a server is away
@@ -33,11 +35,15 @@ REAL_TIME = "1 minute"  # between checkpoints in real-time mode, each of which p
 
 @dataclass(frozen=True)
 class Flow:
-    """One query of an application: its options, its rows, and the writer of these rows."""
+    """One query of an application: its options, its rows, and the writer of these rows.
+
+    `sums`: what its windows hold is summed up of records, so that one is written only if all its records were read.
+    """
 
     options: Options
     rows: DataFrame
     writer: Writer | Direct
+    sums: bool = True
 
 
 def start(options: Options, rows: DataFrame, writer: Writer | Direct, stop: Stop = STOP) -> None:
@@ -77,13 +83,14 @@ def _run(flow: Flow, stop: Stop) -> None:
     if not rows.isStreaming:
         _write_once(flow)
         return
+    where = place.at(rows.sparkSession, options.checkpoint)
     with ExitStack() as stack:
-        lock = stack.enter_context(exclusive(options.checkpoint))
-        verify(options)
+        held = stack.enter_context(lock.hold(where))
+        verify(options, where)
         on_batch = _once(options, rows.sparkSession)
-        listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch)
+        listener = progress.Progress(options.name, options.settings.home, options.emit, on_batch, checkpoint=where.uri)
         stack.enter_context(listener.listening(rows.sparkSession))
-        _supervise(_beginning(flow, stop), stop, lock, listener, options.checkpoint)
+        _supervise(_beginning(flow, stop, where, held), stop, held, listener, options.checkpoint)
     if options.emit == "final" and listener.watermark:  # that of the last batch: by now the listener has heard of it
         log.info("windows that end after %s are held back until later events arrive", listener.watermark)
 
@@ -91,26 +98,36 @@ def _run(flow: Flow, stop: Stop) -> None:
 def _write_once(flow: Flow) -> None:
     """Write rows that are not a stream, as one batch."""
     assert not isinstance(flow.writer, Direct)
+    options, rows = flow.options, flow.rows.persist()
     try:
-        flow.writer(flow.rows, 0)
+        rows.count()  # what Kafka has beyond the archive is asked for when all is read
+        lacks = partial(options.backfill.lacks, rows.sparkSession, options.settings)
+        _whole(flow, lacks)(rows, 0)
     except (PySparkException, Py4JJavaError) as error:
-        raise MillraceError(f"{flow.options.name} stopped: {reason(error)}") from None
+        raise MillraceError(f"{options.name} stopped: {reason(error)}") from None
+    finally:
+        rows.unpersist()
 
 
-def _beginning(flow: Flow, stop: Stop) -> Callable[[], StreamingQuery]:
+def _whole(flow: Flow, lacks: Callable[[], Sequence[Lack]]) -> Writer:
+    assert not isinstance(flow.writer, Direct)
+    return whole_windows(flow.writer, lacks, flow.options.topics) if flow.sums else flow.writer
+
+
+def _beginning(flow: Flow, stop: Stop, where: Place, held: Lock) -> Callable[[], StreamingQuery]:
     options, writer = flow.options, flow.writer
     if isinstance(writer, Direct):
         direct = writer.write(flow.rows).queryName(options.name).outputMode("update")
-        direct.option("checkpointLocation", options.checkpoint).trigger(realTime=REAL_TIME)  # type: ignore[call-overload]
+        direct.option("checkpointLocation", where.uri).trigger(realTime=REAL_TIME)  # type: ignore[call-overload]
         return direct.start
-    whole = keep_whole_windows(writer, options)
-    return lambda: _start_query(options, flow.rows, stop.guard(whole))
+    whole = _whole(flow, partial(beginning.lacks, options, where))
+    return lambda: _start_query(options, where, flow.rows, stop.guard(held.guard(whole)))
 
 
-def _start_query(options: Options, rows: DataFrame, writer: Writer) -> StreamingQuery:
+def _start_query(options: Options, where: Place, rows: DataFrame, writer: Writer) -> StreamingQuery:
     mode = "append" if options.emit == "final" or not rows.isStreaming else "update"
     stream = rows.writeStream.queryName(options.name).outputMode(mode).foreachBatch(writer)
-    stream = stream.option("checkpointLocation", options.checkpoint)
+    stream = stream.option("checkpointLocation", where.uri)
     once = options.args.once
     return (
         stream.trigger(availableNow=True).start()
@@ -120,12 +137,12 @@ def _start_query(options: Options, rows: DataFrame, writer: Writer) -> Streaming
 
 
 def _supervise(
-    begin: Callable[[], StreamingQuery], stop: Stop, lock: Path | None, listener: progress.Progress, checkpoint: str
+    begin: Callable[[], StreamingQuery], stop: Stop, held: Lock, listener: progress.Progress, checkpoint: str
 ) -> None:
     pause, gave_up_at, records = 1.0, time.monotonic() + PATIENCE, -1
     while True:
         try:
-            _wait(begin(), stop, lock, listener)
+            _wait(begin(), stop, held, listener)
             return
         except (StreamingQueryException, Py4JJavaError) as error:
             if stop.requested:
@@ -141,11 +158,10 @@ def _supervise(
             return
 
 
-def _wait(query: StreamingQuery, stop: Stop, lock: Path | None, listener: progress.Progress) -> None:
+def _wait(query: StreamingQuery, stop: Stop, held: Lock, listener: progress.Progress) -> None:
     while not query.awaitTermination(1):
         listener.tell_busy(query)
-        if lock:
-            beat(lock)
+        held.beat()
         if stop.requested:
             stop.finish(query)
             return

@@ -4,29 +4,20 @@ The server's own start-up class expects the files of its distribution, which Mav
 So Python holds the Java machine and starts the node by them, as Elasticsearch's own tests do.
 """
 
-import os
-import signal
 import sys
+from collections.abc import Callable
 
 import jpype
 
-ENDS = {signal.SIGTERM, signal.SIGINT}
+from millrace.stack import jvm
 
 
 def main(library: str, home: str, heap: str, *jars: str) -> None:
     """Run a node whose files are in `home` until SIGTERM or Ctrl-C."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # before the Java machine has threads, which inherit it
-    allowed = ["--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"]
-    memory = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC"]
-    options = [*allowed, *memory, "-Xrs", f"-Des.path.home={home}"]  # -Xrs: signals are ours
-    jpype.startJVM(library, *options, classpath=list(jars), convertStrings=False)
-    node = _start(home)
-    signal.sigwait(ENDS)
-    node.close()
-    os._exit(0)  # threads of the Java machine would keep the process
+    jvm.hold(library, heap, jars, lambda: _start(home), f"-Des.path.home={home}")
 
 
-def _start(home: str) -> jpype.JObject:
+def _start(home: str) -> Callable[[], object]:
     path = jpype.JClass("java.nio.file.Path").of(home)
     properties = jpype.JClass("java.util.HashMap")()
     properties.put("path.home", home)
@@ -41,7 +32,8 @@ def _start(home: str) -> jpype.JObject:
     plugins = loader.createPluginsLoader(modules, *nothing, False)
     node = jpype.JClass("org.elasticsearch.node.Node")(environment, plugins)
     node.start()
-    return node
+    close: Callable[[], object] = node.close
+    return close
 
 
 if __name__ == "__main__":

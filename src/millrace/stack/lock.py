@@ -17,6 +17,7 @@ LOCK = Path(__file__).with_name("artifacts.json")
 KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central
 ELASTICSEARCH = "9.5.3"
 HADOOP = "3.5.0"
+MONGODB = "1.47.0"  # of mongo-java-server
 SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
 DEBIAN = "https://deb.debian.org/debian/pool/main"
 WITH_DEPENDENCIES = {
@@ -31,6 +32,10 @@ WITH_DEPENDENCIES = {
         f"org.elasticsearch.plugin:transport-netty4:{ELASTICSEARCH}",
     ],
     "hdfs": [f"org.apache.hadoop:hadoop-{part}:{HADOOP}" for part in ("common", "hdfs", "hdfs-client")],
+    "mongodb": [
+        f"de.bwaldvogel:mongo-java-server:{MONGODB}",
+        f"de.bwaldvogel:mongo-java-server-h2-backend:{MONGODB}",
+    ],
 }
 ALONE = {
     "spark-kafka": [  # the other dependencies are in pyspark already

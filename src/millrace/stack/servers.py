@@ -19,6 +19,7 @@ from millrace.stack.artifacts import only_one
 from millrace.stack.elasticsearch import ELASTICSEARCH
 from millrace.stack.hdfs import HDFS
 from millrace.stack.kafka import KAFKA
+from millrace.stack.mongodb import MONGODB
 from millrace.stack.mysql import MYSQL
 from millrace.stack.postgres import POSTGRES
 from millrace.stack.process import Running
@@ -26,7 +27,7 @@ from millrace.stack.server import LOOPBACK, Server, free_port, is_free
 from millrace.stack.superset import SUPERSET
 
 ATTEMPTS = 3  # a port is free when it is chosen, and may be taken before the server binds it
-SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS)}
+SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB)}
 STOPPABLE = {**SERVERS, SUPERSET.name: SUPERSET}  # `make superset` starts that one, for it wants more than a start
 
 

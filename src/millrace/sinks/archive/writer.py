@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -83,6 +84,7 @@ def generation_of(batch: DataFrame) -> str:
 def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, taken: Mapping[str, Offsets]) -> None:
     if taken and all(archive.topic(name).state.has(generation, number) for name in taken):
         return
+    at = datetime.now(UTC).isoformat()
     records = rows.shaped(batch, archive.form).persist()
     try:
         counts = _counts(records)
@@ -100,7 +102,7 @@ def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, ta
     for name in fresh:
         own = [row for row in counts if row["source"] == name]
         parts = _parts(own, archive.form, f"{generation}-{number}")
-        entry = Entry(generation, number, taken.get(name) or _offsets(own), parts)
+        entry = Entry(generation, number, taken.get(name) or _offsets(own), parts, at=at)
         archive.topic(name).log.commit(entry, archive.topic(name).state)
 
 

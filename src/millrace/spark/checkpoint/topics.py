@@ -10,22 +10,20 @@ from pathlib import Path
 
 from millrace.errors import MillraceError
 from millrace.kafka.topics import identities
+from millrace.spark.checkpoint.place import Place
 from millrace.spark.options import Options
 
 NOTE = "topics.json"
 
 
-def verify(options: Options) -> None:
-    """Note the topics' ids in a local checkpoint; raises MillraceError if it holds other ids for these names."""
-    if "://" in options.checkpoint:
-        return
-    note = Path(options.checkpoint) / NOTE
+def verify(options: Options, place: Place) -> None:
+    """Note the topics' ids in the checkpoint; raises MillraceError if it holds other ids for these names."""
     cluster, topics = identities(options.bootstrap, options.topics)
-    if not note.exists():
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"cluster": cluster, "topics": topics}))
+    try:
+        known = json.loads(place.files.read(NOTE))
+    except FileNotFoundError:
+        place.files.write(NOTE, json.dumps({"cluster": cluster, "topics": topics}).encode())
         return
-    known = json.loads(note.read_text())
     if others := [name for name, topic in topics.items() if known["topics"].get(name, topic) != topic]:
         raise MillraceError(
             f"checkpoint {options.checkpoint} has offsets of another topic {' and '.join(others)}, of cluster"

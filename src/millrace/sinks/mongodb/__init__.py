@@ -1,0 +1,4 @@
+"""Rows as documents of MongoDB.
+
+May import what `sinks` may.
+"""

@@ -12,10 +12,14 @@ CHECKED := src jobs tests benchmarks docker
 # and a broker half of the CPU. Commands start often, so that what Python compiled is kept in any environment.
 SHORT_LIVED := PYTHONDONTWRITEBYTECODE= JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 
-.PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean
+COMPOSE = docker compose -f docker/compose.yaml --profile tweets
+TWEETS := kafka mongodb mongo-express app
+
+.PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean \
+	docker_build docker_up docker_down docker_clean remote_collection_stream remote_aggregation_stream
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  make %-25s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV_HOME)/bin/uv: # no uv on the PATH
 	@command -v python3 >/dev/null || { echo "make needs python3, or uv: install python3 and python3-venv, then run make again" >&2; exit 2; }
@@ -68,3 +72,22 @@ down: setup ## Stop the local servers
 
 clean: down ## Stop the local servers and remove all state
 	@rm -rf .millrace
+
+docker_build: ## Build the image of millrace
+	@$(COMPOSE) build app
+
+docker_up: ## Start Kafka, MongoDB, its viewer and a generator of tweets in containers (docs/tweets.md)
+	@$(COMPOSE) up --wait $(TWEETS)
+
+docker_down: ## Stop these containers; what they stored stays
+	@$(COMPOSE) down
+
+docker_clean: ## Stop all containers of docker/compose.yaml and remove what they stored, and the image of millrace
+	@$(COMPOSE) --profile dashboards down --volumes --remove-orphans
+	@docker image rm --force millrace/app:0.1.0
+
+remote_collection_stream: ## In the container: collect the tweets into Kafka, until Ctrl-C
+	@$(COMPOSE) exec app millrace ingest tweets --url ws://localhost:5555 $(ARGS)
+
+remote_aggregation_stream: ## In the container: windows of tweets with case numbers into MongoDB, until Ctrl-C
+	@$(COMPOSE) exec app millrace run cases --window 20s --sink mongodb $(ARGS)

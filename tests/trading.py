@@ -17,7 +17,6 @@ from millrace.simulate.exchange import Exchange
 from tests.support import reader
 
 SYMBOLS = ("AAPL", "BINANCE:BTCUSDT", "OANDA:EUR_USD")
-TOPICS = ("finnhub-trades", "gaps", "dead-letters")
 Key = tuple[str, str, str, int, tuple[str, ...]]  # symbol, price, volume, milliseconds, conditions
 Span = tuple[int, int]  # microseconds
 
@@ -58,16 +57,17 @@ def uncovered(exchange: Exchange, written: Counter[Key], gaps: list[Span]) -> li
 
 
 class Committed:
-    """What was committed of Finnhub since this object was made; one consumer reads it all."""
+    """What was committed of a feed, such as Finnhub's, since this object was made; one consumer reads it all."""
 
-    def __init__(self, consumer: KafkaConsumer) -> None:
-        self.consumer = consumer
+    def __init__(self, consumer: KafkaConsumer, topic: str, feed: str) -> None:
+        self.consumer, self.topic, self.feed = consumer, topic, feed.encode()
+        names = (topic, "gaps", "dead-letters")
         self.places = [TopicPartition(name, number)
-                       for name in TOPICS for number in consumer.partitions_for_topic(name) or ()]  # fmt: skip
+                       for name in names for number in consumer.partitions_for_topic(name) or ()]  # fmt: skip
         consumer.assign(self.places)
         for place, end in consumer.end_offsets(self.places).items():
             consumer.seek(place, end)
-        self.found: dict[str, list[Any]] = {name: [] for name in TOPICS}
+        self.found: dict[str, list[Any]] = {name: [] for name in names}
 
     def of(self, topic: str) -> list[Any]:
         """Return all records of a topic until now."""
@@ -78,7 +78,7 @@ class Committed:
         return self.found[topic]
 
     def records(self) -> list[Any]:
-        return self.of("finnhub-trades")
+        return self.of(self.topic)
 
     def trades(self) -> list[Trade]:
         """Return the trades in the order of their sequence, each of which is there once."""
@@ -87,7 +87,7 @@ class Committed:
         return found
 
     def gap_records(self) -> list[Any]:
-        return [each for each in self.of("gaps") if each.key == b"finnhub"]
+        return [each for each in self.of("gaps") if each.key == self.feed]
 
     def gaps(self) -> list[dict[str, str]]:
         return [orjson.loads(each.value) for each in self.gap_records()]
@@ -96,15 +96,15 @@ class Committed:
         return [(_micros(gap["from"]), _micros(gap["to"])) for gap in self.gaps()]
 
     def letters(self) -> list[dict[str, Any]]:
-        return [orjson.loads(each.value) for each in self.of("dead-letters") if each.key.startswith(b"finnhub-")]
+        return [orjson.loads(each.value) for each in self.of("dead-letters") if each.key.startswith(self.feed + b"-")]
 
 
 @contextmanager
-def committed_from_now(settings: Settings) -> Iterator[Committed]:
-    named = [results.TOPICS[name] for name in (*TOPICS, "cursors")]
+def committed_from_now(settings: Settings, topic: str = "finnhub-trades", feed: str = "finnhub") -> Iterator[Committed]:
+    named = [results.TOPICS[name] for name in (topic, "gaps", "dead-letters", "cursors")]
     topics.create(settings.kafka_bootstrap, named, settings.partitions)
     with reader(settings.kafka_bootstrap) as consumer:
-        yield Committed(consumer)
+        yield Committed(consumer, topic, feed)
 
 
 def ingested(record: Any) -> datetime:

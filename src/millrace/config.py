@@ -18,6 +18,7 @@ from millrace.errors import ConfigError
 PREFIX = "MILLRACE_"
 BLUESKY_HOSTS = "wss://jetstream1.us-east.bsky.network,wss://jetstream2.us-east.bsky.network,wss://jetstream1.us-west.bsky.network,wss://jetstream2.us-west.bsky.network"
 MASTODON_HOSTS = "https://mastodon.social"
+TWEETS_HOST = "ws://localhost:5555"
 FINNHUB_HOST = "wss://ws.finnhub.io"
 SQL = {
     "sqlite_url": "sqlite:///FILE",
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     )
     finnhub_url: str = Field(FINNHUB_HOST, description="Finnhub's WebSocket (ws:// or wss://), without the token")
     finnhub_token: SecretStr | None = _secret("Your key of Finnhub", "FINNHUB_TOKEN")
+    tweets_url: str = Field(TWEETS_HOST, description="Generators of tweets, tried in turn (ws:// or wss://)")
     sqlite_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default sqlite:///<home>/millrace.db")
     postgres_url: SecretStr | None = Field(None, description=SQL["postgres_url"])
     mysql_url: SecretStr | None = Field(None, description=SQL["mysql_url"] + ", also of MariaDB")
@@ -96,7 +98,7 @@ class Settings(BaseSettings):
                 raise ValueError("expected host:port[,host:port]")
         return value
 
-    @field_validator("bluesky_url")
+    @field_validator("bluesky_url", "tweets_url")
     @classmethod
     def _hosts(cls, value: str) -> str:
         if not all(is_url(url.strip(), "ws", "wss") for url in value.split(",")):

@@ -19,8 +19,6 @@ from millrace.kafka.topics import SOURCES
 from millrace.sinks.registry import SINKS
 from millrace.stack import java
 
-_FEEDERS = {"tweets": "`millrace up` creates it; your own program fills it with post.v1 records"}
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -93,7 +91,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
             f"topic {topic.name}",
             there or bool(fed),  # nobody needs all sources
             f"{found[topic.name]} records" if there else "not there",
-            "" if there else _FEEDERS.get(source, f"`millrace ingest {source}`"),
+            "" if there else f"`millrace ingest {source}`",
         )
     letters = found.get("dead-letters", 0)
     yield Finding("dead letters", True, str(letters), "`millrace dead-letters` shows them" if letters else "")

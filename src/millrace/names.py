@@ -19,6 +19,11 @@ SYMBOL_LENGTH = 64  # characters, as the column that stores it
 _SYMBOL = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9^][A-Z0-9:._^=&-]{0,63}")
 # Behind an exchange stands its own spelling; no quotes, backslashes, % and ; for people who paste it into SQL.
 _LISTED = re.compile(r"(?=[^:]*:.*\w)[A-Z0-9][A-Z0-9 ._-]{0,31}:(?! )[\w .:^=&/+*#@$!()~|-]{1,62}(?<! )")
+CASE_NUMBERS = (  # of a country: all, those of the last day, and those at present
+    *("total_cases_count", "total_deaths_count", "total_recovered_count"),
+    *("new_cases_count", "new_deaths_count", "new_recovered_count"),
+    *("active_cases_count", "critical_cases_count"),
+)
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 
 

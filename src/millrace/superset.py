@@ -32,7 +32,8 @@ EMPTY = (
     "Where a chart stays empty, jobs with `--sink mysql` fill it; while all are, `make superset ARGS=--feed` feeds them"
     " from the built-in simulators."
 )
-DATA = [table for table in tables.metadata.sorted_tables if table not in (tables.progress, tables.symbols)]
+OURS = (tables.progress, tables.symbols, tables.candle_windows, tables.versions)
+DATA = [table for table in tables.metadata.sorted_tables if table not in OURS]
 CHARTED = (COUNTS, HASHTAGS, LANGUAGES, AUTHORS, DASHBOARD, ENGAGEMENT)
 JOBS: tuple[tuple[Pipeline, tuple[str, ...]], ...] = (
     (STOCKS, (CANDLES.name, *SYMBOLS, "--resolution", "1m", "--resolution", "10s")),

@@ -168,6 +168,21 @@ def test_the_watermark_tells_which_candles_are_final(
     newest = datetime.fromtimestamp(max(tick.time for tick in ticks) / 1000, UTC)
     assert row["watermark"] == newest - timedelta(seconds=30)
     assert row["job"] == "candles"
+    assert row["checkpoint"].startswith(f"file://{tmp_path}/checkpoints/candles-finnhub-")
+
+
+def test_two_candle_jobs_each_tell_how_far_they_are(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """The one that is a day behind does not look finished."""
+    place = ["--sink", "sqlite", "--once", "--home", str(tmp_path), "--bootstrap", kafka.kafka_bootstrap]
+    for day, symbol in enumerate(symbols[:2]):
+        topic = new_topic(kafka.kafka_bootstrap)
+        send(kafka, topic, stocks.walk([symbol], 60, seed=day, start=NOON + timedelta(days=day)))
+        run_job("candles", symbol, "--topic", topic, "--max-offsets", "20", *place)
+    rows = query(sqlite(tmp_path), select(tables.progress))
+    days = {row["checkpoint"]: row["watermark"].date() for row in rows if row["job"] == "candles"}
+    assert len(days) == len(set(days.values())) == 2
 
 
 def test_candles_of_topics_go_into_tables_apart(
@@ -477,6 +492,30 @@ def test_bad_prints_and_repeated_records(
         {key: row | {"updates": 0} for key, row in right.items()}
     )
     assert sum(row["updates"] for row in found.values()) == 121
+
+
+def test_a_run_without_repeated_records_makes_candles_right_where_it_is_told_to(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path
+) -> None:
+    """Without --overwrite it finds fewer trades than are stored, and changes nothing."""
+    topic, day, symbol = new_topic(kafka.kafka_bootstrap), NOON + timedelta(days=9), symbols[0]
+    base = round(day.timestamp() * 1000)
+    ticks = [Tick(symbol, Decimal(100), Decimal(1), base + n * 1000, n) for n in range(240)]
+    send(kafka, topic, [*ticks, *ticks])
+    asked = [symbol, "--topic", topic, "--bootstrap", kafka.kafka_bootstrap, "--sink", "sqlite", "--once", "--home",
+             str(tmp_path)]  # fmt: skip
+
+    def trades() -> list[int]:
+        found = query(sqlite(tmp_path), select(tables.candles).order_by("window_start"))
+        return [row["trades"] for row in found]
+
+    run_job("candles", *asked)
+    assert trades() == [120] * 4
+    run_job("candles", *asked, "--deduplicate")
+    assert trades() == [120] * 4
+    since = day + timedelta(minutes=2)
+    run_job("candles", *asked, "--deduplicate", "--overwrite", since.isoformat())
+    assert trades() == [120, 120, 60, 60]
 
 
 def test_a_volume_that_no_store_holds_is_put_aside(

@@ -24,10 +24,12 @@ from tests.support import Child, Posts, new_topic, now, records, send, sqlite, s
 from typer.testing import CliRunner
 
 from millrace import config, stack
+from millrace.cases.source import loader
 from millrace.cli import app
 from millrace.config import Settings
 from millrace.demo.pipelines import ALL, FEW
 from millrace.kafka import browse, topics
+from millrace.names import CASE_NUMBERS
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
 from millrace.simulate.community import Community
@@ -233,6 +235,25 @@ def test_simulate_finnhub(tmp_path: Path) -> None:
     assert summary["trades"] == len(trades) >= summary["sent"] >= 5
 
 
+def test_simulate_worldometers(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    options = ["--port", "0", "--seed", "3", "--defect", "reordered", "--defect", "blank", "--truth", str(truth)]
+    simulator = Child(tmp_path, "simulate", "worldometers", *options)
+    try:
+        simulator.says("mirror http://127.0.0.1:")
+        addresses = [line.split()[1] for line in simulator.log.read_text().splitlines()[1:]]
+        told = [json.loads(line) for line in truth.read_text().splitlines()]
+        for address in addresses:
+            found = {each.country: each for each in loader(address)()}
+            assert all(getattr(found[line["country"]], name) == line[name] for line in told for name in CASE_NUMBERS)
+        assert len(addresses) == 2
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+    wrong = Child(tmp_path, "simulate", "worldometers", "--defect", "none")
+    assert wrong.ends() == 2 and "no-world" in wrong.text()
+
+
 @pytest.fixture(scope="module")
 def archived(mill: Mill, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The mill's topic in an archive of its own, in several batches."""
@@ -399,7 +420,11 @@ def test_tables_create(tmp_path: Path) -> None:
     assert "tables and 5 views are there: SQLite file" in ended(tmp_path, "tables", "create").text()
     with sqlite3.connect(tmp_path / "millrace.db") as connection:
         assert connection.execute("SELECT count(*) FROM trending_hashtags").fetchall() == [(0,)]
+        connection.execute("DROP TABLE post_counts")
+        connection.execute("CREATE TABLE post_counts (source TEXT, window_start TEXT, window_end TEXT, posts INT)")
     connection.close()
+    wrong = Child(tmp_path, "tables", "create", "--home", str(tmp_path))
+    assert wrong.ends(60) == 2 and "post_counts has not the key (source, window_start, window_end)" in wrong.text()
     wrong = Child(tmp_path, "tables", "create", "--store", "mysql", "--home", str(tmp_path))
     assert wrong.ends(60) == 2 and "MILLRACE_MYSQL_URL is not set" in wrong.text()
 

@@ -1,6 +1,8 @@
 """Transactions that a real broker has forgotten in one partition: closed as they ended, all others left alone."""
 
+import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +13,7 @@ from kafka.producer.transaction_manager import TransactionManager
 from tests.support import Child, new_topic, wait
 
 from millrace.config import Settings
+from millrace.ingest.committed import keys, recent_ids
 from millrace.kafka.topics import administrator
 from millrace.kafka.transactions import close_forgotten
 from millrace.simulate import bluesky
@@ -70,6 +73,30 @@ def ends(bootstrap: str, topic: str) -> tuple[int, int]:
         with KafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation) as consumer:
             found.append(consumer.end_offsets([place])[place])
     return found[0], found[1]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda *place: recent_ids(*place, 100),
+        lambda *place: list(map(bytes.decode, keys(*place))),
+    ],
+    ids=["recent ids", "all keys"],
+)
+def test_what_is_hidden_behind_the_transaction_of_another_is_waited_for(kafka: Settings, look: Any) -> None:
+    """Else an adapter would write again what it had written while another one was killed in the middle."""
+    place = kafka.kafka_bootstrap, new_topic(kafka.kafka_bootstrap, partitions=1)
+    with transacting(kafka.kafka_bootstrap, f"open-{uuid.uuid4().hex}") as other, ThreadPoolExecutor() as pool:
+        other.begin_transaction()
+        other.send(place[1], b"x", b"other", partition=0).get(30)
+        with KafkaProducer(bootstrap_servers=kafka.kafka_bootstrap) as producer:
+            for name in (b"1", b"2"):
+                producer.send(place[1], b"x", name, [("event_id", name)], partition=0).get(30)
+        found = pool.submit(look, *place)
+        with pytest.raises(TimeoutError):
+            found.result(timeout=2)  # it waits, however long
+        other.abort_transaction()
+        assert found.result(timeout=60) == ["1", "2"]
 
 
 def committed(bootstrap: str, topic: str) -> list[bytes]:

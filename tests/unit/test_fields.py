@@ -14,8 +14,9 @@ from millrace.ingest.counts import Counts
 from millrace.ingest.events import Event
 from millrace.ingest.fields import Fields
 from millrace.ingest.mastodon.statuses import Writer
+from millrace.ingest.tweets import shapes
 from millrace.kafka import posts, trades
-from tests.unit import test_bluesky, test_mastodon, test_ticks
+from tests.unit import test_bluesky, test_mastodon, test_ticks, test_tweets
 
 WRITER = Writer("https://one.example", keep_raw=True)
 MISSING = object()
@@ -36,6 +37,10 @@ def finnhub(document: Any) -> Event:
     return found
 
 
+def tweets(document: Any) -> Event:
+    return shapes.parse(json.dumps(document).encode(), test_tweets.NOW, shapes.Reading(keep_raw=True))
+
+
 FEATURE = {"$type": "app.bsky.richtext.facet#tag", "tag": "x"}
 FRAME = test_bluesky.frame(
     cursor=7, commit__record__tags=["a"], commit__record__facets=[{"index": {}, "features": [FEATURE]}]
@@ -44,7 +49,8 @@ STATUS = test_mastodon.status(edited_at="2026-07-04T14:38:10Z")
 REQUIRED = {"did", "time_us", "kind", "commit", "rev", "operation", "collection", "rkey", "record", "id", "uri",
             "created_at", "s", "p", "t", "v"}  # fmt: skip
 PROVIDERS: dict[str, tuple[Make, Any]] = {
-    "bluesky": (bluesky, FRAME), "mastodon": (mastodon, STATUS), "finnhub": (finnhub, test_ticks.TRADE)
+    "bluesky": (bluesky, FRAME), "mastodon": (mastodon, STATUS), "finnhub": (finnhub, test_ticks.TRADE),
+    "tweets of v1": (tweets, test_tweets.V1), "tweets of v2": (tweets, test_tweets.V2),
 }  # fmt: skip
 
 
@@ -58,7 +64,13 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
             yield from places(value, (*path, key))
 
 
-PLACES = [(name, path) for name, (_, document) in PROVIDERS.items() for path in places(document)]
+TWEETS = {("id_str",), ("full_text",), ("data",), ("data", "text")}  # name a tweet, or are what it says
+PLACES = [
+    (name, path)
+    for name, (_, document) in PROVIDERS.items()
+    for path in places(document)
+    if not (name.startswith("tweets") and path in TWEETS)
+]
 WAYS = [MISSING, None, True, 0, -1, 5, 12.5, 2**62, 2**70, 1e300, "", " ", "x", "\0", "12", "x\0y", "x" * 10_000,
         "é" * 10_000, "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00", "0900-01-01T00:00:00Z",
         "2026-07-04T14:38:07", "en_US", [],

@@ -18,6 +18,8 @@ from millrace.ingest.hashtags import on_bluesky, on_mastodon, written
 from millrace.ingest.mastodon import html, pages
 from millrace.ingest.mastodon.bodies import documents
 from millrace.ingest.mastodon.html import plain_text
+from millrace.ingest.tweets import cleaning
+from millrace.ingest.tweets.cleaning import clean, is_blank, stripped
 
 SIZE = 100_000
 PIECES = [
@@ -37,6 +39,9 @@ STEPS: dict[str, Callable[[str], Any]] = {
     "on_bluesky": on_bluesky,
     "on_mastodon": on_mastodon,
     "normalise_hashtag": names.normalise_hashtag,
+    "clean": clean,
+    "stripped": partial(stripped, links=True, mentions=True),
+    "is_blank": is_blank,
     "documents": lambda text: documents(b"[" + text.encode() + b"]"),
 }
 
@@ -115,7 +120,7 @@ def has_endless(items: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("module", [html, hashtags, pages, names])
+@pytest.mark.parametrize("module", [html, hashtags, pages, names, cleaning])
 def test_no_pattern_reads_a_character_twice(module: Any) -> None:
     for name, pattern in vars(module).items():
         if isinstance(pattern, re.Pattern) and name not in ("_SYMBOL", "_LISTED"):  # of short names
@@ -127,7 +132,7 @@ def test_patterns_that_do_are_found(pattern: str) -> None:
     assert may_fail_late(re._parser.parse(pattern))  # type: ignore[attr-defined]
 
 
-def test_a_hashtag_of_many_marks_is_cut_before_they_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_marks_are_cut_before_they_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     normalize = unicodedata.normalize
 
@@ -138,4 +143,7 @@ def test_a_hashtag_of_many_marks_is_cut_before_they_are_sorted(monkeypatch: pyte
     monkeypatch.setattr(names.unicodedata, "normalize", counted)
     names.normalise_hashtag("a" + "\u0315\u0300" * SIZE)
     assert max(sizes) <= 20 * names.HASHTAG_LENGTH
+    sizes.clear()
+    clean("a" + "\u0315\u0300" * SIZE)
+    assert max(sizes) <= 1 + cleaning.MARKS
     assert names.normalise_hashtag(" " * SIZE + "#" * SIZE + "＃Ab") == "ab"

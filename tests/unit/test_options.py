@@ -1,4 +1,5 @@
 import argparse
+from datetime import UTC, datetime
 
 import pytest
 
@@ -57,6 +58,23 @@ def test_elasticsearch_is_a_default_where_it_is_set(monkeypatch, capsys):
     assert parse(sinks=usual).checkpoint == first.checkpoint
     monkeypatch.setenv("MILLRACE_ELASTICSEARCH_URL", "http://u:two@other:9200")
     assert parse(sinks=usual).checkpoint != first.checkpoint
+
+
+def test_only_stores_that_keep_the_newest_are_overwritten():
+    """It shapes what is written, so that the run has a place of its own and begins with the first record."""
+    plain, right = parse(), parse("--overwrite", "2026-11-22T13:00+01:00")
+    assert right.args.overwrite == datetime(2026, 11, 22, 12, tzinfo=UTC) and plain.args.overwrite is None
+    assert right.checkpoint != plain.checkpoint
+    assert parse("--overwrite", "2026-11-22").args.overwrite == datetime(2026, 11, 22, tzinfo=UTC)
+    with pytest.raises(ConfigError, match="--overwrite: kafka, console cannot do that, sqlite and postgres and"):
+        parse("--sink", "kafka", "--sink", "sqlite", "--sink", "console", "--overwrite", "2026-11-22")
+
+
+@pytest.mark.parametrize("wrong", ["", "noon", "2026-13-01", "12:00"])
+def test_no_times(wrong, capsys):
+    with pytest.raises(SystemExit):
+        parse("--overwrite", wrong)
+    assert "is no time such as" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from millrace.ingest.frames import Refused, messages
 from millrace.ingest.mastodon.instance import Instance
 from millrace.ingest.resumption import start
 from millrace.ingest.run import Loop, Options
+from millrace.ingest.tweets import feed as tweets
 from millrace.ingest.values import cursor_value, gap_value, read_cursor
 from millrace.simulate.community import Community
 from millrace.simulate.mastodon import running
@@ -130,16 +131,16 @@ def test_a_defect_is_told_by_its_place_and_not_by_its_text() -> None:
     assert SECRET not in "".join(lines)
 
 
-@pytest.mark.parametrize("provider", ["bluesky", "finnhub"])
+@pytest.mark.parametrize("provider", ["bluesky", "finnhub", "tweets"])
 def test_a_feed_that_is_redirected_tells_no_secret(provider: str, elsewhere: tuple[str, list[Request]]) -> None:
     target, heard = elsewhere
     lines: list[str] = []
     with serving(lambda _: None, process_request=lambda *_: redirecting(302, target)) as url:
-        feed = (
-            bluesky.feed([f"{url}/?token={SECRET}"])
-            if provider == "bluesky"
-            else finnhub.feed(url, ["AAPL"], SecretStr(SECRET), say=lines.append)
-        )
+        feed = {
+            "bluesky": lambda: bluesky.feed([f"{url}/?token={SECRET}"]),
+            "finnhub": lambda: finnhub.feed(url, ["AAPL"], SecretStr(SECRET), say=lines.append),
+            "tweets": lambda: tweets.feed([f"{url}/?token={SECRET}"]),
+        }[provider]()
         sink = Memory()
         Loop(feed, sink, Options(seconds=0.5), stop=threading.Event(), say=lines.append).run()
     assert any(f"redirects to {target}" in line for line in lines)

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -24,6 +25,7 @@ from millrace.sinks.sql import candles as stores
 from millrace.sinks.sql import database, tables
 from millrace.sinks.sql.writer import upsert
 from millrace.sinks.together import Writer
+from millrace.spark.checkpoint import place
 from millrace.spark.options import Options
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,13 @@ class Targets:
     def _note_progress(self, batch_id: int) -> None:
         watermark = self._watermark()
         for engine in self.engines if watermark else ():  # none with --from-topics: who makes the candles writes it
-            stores.note_progress(engine, self.options.name, batch_id, watermark, self.target.patience)
+            stores.note_progress(
+                engine, self.options.name, batch_id, watermark, self.target.patience, checkpoint=self._checkpoint
+            )
+
+    @cached_property
+    def _checkpoint(self) -> str:
+        return place.at(self.spark, self.options.checkpoint).uri
 
     def _watermark(self) -> datetime | None:
         """Return the watermark of the current batch, which follows from the progress of the one before."""

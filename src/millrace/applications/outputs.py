@@ -29,4 +29,5 @@ def writer(options: Options, result: Result) -> Writer | Direct:
 
 def target(options: Options) -> Target:
     """Return where a run writes; retries of a store that is away end as soon as the run is asked to stop."""
-    return Target(options.settings, Patience(sleep=STOP.pause), prepare=not options.args.dry_run)
+    args, patience = options.args, Patience(sleep=STOP.pause)
+    return Target(options.settings, patience, prepare=not args.dry_run, overwrite=args.overwrite)

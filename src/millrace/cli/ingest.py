@@ -1,6 +1,7 @@
 """`millrace ingest`: a command for each feed."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -132,3 +133,32 @@ def finnhub(
         symbols,
         printing=shared["printing"],
     )
+
+
+@app.command("tweets")
+@_feed()
+def tweets(
+    *,
+    url: Annotated[str | None, typer.Option(help="The generators, by commas; default ws://localhost:5555")] = None,
+    file: Annotated[Path | None, typer.Option(help="Tweets of a file instead: JSON lines, also .gz")] = None,
+    strip_links: Annotated[bool, typer.Option("--strip-links", help="Texts without links")] = False,
+    strip_mentions: Annotated[bool, typer.Option("--strip-mentions", help="Texts without @names")] = False,
+    keep_raw: Annotated[bool, typer.Option("--keep-raw", help="Add the tweet as it came as `raw`")] = False,
+    **shared: Any,
+) -> None:
+    """Carry tweets into the topic tweets, cleaned: from a WebSocket until Ctrl-C, or from a file, each once.
+
+    Example: millrace ingest tweets --url ws://localhost:5555
+    """
+    from millrace.errors import ConfigError
+    from millrace.ingest import command
+    from millrace.ingest.tweets.shapes import Reading
+
+    if url and file:
+        raise ConfigError("--url and --file are two ways: choose one")
+    settings, options = _settings(shared, tweets_url=url), _options(shared)
+    reading = Reading(strip_links, strip_mentions, keep_raw)
+    if file:
+        command.recorded_tweets(file, settings, options, reading, printing=shared["printing"])
+    else:
+        command.tweets(settings, options, reading, printing=shared["printing"])

@@ -133,3 +133,47 @@ def finnhub(
     rules = Rules(**{each.name: values.pop(each.name) for each in fields(Rules)})
     values["symbols"] = tuple(dict.fromkeys(symbols or SYMBOLS))
     finnhub.serve(Market(**values), rules, port, truth)
+
+
+@app.command("tweets")
+@_double(5555, 20.0)
+def tweets(
+    *,
+    tagged: Tagged = 0.5,
+    duplicates: Annotated[float, _fraction("tweets sent once or twice more")] = 0.0,
+    shuffle: Annotated[float, typer.Option(help="Seconds by which event times step back")] = 0.03,
+    late: Annotated[float, _fraction("tweets 30 to 60 minutes before the start")] = 0.0,
+    bursts: Annotated[float, _fraction("tweets that come fifty at a time")] = 0.0,
+    empty: Annotated[float, _fraction("tweets with nothing to read in them")] = 0.0,
+    malformed: Annotated[float, _fraction("tweets that are broken")] = 0.0,
+    wire: Annotated[str, typer.Option(help="plain, or as Twitter's API has them: v1, v2")] = "plain",
+    **shared: Any,
+) -> None:
+    """Serve a generator of tweets on a WebSocket until Ctrl-C, and say what is right. It cannot replay.
+
+    Example: millrace simulate tweets --rate 50 --count 10000 --truth truth.jsonl
+    """
+    values, port, truth = _values(locals())
+    from millrace.simulate import tweets
+    from millrace.simulate.talk import Talk
+
+    tweets.serve(Talk(**values), port, truth)
+
+
+@app.command("worldometers")
+def worldometers(
+    *,
+    defect: Annotated[
+        list[str] | None, typer.Option(help="down, redirect, slow, other-page, ...; may be repeated")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")] = 5556,
+    seed: Annotated[int, typer.Option(help="Same seed: the same numbers again")] = 1,
+    truth: Annotated[Path | None, typer.Option(help="Write the right answer here, JSON lines")] = None,
+) -> None:
+    """Serve a double of Worldometers' page and of its mirror disease.sh until Ctrl-C, with made-up numbers.
+
+    Example: millrace simulate worldometers --defect reordered --defect blank
+    """
+    from millrace.simulate.worldometers import Bulletin, serve
+
+    serve(Bulletin(seed, defect or ()), port, truth)

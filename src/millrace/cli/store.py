@@ -15,7 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="The tables and views of a SQL stor
 
 @app.command()
 def create(store: Store = SqlStore.sqlite, home: Home = None) -> None:
-    """Make every table, index and view that a store does not have yet; jobs make what they need by themselves.
+    """Make every table, index and view that a store does not have yet, and check those that it has.
+
+    Jobs do so by themselves at each start. A table that would lose or merge rows is told, with what mends it.
 
     Example: millrace tables create --store mysql
     """

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from millrace import names
 from millrace.config import Settings
@@ -24,6 +25,9 @@ from millrace.ingest.mastodon.timeline import REREAD
 from millrace.ingest.printer import Printer
 from millrace.ingest.producer import KafkaSink
 from millrace.ingest.run import Options, Say, run, to_stderr
+from millrace.ingest.tweets import file as tweets_file
+from millrace.ingest.tweets.feed import feed as tweets_feed
+from millrace.ingest.tweets.shapes import Reading
 
 
 def bluesky(
@@ -72,6 +76,27 @@ def finnhub(settings: Settings, options: Options, symbols: Sequence[str], *, pri
     if token is None:
         raise no_token()
     return carry(finnhub_feed(settings.finnhub_url, wanted, token, say=to_stderr), settings, options, printing)
+
+
+def tweets(settings: Settings, options: Options, reading: Reading, *, printing: bool = False) -> Counts:
+    """Carry the tweets of a generator into Kafka, or print them. Raises ConfigError, Unavailable and Fenced."""
+    hosts = [url.strip() for url in settings.tweets_url.split(",")]
+    return carry(tweets_feed(hosts, reading), settings, options, printing)
+
+
+def recorded_tweets(
+    path: Path, settings: Settings, options: Options, reading: Reading, *, printing: bool = False
+) -> Counts:
+    """Carry the tweets of a file into Kafka, or print them; of `options`, there is a limit alone.
+
+    Raises ConfigError, MillraceError, Unavailable and Fenced.
+    """
+    if replace(options, limit=None) != Options():
+        raise ConfigError(
+            "--file is read once, to its end or --limit: of a live feed are --seconds, --watchdog, --metrics-port"
+        )
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    return tweets_file.carry(path, settings, reading, limit=options.limit, printing=printing)
 
 
 def carry(feed: Feed, settings: Settings, options: Options, printing: bool = False, say: Say = to_stderr) -> Counts:

@@ -23,7 +23,7 @@ def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | Non
     place = TopicPartition(CURSORS.name, 0)
     with _consumer(bootstrap, [place]) as consumer:
         first = consumer.beginning_offsets([place])[place]
-        end = _end(bootstrap, place) if settled else consumer.end_offsets([place])[place]
+        end = _ends(bootstrap, [place])[place] if settled else consumer.end_offsets([place])[place]
         reach = TAIL
         while True:  # the topic is compacted late: the last cursor is near the end, so look from there
             start = max(first, end - reach)
@@ -34,11 +34,13 @@ def last_cursor(bootstrap: str, feed: str, settled: bool = True) -> Cursor | Non
 
 
 def recent_ids(bootstrap: str, topic: str, limit: int) -> list[str]:
-    """Return the header `event_id` of about the last `limit` committed records of `topic`, oldest first."""
+    """Return the header `event_id` of about the last `limit` committed records of `topic`, oldest first.
+
+    It waits for open transactions of others, which hide what was committed after they began.
+    """
     with _consumer(bootstrap) as consumer:
         places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        consumer.assign(places)
-        firsts, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+        firsts, ends = consumer.beginning_offsets(places), _ends(bootstrap, places)
         share = limit // max(1, len(places))
         found = [
             (record.timestamp, value.decode())
@@ -48,6 +50,22 @@ def recent_ids(bootstrap: str, topic: str, limit: int) -> list[str]:
             if name == "event_id"
         ]
     return [event_id for _, event_id in sorted(found)]
+
+
+def keys(bootstrap: str, topic: str) -> Iterator[bytes]:
+    """Yield the key of each committed record of `topic`, partition by partition.
+
+    It waits for open transactions, which hide what was committed after they began. Raises Unavailable when Kafka does
+    not answer.
+    """
+    try:
+        with _consumer(bootstrap) as consumer:
+            places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+            firsts, ends = consumer.beginning_offsets(places), _ends(bootstrap, places)
+            for place in places:
+                yield from (record.key for record in between(consumer, place, firsts[place], ends[place]))
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {bootstrap}: {error}") from error
 
 
 def records_since(bootstrap: str, topic: str, moment: int) -> Iterator[ConsumerRecord]:
@@ -77,7 +95,7 @@ def _consumer(bootstrap: str, places: list[TopicPartition] | None = None) -> Kaf
     return consumer
 
 
-def _end(bootstrap: str, place: TopicPartition) -> int:
-    """The end of the log with open transactions."""
+def _ends(bootstrap: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """The ends of the log with open transactions."""
     with KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
-        return int(consumer.end_offsets([place])[place])
+        return dict(consumer.end_offsets(places))

@@ -60,14 +60,14 @@ class Fields:
         written = claimed(found)
         return written if written and _has_zone(found) else self._mend(name, written)
 
-    def inner(self, name: str) -> "Fields":
+    def inner(self, name: str, optional: Collection[str] = ()) -> "Fields":
         """Return the fields of an inner object."""
-        return self._inner(self._typed(name, dict, _nothing))
+        return Fields(self._typed(name, dict, _nothing), optional, self.mended)
 
-    def objects(self, name: str, key: str | None = None) -> list["Fields"]:
+    def objects(self, name: str, key: str | None = None, optional: Collection[str] = ()) -> list["Fields"]:
         """Return the objects of a list; with `key`, a bare text stands for the object that has it as `key`."""
         return [
-            self._inner({key: each} if key and isinstance(each, str) else each)
+            Fields({key: each} if key and isinstance(each, str) else each, optional, self.mended)
             for each in self._list(name, (dict, str) if key else (dict,), plain=dict)
         ]
 
@@ -90,9 +90,6 @@ class Fields:
         found = self._typed(name, list, lambda value: [value] if isinstance(value, plain) else [])
         kept = [each for each in found or () if isinstance(each, kinds)]
         return kept if len(kept) == len(found or ()) else self._mend(name, kept)
-
-    def _inner(self, document: object) -> "Fields":
-        return Fields(document, mended=self.mended)
 
     def _mend(self, name: str, value: T) -> T:
         self.mended.add(name)

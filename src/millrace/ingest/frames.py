@@ -77,7 +77,7 @@ class _Socket(websocket.WebSocket):
         self.frame_buffer.clear()
 
 
-class _Fragments:
+class Fragments:
     """A message that comes in pieces: kept while it fits, of a larger one only the hash goes on."""
 
     def __init__(self) -> None:
@@ -86,12 +86,14 @@ class _Fragments:
         self.digest = hashlib.sha256()
 
     def add(self, piece: bytes) -> None:
+        """Take the next piece."""
         self.size += len(piece)
         self.digest.update(piece)
         if len(self.data) <= CAP:
             self.data += piece
 
     def finish(self) -> bytes | DeadLetter:
+        """Return the whole message, or the dead letter of one that is too large."""
         if self.size <= CAP:
             return bytes(self.data)
         reason = f"message of {self.size} bytes is larger than {CAP}"
@@ -150,7 +152,7 @@ def _say(socket: _Socket, texts: Sequence[bytes]) -> None:
 
 
 def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | Pulse | None]:
-    message = _Fragments()
+    message = Fragments()
     while True:
         try:
             frame = socket.recv_frame()  # type: ignore[no-untyped-call]
@@ -176,7 +178,7 @@ def _read(socket: _Socket) -> Iterator[bytes | DeadLetter | Pulse | None]:
             message.add(frame.data)
         if final:
             yield message.finish()
-            message = _Fragments()
+            message = Fragments()
 
 
 def _control(socket: _Socket, frame: ABNF) -> None:

@@ -47,11 +47,22 @@ def claimed(text: str | None) -> str | None:
         return None
 
 
-def event_time(witnessed: int, now: int) -> int:
-    """Clamp what the server witnessed to 5 minutes ahead of `now`; raises BadRecord for times before 2022."""
-    if witnessed < EARLIEST:
-        raise BadRecord(f"time {witnessed} is before 2022: not microseconds since 1970?")
+def event_time(witnessed: int, now: int, earliest: int = EARLIEST) -> int:
+    """Clamp what the server witnessed to 5 minutes ahead of `now`; raises BadRecord for times before `earliest`."""
+    if witnessed < earliest:
+        raise BadRecord(f"time {witnessed} is before {iso(earliest)[:4]}: not microseconds since 1970?")
     return min(witnessed, now + AHEAD)
+
+
+def json_object(frame: bytes) -> dict[str, Any]:
+    """Return the JSON object in a frame; raises BadRecord."""
+    try:
+        document = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise BadRecord(f"no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise BadRecord(f"no JSON object but {type(document).__name__}")
+    return document
 
 
 def encode(value: dict[str, Any]) -> bytes:

@@ -9,7 +9,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from millrace.errors import ConfigError
-from millrace.kafka.results import Kind, Result
+from millrace.kafka.columns import Kind
+from millrace.kafka.results import Result
 
 JSON = {  # times are ISO 8601 UTC with microseconds, whatever the session's time zone
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",

@@ -5,34 +5,10 @@ A sink takes from a declaration what its store wants: a SQL table, a mapping, th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from millrace import names
+from millrace.kafka.columns import Column, Kind, decimal, double, flag, integer, key, key_time, text, time
 from millrace.kafka.topics import BOOKS, DEAD_LETTERS, FEEDS, Topic
-
-
-class Kind(Enum):
-    """The type of a column's values, whatever a store calls it."""
-
-    TEXT = "text"
-    TEXTS = "texts"  # a list of them
-    INTEGER = "integer"  # 64 bits
-    DOUBLE = "double"
-    DECIMAL = "decimal"  # exact, with 10 decimal places
-    TIME = "time"  # a moment in UTC
-    FLAG = "flag"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a result; `size` is characters of TEXT, digits of DECIMAL; `exact` text compares byte by byte."""
-
-    name: str
-    kind: Kind
-    size: int = 0
-    key: bool = False
-    null: bool = False
-    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,46 +52,6 @@ class Result:
     def key(self) -> tuple[str, ...]:
         """The names of the key columns."""
         return tuple(column.name for column in self.columns if column.key)
-
-
-def text(name: str, size: int, *, null: bool = True, exact: bool = False) -> Column:
-    """Return a column of text of at most `size` characters."""
-    return Column(name, Kind.TEXT, size, null=null, exact=exact)
-
-
-def integer(name: str, *, null: bool = False) -> Column:
-    """Return a column of whole numbers."""
-    return Column(name, Kind.INTEGER, null=null)
-
-
-def double(name: str, *, null: bool = False) -> Column:
-    """Return a column of floating-point numbers."""
-    return Column(name, Kind.DOUBLE, null=null)
-
-
-def decimal(name: str, digits: int, *, null: bool = False) -> Column:
-    """Return a column of exact numbers such as prices."""
-    return Column(name, Kind.DECIMAL, digits, null=null)
-
-
-def time(name: str, *, null: bool = False) -> Column:
-    """Return a column of times."""
-    return Column(name, Kind.TIME, null=null)
-
-
-def flag(name: str) -> Column:
-    """Return a column of truth values."""
-    return Column(name, Kind.FLAG)
-
-
-def key(name: str, size: int) -> Column:
-    """Return a key column of text."""
-    return Column(name, Kind.TEXT, size, key=True, exact=True)
-
-
-def key_time(name: str) -> Column:
-    """Return a key column of times."""
-    return Column(name, Kind.TIME, key=True)
 
 
 def _published(name: str, topic: str, *columns: Column) -> tuple[str, tuple[Column, ...], Topic]:
@@ -204,6 +140,27 @@ CANDLES = Result(  # a topic per symbol, set by each run
     TopicBy("symbol", {}),
     order="updates",
 )
+TWEET_CASES = Result(  # documents alone
+    "twitter_collection",
+    (
+        key("hash", 64),
+        text("source", 16, null=False),
+        Column("content", Kind.TEXTS),
+        text("timestamp", 32, null=False),
+        *(integer(name, null=True) for name in names.CASE_NUMBERS),
+        text("country", 64, null=False),
+        text("as_of", 10, null=False),
+        text("source_url", 300, null=False),
+        time("window_start"),
+        time("window_end"),
+        integer("tweets"),
+        integer("cut"),
+        Column("hashtags", Kind.TEXTS),
+    ),
+    table=False,
+    order="tweets",
+    collection="twitter_db.twitter_collection",
+)
 FEED_GAPS = Result(  # when a feed may have lost something
     "gaps", (key("source", 16), key_time("gap_start"), key_time("gap_end"), text("host", 300), text("reason", 300))
 )
@@ -224,6 +181,7 @@ RESULTS = (
     POST_HASHTAGS,
     FILTERED,
     CANDLES,
+    TWEET_CASES,
     FEED_GAPS,
 )
 TOPICS = {  # every topic that `millrace up` creates, by name

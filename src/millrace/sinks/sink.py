@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -32,11 +33,15 @@ class Need(Enum):
 
 @dataclass(frozen=True)
 class Target:
-    """Where a run writes; with `prepare`, making a writer also creates the table, index or topic that is missing."""
+    """Where a run writes; with `prepare`, making a writer also creates the table, index or topic that is missing.
+
+    Rows of windows that start at `overwrite` or later replace what is stored, even if that is newer.
+    """
 
     settings: Settings
     patience: Patience = field(default_factory=Patience)
     prepare: bool = True
+    overwrite: datetime | None = None
 
     def create(self, topics: Iterable[Topic]) -> None:
         """Create those of `topics` that are missing, unless `prepare` is false."""
@@ -52,8 +57,8 @@ class Sink:
     of Settings with the store's address, "" if there is none; an `embedded` store works without it. `rows` reads a
     result back as Python values, one row per key, for tests and notebooks; `check` asks the store and returns what it
     found, or raises MillraceError, for the doctor. `servers` are the test fixtures on which the contract is proved.
-    `appends`: what is written stays, so by default a row is written once, when its window has closed. `holds` returns
-    whether the store can hold a key.
+    `appends`: what is written stays, so by default a row is written once, when its window has closed. `overwrites`:
+    it heeds the target's `overwrite`. `holds` returns whether the store can hold a key.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Sink:
     direct: Callable[[Result, Target], Direct] | None = None
     servers: tuple[str, ...] = ()
     appends: bool = False
+    overwrites: bool = False
     holds: Callable[[str], bool] = lambda key: True
 
     @property

@@ -1,7 +1,8 @@
-"""Argparse types for job options: topics, durations and weights; each error says what is wrong."""
+"""Argparse types for job options: topics, times, durations and weights; each error says what is wrong."""
 
 import argparse
 import math
+from datetime import UTC, datetime
 
 from millrace.durations import seconds
 from millrace.errors import ConfigError
@@ -34,6 +35,15 @@ def duration(text: str) -> str:
 
 def _plain(number: float) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def moment(text: str) -> datetime:
+    """Return a time such as 2026-11-22 or 2026-11-22T12:00Z, in UTC; one without a zone is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-22T12:00Z") from None
 
 
 def length_of_time(text: str) -> str:

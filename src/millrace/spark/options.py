@@ -17,25 +17,17 @@ from millrace.durations import seconds
 from millrace.errors import ConfigError
 from millrace.kafka.topics import MARKETS, SOURCES
 from millrace.sinks.registry import SINKS
-from millrace.spark.arguments import duration, folder, length_of_time, topic, weight
+from millrace.spark.arguments import duration, folder, length_of_time, moment, topic, weight
 from millrace.spark.backfill import Backfill
 
 log = logging.getLogger(__name__)
 # Options that may differ between runs on one checkpoint: all others shape the state or where it goes.
 _STATELESS = {
-    "trigger",
-    "once",
-    "start",
-    "dry_run",
-    "checkpoint",
-    "max_offsets",
-    "metrics_port",
-    "log_format",
-    "name",
-    "from_archive",
+    *("trigger", "once", "start", "dry_run", "checkpoint", "max_offsets", "metrics_port", "log_format", "name"),
+    *("from_archive", "cases", "refresh"),
 }
 # Options that came later than checkpoints: where they are not given, a checkpoint is where it always was.
-_LATER = {"regions"}
+_LATER = {"regions", "overwrite"}
 
 
 @dataclass(frozen=True)
@@ -142,6 +134,10 @@ def parse(
     del args.home, args.bootstrap
     if not chosen:
         args.sink = _at_hand(args.sink, settings)
+    lasting = [name for name in args.sink if args.overwrite and not SINKS[name].overwrites]
+    if lasting:
+        able = " and ".join(name for name, sink in SINKS.items() if sink.overwrites)
+        raise ConfigError(f"--overwrite: {', '.join(lasting)} cannot do that, {able} can; choose them by --sink")
     for name in args.sink:
         if SINKS[name].is_store:
             settings.store_url(name)
@@ -226,13 +222,11 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
         choices=[name for name, sink in SINKS.items() if sink.offered],
         help=f"where rows go; repeatable (default {sinks})",
     )
-    add(
-        "--checkpoint",
-        type=folder,
-        metavar="PATH",
-        help="where the stream remembers its place (default <home>/checkpoints/...)",
-    )
+    text = "where the stream remembers its place (default <home>/checkpoints/...)"
+    add("--checkpoint", type=folder, metavar="PATH", help=text)
     add("--deduplicate", action="store_true", help="drop repeated event ids (for topics that others write)")
+    text = "this run is right about windows from FROM on, whatever is stored, also where its counts are smaller"
+    add("--overwrite", type=moment, metavar="FROM", help=text)
     add(
         "--max-offsets",
         type=int,

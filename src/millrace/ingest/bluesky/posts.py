@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
-import orjson
 
 from millrace.errors import BadRecord, Unavailable
 from millrace.ingest.events import TIMES_FROM, Event, Mark
 from millrace.ingest.fields import Fields
 from millrace.ingest.hashtags import on_bluesky
-from millrace.ingest.values import encode, event_time, iso, micros
+from millrace.ingest.values import encode, event_time, iso, json_object, micros
 from millrace.kafka import posts
 from millrace.kafka.topics import BLUESKY
 from millrace.names import language_tag, normalise_hashtags
@@ -61,7 +60,7 @@ def parse(frame: bytes, now: int, keep_raw: bool = False) -> Event | Mark | None
     `now` is the ingest clock in microseconds. Raises BadRecord for anything that is no frame, and Unavailable for the
     server's own error message.
     """
-    document = _load(frame)
+    document = json_object(frame)
     if document.get("$type") in ("message", "error"):
         document = _unwrap(document)
         if document["kind"] == "info":
@@ -75,16 +74,6 @@ def parse(frame: bytes, now: int, keep_raw: bool = False) -> Event | Mark | None
     if found.commit.collection != POSTS:
         return Mark(found.position, found.time_us)
     return _event(found, found.commit, witnessed, now, frame if keep_raw else None)
-
-
-def _load(frame: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(frame)
-    except orjson.JSONDecodeError as error:
-        raise BadRecord(f"no JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise BadRecord(f"no JSON object but {type(document).__name__}")
-    return document
 
 
 def _unwrap(document: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +167,7 @@ def _convert(document: object, shape: type[_Shape]) -> _Shape:
 def position(message: bytes) -> int | None:
     """Return the position of a bad frame, None if not even that can be read."""
     try:
-        found = _convert(_load(message), _Place)
+        found = _convert(json_object(message), _Place)
     except BadRecord:
         return None
     return found.cursor or found.time_us

@@ -1,10 +1,13 @@
 """Define the Elasticsearch indices: key, order and a strict mapping, which an index template enforces."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from millrace.errors import ConfigError
-from millrace.kafka.results import RESULTS, Kind, Result
+from millrace.kafka.columns import Kind
+from millrace.kafka.results import RESULTS, Result
 from millrace.kafka.topics import Topic
 from millrace.sinks.elasticsearch import cluster
 
@@ -19,6 +22,8 @@ TYPES = {
     Kind.FLAG: BOOLEAN,
 }
 STAMP = "indexed_at"  # beside the columns of the rows: when the document was sent
+WINDOW = "window_start"  # by this column, if there is one, windows are overwritten
+NOTE = "overwritten"  # in the mapping's _meta: the generation of windows by the time from which on they have it
 EXISTS = 400  # the status if somebody else created it meanwhile
 
 
@@ -64,3 +69,21 @@ def create(url: str, index: Index) -> None:
         client.indices.put_index_template(name=index.name, index_patterns=[index.name], template=template)
         client.options(ignore_status=EXISTS).indices.create(index=index.name)
         client.indices.put_mapping(index=index.name, **index.mappings)
+
+
+def generations(url: str, index: Index, overwrite: datetime | None = None) -> Mapping[str, int]:
+    """Return the generation of windows by the time (ISO 8601, UTC) from which on they have it; before all it is 0.
+
+    With `overwrite`, those from that time on get a new one, the highest. A document of a higher generation replaces any
+    of a lower. Raises as `create` does.
+    """
+    client = cluster.connect(url)
+    with cluster.errors(url, f"index {index.name}"):
+        [found] = client.indices.get_mapping(index=index.name).values()
+        known: dict[str, int] = found["mappings"].get("_meta", {}).get(NOTE, {})
+        if overwrite and WINDOW in index.properties:
+            start = overwrite.astimezone(UTC).isoformat(timespec="microseconds")
+            earlier = {time: generation for time, generation in known.items() if time < start}
+            known = earlier | {start: max(known.values(), default=0) + 1}
+            client.indices.put_mapping(index=index.name, meta={NOTE: known})
+    return known

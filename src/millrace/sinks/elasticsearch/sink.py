@@ -22,9 +22,10 @@ def _writer(result: Result, target: Target) -> Writer:
     index, url = indices.index_of(result), target.settings.store_url(NAME)
     if target.prepare:
         indices.create(url, index)
+    known = indices.generations(url, index, target.overwrite) if target.prepare else {}
     target.create([DEAD_LETTERS])
     refused = publish(DEAD_LETTERS, letters.KEY_OF_ROWS, target.settings.kafka_bootstrap)
-    return writer.index(url, index, refused=refused)
+    return writer.index(url, index, refused=refused, generations=known)
 
 
 def _rows(result: Result, settings: Settings) -> Iterator[dict[str, Any]]:
@@ -55,5 +56,5 @@ def _check(settings: Settings) -> str:
 
 ELASTICSEARCH = Sink(
     NAME, Need.INDEX, _writer, "elasticsearch_url", rows=_rows, check=_check, servers=(NAME,),
-    holds=lambda key: 0 < len(key.encode()) <= LONGEST_ID,
+    holds=lambda key: 0 < len(key.encode()) <= LONGEST_ID, overwrites=True,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Index micro-batches in Elasticsearch: every Spark task sends its own part by the official client's bulk requests."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,13 +17,14 @@ from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import documents, letters
 from millrace.sinks import task_errors
 from millrace.sinks.elasticsearch import cluster
-from millrace.sinks.elasticsearch.indices import STAMP, Index
+from millrace.sinks.elasticsearch.indices import STAMP, WINDOW, Index
 from millrace.sinks.elasticsearch.limits import CHUNK, CHUNK_BYTES, LONGEST_ID
 from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
 
+GENERATION = 1 << 40  # no count of a window gets as high
 STORED, CONFLICT, WRONG = (200, 201), 409, 400  # a conflict: a newer version is there already
 NOT_THE_DOCUMENTS = ("index_closed_exception", "invalid_index_name_exception")  # also 400, but no fault of a document
 
@@ -35,14 +36,22 @@ def log_refused(batch: DataFrame, _: int) -> None:
         log.error("not indexed, %d documents put aside; the first: %s", count, reason)
 
 
-def index(url: str, target: Index, *, refused: Writer = log_refused, patience: Patience | None = None) -> Writer:
+def index(
+    url: str,
+    target: Index,
+    *,
+    refused: Writer = log_refused,
+    patience: Patience | None = None,
+    generations: Mapping[str, int] | None = None,
+) -> Writer:
     """Index each row of a micro-batch as a document of `target`, which must exist (`indices.create`).
 
     The id is the row's key: the text of one column, the JSON object of several. The version is the row's `order` (a
     time as microseconds since 1970), of type `external_gte`: an older row never overwrites a newer one, and a replayed
     batch changes nothing but `indexed_at`. A count in a window has no time of its own: it is ordered by the count
     itself, which only grows while a job runs. So a recount from a topic that lost its first records never lowers what
-    is stored; to store smaller numbers on purpose, remove the index first.
+    is stored. To store smaller numbers on purpose, windows get a higher generation (`indices.generations`): any count
+    of that is above all of those before.
 
     A document that the index refuses (a value that its mapping cannot hold, an id that is null, empty or over 512
     bytes) goes as a dead letter to `refused`, a writer that must take its whole batch; the others are indexed. Raises
@@ -61,7 +70,8 @@ def index(url: str, target: Index, *, refused: Writer = log_refused, patience: P
 
     def write(batch: DataFrame, batch_id: int) -> None:
         documents.require_key([*target.key, target.order], batch.columns, f"index {target.name} in {where}")
-        rows = batch.select(_id(target.key), _version(batch, target.order), documents.document().alias("document"))
+        version = _version(batch, target.order, generations or {})
+        rows = batch.select(_id(target.key), version, documents.document().alias("document"))
         try:
             refused(rows.mapInArrow(send, letters.COLUMNS), batch_id)
         except PySparkException as error:
@@ -77,10 +87,14 @@ def _id(key: tuple[str, ...]) -> Column:
     return F.when(known, documents.key(key)).cast("binary").alias("id")
 
 
-def _version(batch: DataFrame, order: str) -> Column:
+def _version(batch: DataFrame, order: str, generations: Mapping[str, int]) -> Column:
     is_time = batch.schema[order].dataType.typeName() == "timestamp"
     number = F.unix_micros(order) if is_time else F.col(order).cast("bigint")
-    return F.greatest(F.coalesce(number, F.lit(0)), F.lit(0)).alias("version")  # none is negative; null is lowest
+    generation = F.lit(0).cast("bigint")
+    for start, each in sorted(generations.items()):  # the later it starts, the higher it is
+        generation = F.when(F.col(WINDOW) >= F.lit(datetime.fromisoformat(start)), each).otherwise(generation)
+    known = F.greatest(F.coalesce(number, F.lit(0)), F.lit(0))  # none is negative; null is lowest
+    return (generation * GENERATION + known).alias("version")
 
 
 def _columns(batch: pa.RecordBatch) -> list[list[Any]]:

@@ -14,17 +14,22 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 ID = "_id"
+WINDOW = "window_start"
 LARGEST = 16 * 1024**2  # bytes of a document
 Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One row: its `_id`, the value of the column that orders its versions, and the encoded whole."""
+    """One row: its `_id`, the value of the column that orders its versions, and the encoded whole.
+
+    `right`: it replaces what is there whatever its rank is.
+    """
 
     id: str
     rank: Any
     raw: RawBSONDocument
+    right: bool
 
     def not_older_than(self, other: "Document") -> bool:
         """Return whether it may replace `other`; null is the lowest rank."""
@@ -40,12 +45,16 @@ class Refused:
     reason: str
 
 
-def rows_of(batch: pa.RecordBatch, rank: str | None) -> Iterator[Document | Refused]:
-    """Yield each row of `batch`, whose first column is its `_id`, as a document, or as what cannot be one."""
+def rows_of(batch: pa.RecordBatch, rank: str | None, overwrite: datetime | None) -> Iterator[Document | Refused]:
+    """Yield each row of `batch`, whose first column is its `_id`, as a document, or as what cannot be one.
+
+    Right whatever their rank are rows without one, and those of windows that start at `overwrite` or later.
+    """
     names = batch.schema.names
     for values in zip(*(_values(column) for column in batch.columns), strict=True):
         row = dict(zip(names, values, strict=True))
-        yield _document(row, row[rank] if rank else None)
+        right = rank is None or (overwrite is not None and WINDOW in row and row[WINDOW] >= overwrite)
+        yield _document(row, row[rank] if rank else None, right=right)
 
 
 def values(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +66,7 @@ def values(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _document(row: dict[str, Any], rank: Any) -> Document | Refused:
+def _document(row: dict[str, Any], rank: Any, *, right: bool) -> Document | Refused:
     if row[ID] is None:
         return Refused(None, _json(row), "its key is null")
     try:
@@ -66,7 +75,7 @@ def _document(row: dict[str, Any], rank: Any) -> Document | Refused:
         return Refused(row[ID], _json(row), f"{type(error).__name__}: {error}"[:300])
     if len(raw) > LARGEST:
         return Refused(row[ID], _json(row), f"it has {len(raw)} bytes, {LARGEST} at most fit")
-    return Document(row[ID], rank, RawBSONDocument(raw))
+    return Document(row[ID], rank, RawBSONDocument(raw), right)
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -22,7 +22,7 @@ def _writer(result: Result, target: Target) -> Writer:
         target.patience.attempt(lambda: writer.prepare(url, result))
     target.create([DEAD_LETTERS])
     refused = publish(DEAD_LETTERS, letters.KEY_OF_ROWS, target.settings.kafka_bootstrap)
-    return writer.replace(url, result, refused=refused)
+    return writer.replace(url, result, refused=refused, overwrite=target.overwrite)
 
 
 def _rows(result: Result, settings: Settings) -> Iterator[dict[str, Any]]:
@@ -44,4 +44,4 @@ def _check(settings: Settings) -> str:
     return f"{cluster.place(url)}, version {version}"
 
 
-MONGODB = Sink(NAME, Need.KEY, _writer, "mongodb_url", rows=_rows, check=_check, servers=(NAME,))
+MONGODB = Sink(NAME, Need.KEY, _writer, "mongodb_url", rows=_rows, check=_check, servers=(NAME,), overwrites=True)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import reduce
 from operator import and_
 from typing import Any
@@ -17,7 +18,8 @@ from pyspark.sql import functions as F
 
 from millrace.errors import Unavailable
 from millrace.kafka import documents, letters
-from millrace.kafka.results import Kind, Result
+from millrace.kafka.columns import Kind
+from millrace.kafka.results import Result
 from millrace.sinks import task_errors
 from millrace.sinks.mongodb import cluster
 from millrace.sinks.mongodb.bson_rows import ID, Document, Refused, rows_of
@@ -39,10 +41,18 @@ def prepare(url: str, result: Result) -> None:
             cluster.collection(url, result.documents).create_index([(name, -1)])
 
 
-def replace(url: str, result: Result, *, refused: Writer, patience: Patience | None = None) -> Writer:
+def replace(
+    url: str,
+    result: Result,
+    *,
+    refused: Writer,
+    patience: Patience | None = None,
+    overwrite: datetime | None = None,
+) -> Writer:
     """Replace each row's document, whose `_id` is the row's key: the text of one column, the JSON object of several.
 
-    A document is replaced only by one that is not older by the column `result.rank`, if there is one. Times have
+    A document is replaced only by one that is not older by the column `result.rank`, if there is one, or whose window
+    starts at `overwrite` or later. Times have
     milliseconds there, NaN is null, exact numbers are Decimal128. What MongoDB refuses (over 16 MB, a null key) goes as
     a dead letter to `refused`, a writer that must take its whole batch; all others are written. Raises Unavailable when
     the server stays away longer than `patience` (2 minutes), ConfigError when a retry cannot help.
@@ -54,7 +64,7 @@ def replace(url: str, result: Result, *, refused: Writer, patience: Patience | N
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         collection = cluster.collection(url, result.documents)
         for batch in batches:
-            delivery = Delivery(collection, result.rank)
+            delivery = Delivery(collection, result.rank, overwrite)
             delivery.take(batch)
             (patience or Patience()).attempt(lambda todo=delivery: todo.send(url))  # type: ignore[misc]
             yield letters.table(delivery.letters)
@@ -77,13 +87,14 @@ class Delivery:
 
     collection: Collection[dict[str, Any]]
     rank: str | None
+    overwrite: datetime | None
     pending: list[Document] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Encode the rows of `batch`; of several with one key the last of the newest stays."""
         newest: dict[str, Document] = {}
-        for found in rows_of(batch, self.rank):
+        for found in rows_of(batch, self.rank, self.overwrite):
             if isinstance(found, Refused):
                 self._refuse(found)
             elif found.id not in newest or found.not_older_than(newest[found.id]):
@@ -118,10 +129,10 @@ class Delivery:
         return [chunk[each["index"]] for each in errors if each["code"] == DUPLICATE]
 
     def _first(self, document: Document) -> Request:
-        """Insert a document that has a rank: most are new, and what is there may be newer. Replace one without."""
-        if self.rank:
-            return InsertOne(document.raw)
-        return ReplaceOne({ID: document.id}, document.raw, upsert=True)
+        """Replace by what is right in any case; insert else: most are new, and what is there may be newer."""
+        if document.right:
+            return ReplaceOne({ID: document.id}, document.raw, upsert=True)
+        return InsertOne(document.raw)
 
     def _newer(self, document: Document) -> Request:
         """Replace what is not newer; where it is, nothing is found, and the insert is refused as a duplicate."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, bindparam, insert, inspect, select, table, text, update
@@ -14,6 +15,8 @@ from millrace.sinks.sql import database, reserved_words, tables
 from millrace.sinks.sql.views import VIEWS, candles_flat, create_view, exchange_view
 from millrace.sinks.sql.writer import store
 
+TEXT, TIME = pa.string(), pa.timestamp("us", "UTC")
+LONGEST_CHECKPOINT = 255  # characters
 LONGEST = timedelta(days=1)  # the longest window
 
 
@@ -85,35 +88,44 @@ def _refuse_shared(
 
 
 def mark_incomplete(engine: Engine, gaps: Sequence[Span], patience: Patience | None = None) -> None:
-    """Set `complete` to false for all candles that one of `gaps` touches; raises as `writer.upsert` does."""
+    """Set `complete` to false for all candles, flat ones too, that one of `gaps` touches; raises as `upsert` does."""
     if not gaps:
         return
-    candles = tables.candles
-    statement = (
-        update(candles)
+    statements = [
+        update(each)
         .where(
-            candles.c.complete,
-            candles.c.window_start <= bindparam("end"),
-            candles.c.window_end > bindparam("start"),
-            candles.c.window_start > bindparam("earliest"),  # lets the database use the index
+            each.c.complete,
+            each.c.window_start <= bindparam("end"),
+            each.c.window_end > bindparam("start"),
+            each.c.window_start > bindparam("earliest"),  # lets the database use the index
         )
         .values(complete=False)
-    )
+        for each in (tables.candles, tables.candle_windows)
+    ]
     spans = [{"start": start, "end": end, "earliest": start - LONGEST} for start, end in gaps]
 
     def attempt() -> None:
         with database.errors(engine.url, "table candles in "), engine.begin() as connection:
-            for span in spans:
+            for statement, span in product(statements, spans):
                 connection.execute(statement, span)
 
     (patience or Patience()).attempt(attempt)
 
 
 def note_progress(
-    engine: Engine, job: str, batch: int, watermark: datetime | None, patience: Patience | None = None
+    engine: Engine,
+    job: str,
+    batch: int,
+    watermark: datetime | None,
+    patience: Patience | None = None,
+    *,
+    checkpoint: str = "",
 ) -> None:
-    """Write into table `progress` how far `job` is: windows that end at or before `watermark` are final."""
-    row = {"job": [job], "watermark": [watermark], "batch": [batch], "updated_at": [datetime.now(UTC)]}
-    times = pa.timestamp("us", "UTC")
-    schema = pa.schema([("job", pa.string()), ("watermark", times), ("batch", pa.int64()), ("updated_at", times)])
-    store(engine, tables.progress, pa.table(row, schema=schema), patience=patience)
+    """Write into table `progress` how far `job` is: windows that end at or before `watermark` are final.
+
+    Two jobs of one name are told apart by their `checkpoint`, of which the last 255 characters are stored.
+    """
+    place = checkpoint[-LONGEST_CHECKPOINT:]
+    row = {"job": job, "checkpoint": place, "watermark": watermark, "batch": batch, "updated_at": datetime.now(UTC)}
+    kinds = {"job": TEXT, "checkpoint": TEXT, "watermark": TIME, "batch": pa.int64(), "updated_at": TIME}
+    store(engine, tables.progress, pa.Table.from_pylist([row], pa.schema(list(kinds.items()))), patience=patience)

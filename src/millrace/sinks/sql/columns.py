@@ -4,9 +4,21 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Numeric, String, TypeDecorator
-from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import (
+    TEXT,
+    VARCHAR,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    Double,
+    Integer,
+    Numeric,
+    String,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.types import NullType, TypeEngine
 
 
 def key_text(length: int) -> TypeEngine[str]:
@@ -61,3 +73,38 @@ class Time(TypeDecorator[datetime]):
             return None
         moment: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def holds(found: Any, wanted: TypeEngine[Any], dialect: Dialect) -> bool:
+    """Return whether a column of a store, of type `found`, holds every value of our type `wanted` as it is."""
+    ours: Any = wanted.type_engine(dialect) if isinstance(wanted, TypeDecorator) else wanted.dialect_impl(dialect)
+    if dialect.name == "sqlite":  # keeps any value in any column, but may turn text into numbers, or these into text
+        return isinstance(found, NullType) or isinstance(found, String) == isinstance(ours, String)
+    match ours:
+        case String():  # CHAR loses spaces, an ENUM and TINYTEXT are too small, CITEXT takes A for a
+            known = (VARCHAR, TEXT, mysql.MEDIUMTEXT, mysql.LONGTEXT)
+            fits = isinstance(found, known) and not isinstance(found, postgresql.CITEXT) and _is_long(found, ours)
+        case mysql.DATETIME():  # a TIMESTAMP of MySQL ends in 2038
+            fits = isinstance(found, mysql.DATETIME) and (found.fsp or 0) >= 3
+        case DateTime():
+            fits = isinstance(found, postgresql.TIMESTAMP) and found.timezone and found.precision in (None, 6)
+        case Numeric():
+            fits = isinstance(found, Numeric) and _is_wide(found, ours)
+        case Boolean():
+            fits = isinstance(found, Boolean if dialect.name == "postgresql" else (Boolean, Integer))
+        case BigInteger():
+            fits = isinstance(found, BigInteger)
+        case _:
+            fits = isinstance(found, Double)
+    return fits
+
+
+def _is_long(found: String, ours: String) -> bool:
+    return found.length is None or found.length >= (ours.length or 0)
+
+
+def _is_wide(found: Numeric[Any], ours: Numeric[Any]) -> bool:
+    if found.precision is None:  # PostgreSQL's that has no bounds
+        return True
+    scale, needed = found.scale or 0, ours.scale or 0
+    return scale >= needed and found.precision - scale >= (ours.precision or 0) - needed

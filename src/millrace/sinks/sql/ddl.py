@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Iterator
 
+from sqlalchemy import insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from millrace.sinks.sql.statements import DIALECTS
-from millrace.sinks.sql.tables import metadata
+from millrace.sinks.sql.tables import VERSION, metadata, versions
 from millrace.sinks.sql.views import VIEWS
 
 HEAD = """\
@@ -31,6 +32,8 @@ def _statements() -> Iterator[str]:
     for name, query in VIEWS.items():
         body = query(metadata.tables).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
         yield f"CREATE VIEW {name} AS {body}"
+    noted = insert(versions).values(version=VERSION)
+    yield str(noted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 if __name__ == "__main__":

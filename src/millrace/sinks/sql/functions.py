@@ -1,6 +1,5 @@
 """SQL functions that each dialect spells in its own way."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Float
@@ -8,20 +7,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from millrace.sinks.sql.columns import Time
-
 
 class seconds_between(FunctionElement[int]):
     """The whole seconds from one time to a later one."""
 
     type = BigInteger()
-    inherit_cache = True
-
-
-class seconds_after(FunctionElement[datetime]):
-    """A time plus a number of seconds."""
-
-    type = Time()
     inherit_cache = True
 
 
@@ -53,24 +43,6 @@ def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
 def _(element: seconds_between, compiler: SQLCompiler, **_kw: Any) -> str:
     start, end = _pair(element, compiler)
     return f"CAST(EXTRACT(EPOCH FROM {end} - {start}) AS BIGINT)"
-
-
-@compiles(seconds_after, "sqlite")
-def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
-    time, length = _pair(element, compiler)
-    return f"strftime('%Y-%m-%dT%H:%M:%fZ', {time}, ({length}) || ' seconds')"
-
-
-@compiles(seconds_after, "mysql", "mariadb")
-def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
-    time, length = _pair(element, compiler)
-    return f"TIMESTAMPADD(SECOND, {length}, {time})"
-
-
-@compiles(seconds_after, "postgresql")
-def _(element: seconds_after, compiler: SQLCompiler, **_kw: Any) -> str:
-    time, length = _pair(element, compiler)
-    return f"({time} + ({length}) * INTERVAL '1 second')"
 
 
 @compiles(ratio)

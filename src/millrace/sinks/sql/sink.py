@@ -18,7 +18,7 @@ def _sink(name: str, *servers: str, embedded: bool = False) -> Sink:
         url, table = target.settings.store_url(name), tables.stored(result)
         if target.prepare:
             tables.create(url, table)
-        return upsert(url, table, patience=target.patience)
+        return upsert(url, table, patience=target.patience, overwrite=target.overwrite)
 
     def rows(result: Result, settings: Settings) -> Iterator[dict[str, Any]]:
         engine = database.connect(settings.store_url(name))
@@ -41,7 +41,8 @@ def _sink(name: str, *servers: str, embedded: bool = False) -> Sink:
             engine.dispose()
 
     return Sink(
-        name, Need.TABLE, writer, f"{name}_url", embedded=embedded, rows=rows, check=check, servers=servers
+        name, Need.TABLE, writer, f"{name}_url", embedded=embedded, rows=rows, check=check, servers=servers,
+        overwrites=True,
     )  # fmt: skip
 
 

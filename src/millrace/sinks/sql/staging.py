@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,9 @@ def possible(connection: Connection, dialect: str) -> bool:
     return dialect == "postgresql"
 
 
-def merge(connection: Connection, table: Table, rows: pa.Table, dialect: str) -> None:
+def merge(
+    connection: Connection, table: Table, rows: pa.Table, dialect: str, overwrite: datetime | None = None
+) -> None:
     """Upsert `rows`, which hold values of `dialect`, by a temporary table in the caller's transaction.
 
     Where that fails, the connection is taken out of the pool: MySQL keeps a temporary table in spite of a rollback, and
@@ -34,7 +37,7 @@ def merge(connection: Connection, table: Table, rows: pa.Table, dialect: str) ->
         connection.execute(CreateTable(stage))
         load = _copy if dialect == "postgresql" else _load_data
         load(connection, stage, rows)
-        connection.exec_driver_sql(upsert_sql(table, dialect, stage))
+        connection.exec_driver_sql(upsert_sql(table, dialect, stage, overwrite))
         if dialect == "mysql":  # PostgreSQL drops it on commit
             connection.exec_driver_sql(f"DROP TEMPORARY TABLE {_name(stage, dialect)}")
     except BaseException:

@@ -4,14 +4,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, Index, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Index,
+    MetaData,
+    String,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+)
 from sqlalchemy.types import TypeEngine
 
 from millrace import names
 from millrace.errors import ConfigError
-from millrace.kafka import results
-from millrace.kafka.results import RESULTS, Kind, Result
-from millrace.sinks.sql import database
+from millrace.kafka import columns
+from millrace.kafka.columns import Kind
+from millrace.kafka.results import RESULTS, Result
+from millrace.sinks.sql import database, filling, fit
 from millrace.sinks.sql.columns import Money, Time, key_text
 from millrace.sinks.sql.statements import dialect_name
 from millrace.sinks.sql.views import VIEWS, create_view
@@ -50,14 +65,14 @@ def _table(name: str, where: MetaData, *columns: Column[Any], order: str | None 
     )
 
 
-def _column(column: results.Column) -> Column[Any]:
+def _column(column: columns.Column) -> Column[Any]:
     kind = _kind(column)
     if column.key:
         return Column(column.name, kind, primary_key=True, autoincrement=False)
     return Column(column.name, kind, nullable=column.null)
 
 
-def _kind(column: results.Column) -> TypeEngine[Any]:
+def _kind(column: columns.Column) -> TypeEngine[Any]:
     match column.kind:
         case Kind.TEXT:
             return key_text(column.size) if column.exact else String(column.size)
@@ -88,6 +103,19 @@ dashboard_windows = metadata.tables["dashboard_windows"]
 post_engagement = metadata.tables["post_engagement"]
 candles = metadata.tables["candles"]
 gaps = metadata.tables["gaps"]
+candle_windows = _table(  # the candle that each window shows: its own or, between two candles, the one before
+    "candle_windows",
+    metadata,
+    Column("symbol", key_text(names.SYMBOL_LENGTH), primary_key=True, autoincrement=False),
+    Column("resolution", key_text(8), primary_key=True, autoincrement=False),
+    Column("window_start", Time(), primary_key=True, autoincrement=False),
+    Column("window_end", Time(), nullable=False),
+    Column("since", Time(), nullable=False),  # the start of that candle
+    Column("complete", Boolean, nullable=False),  # of a window without trades: no gap touches it
+    order="since",  # so that it is right in whatever order candles come
+)
+Index("candle_windows_window_start", candle_windows.c.window_start)
+candles.info["windows"] = candle_windows
 symbols = _table(
     "symbols",
     metadata,
@@ -99,6 +127,7 @@ progress = _table(  # windows that end at the watermark or before are final
     "progress",
     metadata,
     Column("job", key_text(64), primary_key=True, autoincrement=False),
+    Column("checkpoint", key_text(255), primary_key=True, autoincrement=False, server_default=""),
     Column("watermark", Time()),
     Column("batch", BigInteger, nullable=False),
     Column("updated_at", Time(), nullable=False),
@@ -106,22 +135,62 @@ progress = _table(  # windows that end at the watermark or before are final
 )
 
 
-def create(url: str, *others: Table) -> None:
-    """Create missing tables (`others`, too) and indexes, and replace all views; several processes may do so at once.
+VERSION = 1  # of the tables and views; a test says when it is to be raised
+versions = _table(  # which were made here; the highest counts
+    "millrace_schema", metadata, Column("version", BigInteger, primary_key=True, autoincrement=False)
+)
 
-    Raises Unavailable when the server does not answer, ConfigError when the user may not create tables.
+
+def create(url: str, *others: Table) -> None:
+    """Make what is missing of the tables (`others`, too), indexes and views; several processes may do so at once.
+
+    Tables that are there get the columns that they lack and that may be NULL. Views are replaced where the store is of
+    an earlier version. What is right already takes no other right than to read. Raises Unavailable when the server does
+    not answer, ConfigError when the user may not make something, or when tables are there that would lose or merge
+    rows: with every difference, and what mends it.
     """
     engine = database.connect(url)
     try:
         with database.errors(engine.url), engine.begin() as connection, one_at_a_time(connection):
-            for table in (*metadata.sorted_tables, *others):
-                table.create(connection, checkfirst=True)
-                for index in table.indexes:  # a creator that died midway may have left none
+            wanted = dict.fromkeys((*metadata.sorted_tables, *others))
+            there = set(inspect(connection).get_table_names()) - _outgrown(connection)
+            old = [table for table in wanted if table.name in there]
+            added = fit.require(connection, old, database.place(engine.url))
+            with database.errors(engine.url, "; ".join([*added, ""])):
+                for statement in added:
+                    connection.exec_driver_sql(statement)
+            if progress.name in _outgrown(connection):
+                with database.errors(engine.url, "table progress, to renew which takes the right DROP on it, in "):
+                    progress.drop(connection)
+            for table in wanted:
+                if table not in old:
+                    table.create(connection)
+                for index in table.indexes if table in old else ():  # a creator that died midway may have left none
                     index.create(connection, checkfirst=True)
-            for name, query in VIEWS.items():
-                create_view(connection, name, query(metadata.tables))
+            if candle_windows not in old and candles in old:
+                filling.note_all(connection, candles)
+            _replace_views(connection)
     finally:
         engine.dispose()
+
+
+def _outgrown(connection: Connection) -> set[str]:
+    """Return `progress` where it has one row a job, as in an earlier version: its rows come again with each batch."""
+    seen = inspect(connection)
+    if not seen.has_table(progress.name):
+        return set()
+    return set() if "checkpoint" in {each["name"] for each in seen.get_columns(progress.name)} else {progress.name}
+
+
+def _replace_views(connection: Connection) -> None:
+    """Make the views that are missing, and replace all of an earlier version; those of a later one stay."""
+    there = set(inspect(connection).get_view_names())
+    version = connection.scalars(select(func.max(versions.c.version))).one() or 0
+    for name, query in VIEWS.items():
+        if version < VERSION or name not in there:
+            create_view(connection, name, query(metadata.tables))
+    if version < VERSION:
+        connection.execute(insert(versions), {"version": VERSION})
 
 
 @contextmanager

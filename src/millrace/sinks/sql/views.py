@@ -5,28 +5,23 @@ Views of windows say of each whether it `is_full` (`windows.is_full`).
 """
 
 from collections.abc import Callable, Mapping
-from functools import reduce
-from operator import add
 from typing import Any
 
 from sqlalchemy import (
-    CompoundSelect,
+    ColumnElement,
     Connection,
     FromClause,
     Select,
     Subquery,
     and_,
-    exists,
+    case,
     func,
-    literal,
     literal_column,
     not_,
-    null,
     select,
-    union_all,
 )
 
-from millrace.sinks.sql.functions import ratio, seconds_after, seconds_between
+from millrace.sinks.sql.functions import ratio
 from millrace.sinks.sql.statements import DIALECTS, dialect_name
 from millrace.sinks.sql.windows import is_full, length
 
@@ -120,49 +115,38 @@ def _numbered(counts: FromClause) -> Subquery:
     return select(counts, func.row_number().over(partition_by=window, order_by=order).label("place")).subquery("t")
 
 
-def candles_flat(tables: Mapping[str, FromClause]) -> CompoundSelect[Any]:
+def candles_flat(tables: Mapping[str, FromClause]) -> Select[Any]:
     """Return the candles and, for each window without trades between two of them, a flat one at the last close.
 
     `flat` marks these. A flat candle has volume 0, no VWAP, and is `complete` unless the feed may have lost trades in
-    its window. A hole of more than 10,000 windows is filled for its first 10,000.
+    its window. A hole of more than 10,000 windows is filled for its first 10,000. Which candle a window shows stands in
+    candle_windows: without unions and subqueries, all dialects take rows of a range by the keys.
     """
-    rows, lost = tables["candles"], tables["gaps"]
-    series = [rows.c.symbol, rows.c.resolution]
-    following = func.lead(rows.c.window_start).over(partition_by=series, order_by=rows.c.window_start)
-    named = select(rows, length(rows).label("length"), following.label("following")).subquery("n")
-    hole = seconds_between(named.c.window_end, named.c.following)
-    holes = select(named, hole.label("hole")).where(named.c.following > named.c.window_end).subquery("h")
-    steps = _numbers(4)
-    start = seconds_after(holes.c.window_end, steps.c.number * holes.c.length)
-    end = seconds_after(holes.c.window_end, (steps.c.number + literal_column("1")) * holes.c.length)
-    may_be_lost = exists().where(lost.c.gap_start < end, lost.c.gap_end >= start)
-    prices = [holes.c.close.label(name) for name in ("open", "high", "low", "close")]
-    plain = [column for column in rows.columns if column.name != "updates"]
-    flat = [
-        holes.c.symbol, holes.c.resolution, start.label("window_start"), end.label("window_end"), *prices,
-        literal_column("0"), null(), literal_column("0"), not_(may_be_lost), literal(True).label("flat"),
-    ]  # fmt: skip
-    filled = select(*flat).select_from(holes.join(steps, steps.c.number * holes.c.length < holes.c.hole))
-    return union_all(select(*plain, literal(False).label("flat")), filled)
+    candle, shown = tables["candles"], tables["candle_windows"]
+    key = [candle.c.symbol == shown.c.symbol, candle.c.resolution == shown.c.resolution]
+    its_own = shown.c.since == shown.c.window_start
+
+    def price(name: str) -> ColumnElement[Any]:
+        return case((its_own, candle.c[name]), else_=candle.c.close).label(name)
+
+    def amount(name: str) -> ColumnElement[Any]:
+        return case((its_own, candle.c[name]), else_=literal_column("0")).label(name)
+
+    return select(
+        shown.c.symbol, shown.c.resolution, shown.c.window_start, shown.c.window_end,
+        price("open"), price("high"), price("low"), candle.c.close,
+        amount("volume"), case((its_own, candle.c.vwap)).label("vwap"), amount("trades"),
+        case((its_own, candle.c.complete), else_=shown.c.complete).label("complete"), not_(its_own).label("flat"),
+    ).select_from(shown.join(candle, and_(*key, candle.c.window_start == shown.c.since)))  # fmt: skip
 
 
-def _numbers(digits: int) -> Subquery:
-    """Return the whole numbers of up to `digits` decimal digits."""
-    one: CompoundSelect[Any] = union_all(*(select(literal_column(str(n)).label("digit")) for n in range(10)))
-    places = [one.subquery(f"d{n}") for n in range(digits)]
-    number = reduce(add, (place.c.digit * literal_column(str(10**n)) for n, place in enumerate(places)))
-    return select(number.label("number")).select_from(*places).subquery("s")
-
-
-VIEWS: dict[str, Callable[[Mapping[str, FromClause]], Select[Any] | CompoundSelect[Any]]] = {
+VIEWS: dict[str, Callable[[Mapping[str, FromClause]], Select[Any]]] = {
     view.__name__: view
     for view in (trending_hashtags, language_shares, most_active_authors, minute_dashboard, candles_flat)
 }
 
 
-def create_view(
-    connection: Connection, name: str, query: Select[Any] | CompoundSelect[Any], *, replace: bool = True
-) -> None:
+def create_view(connection: Connection, name: str, query: Select[Any], *, replace: bool = True) -> None:
     """Create view `name`, or with `replace` also replace it, which takes the right to drop it."""
     dialect = dialect_name(connection.dialect.name)
     body = query.compile(dialect=DIALECTS[dialect], compile_kwargs={"literal_binds": True})
@@ -172,7 +156,7 @@ def create_view(
     connection.exec_driver_sql(f"{create} VIEW {name} AS {body}")
 
 
-def exchange_view(connection: Connection, name: str, query: Select[Any] | CompoundSelect[Any]) -> None:
+def exchange_view(connection: Connection, name: str, query: Select[Any]) -> None:
     """Replace view `name` by one with other columns, for which PostgreSQL needs a DROP first."""
     replaced = dialect_name(connection.dialect.name) == "mysql"
     if not replaced:

@@ -1,0 +1,1 @@
+"""Tweets, from a WebSocket or a file. Imports what `ingest` may import."""

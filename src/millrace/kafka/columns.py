@@ -1,0 +1,68 @@
+"""The columns of results: names, types, keys, whatever a store calls them."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """The type of a column's values, whatever a store calls it."""
+
+    TEXT = "text"
+    TEXTS = "texts"  # a list of them
+    INTEGER = "integer"  # 64 bits
+    DOUBLE = "double"
+    DECIMAL = "decimal"  # exact, with 10 decimal places
+    TIME = "time"  # a moment in UTC
+    FLAG = "flag"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a result; `size` is characters of TEXT, digits of DECIMAL; `exact` text compares byte by byte."""
+
+    name: str
+    kind: Kind
+    size: int = 0
+    key: bool = False
+    null: bool = False
+    exact: bool = False
+
+
+def text(name: str, size: int, *, null: bool = True, exact: bool = False) -> Column:
+    """Return a column of text of at most `size` characters."""
+    return Column(name, Kind.TEXT, size, null=null, exact=exact)
+
+
+def integer(name: str, *, null: bool = False) -> Column:
+    """Return a column of whole numbers."""
+    return Column(name, Kind.INTEGER, null=null)
+
+
+def double(name: str, *, null: bool = False) -> Column:
+    """Return a column of floating-point numbers."""
+    return Column(name, Kind.DOUBLE, null=null)
+
+
+def decimal(name: str, digits: int, *, null: bool = False) -> Column:
+    """Return a column of exact numbers such as prices."""
+    return Column(name, Kind.DECIMAL, digits, null=null)
+
+
+def time(name: str, *, null: bool = False) -> Column:
+    """Return a column of times."""
+    return Column(name, Kind.TIME, null=null)
+
+
+def flag(name: str) -> Column:
+    """Return a column of truth values."""
+    return Column(name, Kind.FLAG)
+
+
+def key(name: str, size: int) -> Column:
+    """Return a key column of text."""
+    return Column(name, Kind.TEXT, size, key=True, exact=True)
+
+
+def key_time(name: str) -> Column:
+    """Return a key column of times."""
+    return Column(name, Kind.TIME, key=True)

@@ -89,7 +89,7 @@ def test_what_a_batch_took_is_read_from_its_checkpoint(tmp_path: Path) -> None:
     for number, ends in enumerate([{"t": {"0": 5, "1": 0}}, {"t": {"0": 5, "1": 7, "2": 3}}]):
         (tmp_path / "offsets" / str(number)).write_text(f"v1\n{{}}\n{json.dumps(ends)}")
     took = [
-        archiving.taken(None, number, checkpoint=str(tmp_path), starts={"t": {"0": 2, "1": 0}}, web=None)  # type: ignore[arg-type]
+        archiving.taken(None, number, checkpoint=str(tmp_path), starts={"t": {"0": 2, "1": 0}})  # type: ignore[arg-type]
         for number in (0, 1)
     ]
     assert took == [{"t": {0: (2, 5)}}, {"t": {1: (0, 7), 2: (0, 3)}}]
@@ -100,7 +100,7 @@ def test_a_planned_first_batch_begins_where_its_checkpoint_says(tmp_path: Path) 
     for path, text in {"sources/0/0": '\0v1\n{"t":{"0":0}}', "offsets/0": 'v1\n{}\n{"t":{"0":9}}'}.items():
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(text)
-    took = archiving.taken(None, 0, checkpoint=str(tmp_path), starts={"t": {"0": 5}}, web=None)  # type: ignore[arg-type]
+    took = archiving.taken(None, 0, checkpoint=str(tmp_path), starts={"t": {"0": 5}})  # type: ignore[arg-type]
     assert took == {"t": {0: (0, 9)}}
 
 

@@ -127,7 +127,7 @@ def of_old(count: int, **faults: Any) -> Talk:
 
 
 def test_a_file_that_is_fed_again_and_again(committed, adapter, tmp_path) -> None:
-    talk = of_old(20_000, **FAULTS)
+    talk = of_old(30_000, **FAULTS)
     path, (_, *lines) = written(tmp_path, talk), Generator(talk).lines()
     child = adapter("--file", path)
     wait(committed.records, "tweets", child)

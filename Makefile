@@ -51,8 +51,9 @@ format: setup ## Format and mend what ruff can mend
 test: setup ## Run all tests against real servers that they start themselves, two files at a time
 	@$(SHORT_LIVED) $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not faults and not soak and not bench" $(ARGS)
 
-faults: setup ## Run the fault injection tests, the ten-minute stream among them
+faults: setup ## Run the fault injection tests, the ten-minute stream among them, and many examples of the property tests
 	@$(RUN) pytest tests/faults -m "not soak" --timeout 3600 $(ARGS)
+	@$(RUN) pytest tests/unit tests/spark -m hypothesis --hypothesis-profile more --timeout 3600
 
 soak: setup ## Run two hours at ten times the live rate
 	@$(RUN) pytest tests/faults -m soak --timeout 10800 -s $(ARGS)

@@ -12,10 +12,10 @@ CHECKED := src jobs tests benchmarks docker
 # and a broker half of the CPU. Commands start often, so that what Python compiled is kept in any environment.
 SHORT_LIVED := PYTHONDONTWRITEBYTECODE= JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 
-.PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean
+.PHONY: help setup pydoop demo sql_client superset check format test faults soak bench notebooks lock down clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV_HOME)/bin/uv: # no uv on the PATH
 	@command -v python3 >/dev/null || { echo "make needs python3, or uv: install python3 and python3-venv, then run make again" >&2; exit 2; }
@@ -31,6 +31,9 @@ pydoop: setup ## Build pydoop for the single-file archive on HDFS: Python 3.11, 
 
 demo: setup ## Watch it work: make demo ARGS="--source simulator --seconds 90"
 	@$(RUN) millrace demo $(ARGS)
+
+sql_client: setup ## Open Spark SQL over MongoDB: make sql_client ARGS='-e "SELECT * FROM twitter_table"'
+	@$(RUN) millrace sql $(ARGS)
 
 superset: setup ## Show MySQL in Superset: make superset ARGS=--feed feeds it from the simulators
 	@$(RUN) python -m millrace.superset $(ARGS)

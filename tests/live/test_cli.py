@@ -85,6 +85,10 @@ def test_env(mill: Mill, millrace: Callable[..., str]) -> None:
     assert stored(mill.settings.sqlite)
 
 
+def test_sql(mongodb: Settings, millrace: Callable[..., str]) -> None:
+    assert millrace("sql", "-e", "SELECT 1 + 2", "--home", str(mongodb.home)) == "3\n"
+
+
 def test_run(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
     """Read in one batch, no post is late yet; the mill's own run came in several."""
     millrace("run", "hashtags", "--once", "--name", "again", "--home", str(tmp_path))

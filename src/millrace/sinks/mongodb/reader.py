@@ -1,6 +1,6 @@
 """Read a result's documents for people who look: at a page, a terminal, a notebook, a prompt of SQL. Writes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +18,19 @@ def rows(url: str, result: Result) -> Iterator[dict[str, Any]]:
             yield values(found)
 
 
-def newest(url: str, result: Result, count: int, since: datetime | None = None) -> list[dict[str, Any]]:
+def newest(
+    url: str, result: Result, count: int, since: datetime | None = None, without: Iterable[str] = ()
+) -> list[dict[str, Any]]:
     """Return the `count` newest windows that start at `since` or later, newest first, by the index of windows.
 
-    Raises what `cluster.errors` does.
+    Columns `without` are left out. Raises what `cluster.errors` does.
     """
     later = {} if since is None else {WINDOW: {"$gte": since}}
     with cluster.errors(url, f"collection {result.documents}"):
-        found = cluster.collection(url, result.documents, PATIENCE).find(later).sort(WINDOW, -1).limit(count)
+        found = (
+            cluster.collection(url, result.documents, PATIENCE)
+            .find(later, dict.fromkeys(without, False))
+            .sort(WINDOW, -1)
+            .limit(count)
+        )
         return [values(each) for each in found]

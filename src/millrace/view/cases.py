@@ -11,7 +11,7 @@ from millrace.sinks.mongodb import reader
 
 WINDOWS = 90  # half an hour of them
 TEXTS = 20
-SHOWN = ("window_start", "window_end", "tweets", "cut", "hashtags")
+SHOWN = ("window_start", "tweets", "hashtags", "cut")
 
 
 def newest(url: str) -> dict[str, Any] | None:
@@ -20,9 +20,9 @@ def newest(url: str) -> dict[str, Any] | None:
 
 
 def windows(url: str, document: dict[str, Any]) -> pd.DataFrame:
-    """Return the columns SHOWN of the newest windows of a document's source and length, newest first."""
+    """Return SHOWN and window_end of the newest windows of a document's source and length, newest first."""
     found = reader.newest(url, TWEET_CASES, WINDOWS, without=["content"])
-    rows = pd.DataFrame([each for each in found if _kind(each) == _kind(document)], columns=list(SHOWN))
+    rows = pd.DataFrame([each for each in found if _kind(each) == _kind(document)], columns=[*SHOWN, "window_end"])
     return rows.assign(hashtags=[tagged(each) for each in rows["hashtags"]])
 
 

@@ -64,7 +64,7 @@ class Documents:
 
     def commands(self, stores: Stores) -> str:
         """Return what fills it: a server first, where none is set."""
-        server = "" if stores.documents else "millrace up kafka mongodb   # or set MILLRACE_MONGODB_URL\n"
+        server = "" if stores.documents else "millrace up kafka mongodb\n"
         return f"{server}millrace ingest tweets\nmillrace run cases"
 
     def has_rows(self, stores: Stores, there: frozenset[str]) -> bool:

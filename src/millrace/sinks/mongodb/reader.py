@@ -23,7 +23,7 @@ def newest(
 ) -> list[dict[str, Any]]:
     """Return the `count` newest windows that start at `since` or later, newest first, by the index of windows.
 
-    Columns `without` are left out. Raises what `cluster.errors` does.
+    A `count` of 0 is all of them; columns `without` are left out. Raises what `cluster.errors` does.
     """
     later = {} if since is None else {WINDOW: {"$gte": since}}
     with cluster.errors(url, f"collection {result.documents}"):

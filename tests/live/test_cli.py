@@ -85,6 +85,10 @@ def test_env(mill: Mill, millrace: Callable[..., str]) -> None:
     assert stored(mill.settings.sqlite)
 
 
+def test_sql(mongodb: Settings, millrace: Callable[..., str]) -> None:
+    assert millrace("sql", "-e", "SELECT 1 + 2", "--home", str(mongodb.home)) == "3\n"
+
+
 def test_run(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
     """Read in one batch, no post is late yet; the mill's own run came in several."""
     millrace("run", "hashtags", "--once", "--name", "again", "--home", str(tmp_path))
@@ -383,13 +387,14 @@ def test_demo(other_home: Path) -> None:
 
 
 def test_demo_of_all(other_home: Path) -> None:
-    """Three feeds, one Spark application, one view; every page has rows afterwards.
+    """Four feeds, one Spark application, one view; every page has rows afterwards.
 
-    The key of Finnhub is the demo's, whatever yours is.
+    The key of Finnhub and the MongoDB are the demo's, whatever yours are.
     """
     picture = other_home / "all.svg"
     options = ["--pipeline", "all", "--source", "simulator", "--seconds", "40", "--picture", str(picture)]
-    demo = ended(other_home, "demo", *options, deadline=400, FINNHUB_TOKEN="yours")
+    away = "mongodb://127.0.0.1:1"  # where nothing is written: the demo has a server of its own
+    demo = ended(other_home, "demo", *options, deadline=400, FINNHUB_TOKEN="yours", MILLRACE_MONGODB_URL=away)
     said, lines = demo.text(), demo.out.read_text().splitlines()
     assert all(f"counted on simulated {each.service} since" in said for each in ALL)
     assert "yours" not in said
@@ -400,8 +405,12 @@ def test_demo_of_all(other_home: Path) -> None:
     assert int(numbers["readings of counters"]) > sum(languages)  # posts that were looked at again
     trades = {line.split()[0]: line.split()[1:3] for line in lines}
     assert all(float(trades[symbol][0].replace(",", "")) > 0 and int(trades[symbol][1]) > 0 for symbol in FEW)
+    assert int(numbers["windows"]) > 0 and int(numbers["tweets"].replace(",", "")) > 0
     drawn = picture.read_text()
-    assert all(title in drawn for title in ("Bluesky", "languages", "engagement", "VWAP"))
+    assert all(
+        title in drawn
+        for title in ("Bluesky", "simulated&#160;tweets", "days&#160;old", "languages", "engagement", "VWAP")
+    )
     assert len((other_home / "logs" / "job.log").read_text().split("Spark UI at")) <= 2  # one application
     with sqlite3.connect(other_home / "millrace.db") as connection:
         rows = {page.title: connection.execute(f"SELECT count(*) FROM {page.table}").fetchone()[0] for page in PAGES}

@@ -32,12 +32,14 @@ Client = MongoClient[dict[str, Any]]
 
 
 @functools.cache
-def connect(url: str) -> Client:
+def connect(url: str, timeout: int = TIMEOUT) -> Client:
     """Return this process's client for `url`, which connects on first use; raises ConfigError for a wrong URL.
+
+    `timeout` is how many milliseconds a server may take to be found.
 
     Writes wait for the majority, unless the URL says otherwise. The caller retries, so the client itself never does.
     """
-    given = {"w": "majority", "retryWrites": False, "serverSelectionTimeoutMS": TIMEOUT, "socketTimeoutMS": SILENCE}
+    given = {"w": "majority", "retryWrites": False, "serverSelectionTimeoutMS": timeout, "socketTimeoutMS": SILENCE}
     lower = url.lower()
     options = {name: value for name, value in given.items() if f"{name.lower()}=" not in lower}
     try:
@@ -50,10 +52,10 @@ def connect(url: str) -> Client:
     return client
 
 
-def collection(url: str, name: str) -> Collection[dict[str, Any]]:
-    """Return the collection `name`, `DATABASE.NAME` or a name in the URL's database."""
+def collection(url: str, name: str, timeout: int = TIMEOUT) -> Collection[dict[str, Any]]:
+    """Return the collection `name`, `DATABASE.NAME` or a name in the URL's database; `timeout` as in `connect`."""
     database, _, own = name.rpartition(".")
-    client = connect(url)
+    client = connect(url, timeout)
     return (client[database] if database else client.get_default_database(DATABASE))[own]
 
 

@@ -123,10 +123,9 @@ class Delivery:
         if wrong := [*details.get("writeConcernErrors", []), *(each for each in errors if each["code"] in AWAY)]:
             raise Unavailable(f"collection {self.collection.full_name}: {wrong[0].get('errmsg')}")
         for each in errors:
-            if each["code"] != DUPLICATE:
-                document = chunk[each["index"]]
-                self._refuse(Refused(document.id, bytes(document.raw.raw), each["errmsg"]))
-        return [chunk[each["index"]] for each in errors if each["code"] == DUPLICATE]
+            if not _is_there(each):
+                self._refuse(chunk[each["index"]].refused(each["errmsg"]))
+        return [chunk[each["index"]] for each in errors if _is_there(each)]
 
     def _first(self, document: Document) -> Request:
         """Replace by what is right in any case; insert else: most are new, and what is there may be newer."""
@@ -142,3 +141,9 @@ class Delivery:
     def _refuse(self, refused: Refused) -> None:
         text = f"MongoDB refused document {refused.id!r:.100}: {refused.reason}"
         self.letters.append(letters.letter(refused.value, text, topic=self.collection.full_name))
+
+
+def _is_there(error: dict[str, Any]) -> bool:
+    """Return whether a document of this `_id` is there; another unique index refuses it under the same code."""
+    _, named, index = error["errmsg"].partition(" index: ")
+    return error["code"] == DUPLICATE and (not named or index.startswith("_id_"))

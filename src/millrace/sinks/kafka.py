@@ -100,9 +100,7 @@ def _key(columns: list[str]) -> Column:
 
 
 def _headers(schema: str | None) -> Column:
-    now = F.date_format(
-        F.to_utc_timestamp(F.current_timestamp(), F.current_timezone()), "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
-    )
+    now = documents.utc(F.current_timestamp(), "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'")
     headers = {"ingested_at": now, **({"schema": F.lit(schema)} if schema else {})}
     pairs = [F.struct(F.lit(k).alias("key"), F.encode(v, "utf-8").alias("value")) for k, v in headers.items()]
     return F.array(*pairs).alias("headers")

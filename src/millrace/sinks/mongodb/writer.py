@@ -18,11 +18,10 @@ from pyspark.sql import functions as F
 
 from millrace.errors import Unavailable
 from millrace.kafka import documents, letters
-from millrace.kafka.columns import Kind
 from millrace.kafka.results import Result
 from millrace.sinks import task_errors
 from millrace.sinks.mongodb import cluster
-from millrace.sinks.mongodb.bson_rows import ID, Document, Refused, rows_of
+from millrace.sinks.mongodb.bson_rows import ID, WINDOW, Document, Refused, rows_of
 from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer
 
@@ -34,10 +33,10 @@ AWAY = {91, 112, 189, 10107, 11600, 11602, 13435, 13436}  # codes of servers tha
 
 
 def prepare(url: str, result: Result) -> None:
-    """Create the indexes of a result's collection that are missing: by window, and by what orders its rows."""
-    names = [column.name for column in result.columns if column.kind is Kind.TIME and column.key]
-    with cluster.errors(url, f"collection {result.documents}"):
-        for name in dict.fromkeys([*names, *([result.rank] if result.rank else [])]):
+    """Create the index of a result's collection if it is missing: by window, else by what orders its rows."""
+    name = WINDOW if any(column.name == WINDOW for column in result.columns) else result.rank
+    if name:
+        with cluster.errors(url, f"collection {result.documents}"):
             cluster.collection(url, result.documents).create_index([(name, -1)])
 
 

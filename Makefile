@@ -12,10 +12,14 @@ CHECKED := src jobs tests benchmarks docker
 # and a broker half of the CPU. Commands start often, so that what Python compiled is kept in any environment.
 SHORT_LIVED := PYTHONDONTWRITEBYTECODE= JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 
-.PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean
+COMPOSE = docker compose -f docker/compose.yaml --profile tweets
+TWEETS := kafka mongodb mongo-express app
+
+.PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean \
+	docker_build docker_up docker_down docker_clean remote_collection_stream remote_aggregation_stream
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  make %-25s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV_HOME)/bin/uv: # no uv on the PATH
 	@command -v python3 >/dev/null || { echo "make needs python3, or uv: install python3 and python3-venv, then run make again" >&2; exit 2; }
@@ -47,8 +51,9 @@ format: setup ## Format and mend what ruff can mend
 test: setup ## Run all tests against real servers that they start themselves, two files at a time
 	@$(SHORT_LIVED) $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not faults and not soak and not bench" $(ARGS)
 
-faults: setup ## Run the fault injection tests, the ten-minute stream among them
+faults: setup ## Run the fault injection tests, the ten-minute stream among them, and many examples of the property tests
 	@$(RUN) pytest tests/faults -m "not soak" --timeout 3600 $(ARGS)
+	@$(RUN) pytest tests/unit tests/spark -m hypothesis --hypothesis-profile more --timeout 3600
 
 soak: setup ## Run two hours at ten times the live rate
 	@$(RUN) pytest tests/faults -m soak --timeout 10800 -s $(ARGS)
@@ -68,3 +73,22 @@ down: setup ## Stop the local servers
 
 clean: down ## Stop the local servers and remove all state
 	@rm -rf .millrace
+
+docker_build: ## Build the image of millrace
+	@$(COMPOSE) build app
+
+docker_up: ## Start Kafka, MongoDB, its viewer and a generator of tweets in containers (docs/tweets.md)
+	@$(COMPOSE) up --wait $(TWEETS)
+
+docker_down: ## Stop these containers; what they stored stays
+	@$(COMPOSE) down
+
+docker_clean: ## Stop all containers of docker/compose.yaml and remove what they stored, and the image of millrace
+	@$(COMPOSE) --profile dashboards down --volumes --remove-orphans
+	@docker image rm --force millrace/app:0.1.0
+
+remote_collection_stream: ## In the container: collect the tweets into Kafka, until Ctrl-C
+	@$(COMPOSE) exec app millrace ingest tweets --url ws://localhost:5555 $(ARGS)
+
+remote_aggregation_stream: ## In the container: windows of tweets with case numbers into MongoDB, until Ctrl-C
+	@$(COMPOSE) exec app millrace run cases --window 20s --sink mongodb $(ARGS)

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from millrace.archive import records, replay, rows
+from millrace.archive import replay, rows
 from millrace.archive.files import Files
 from millrace.archive.log import Log
 from millrace.archive.records import Record
@@ -20,7 +21,7 @@ BODIES = [
     b'{"a": 1}', b"null", b"x" * 200_000, "مرحبا".encode(), b"\xc0\x80",
 ]  # fmt: skip
 KAFKA = (
-    "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP,"
+    "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp BIGINT,"
     " headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
 )
 
@@ -34,11 +35,10 @@ def record(offset: int, body: bytes | None = b"x", seconds: float = 0, partition
 def frame(spark: SparkSession, found: list[Record]) -> DataFrame:
     """Return records as Kafka's source would give them."""
     plain = [
-        (each.key, each.value, each.topic, each.partition, each.offset, records.moment(each.timestamp),
-         [*each.headers] or None)
+        (each.key, each.value, each.topic, each.partition, each.offset, each.timestamp, [*each.headers] or None)
         for each in found
-    ]  # fmt: skip
-    return spark.createDataFrame(plain, KAFKA)
+    ]
+    return spark.createDataFrame(plain, KAFKA).withColumn("timestamp", F.timestamp_millis("timestamp"))
 
 
 def archived(archive: Files) -> list[Record]:
@@ -49,10 +49,11 @@ def archived(archive: Files) -> list[Record]:
 def by_spark(spark: SparkSession, archive: Files) -> list[Record]:
     """Return what the archive holds, read by Spark."""
     parts = Log(archive, TOPIC).load().parts.values()
-    found = rows.read(spark, archive.url, TOPIC, parts).toArrow().to_pylist()
+    rows_ = rows.read(spark, archive.url, TOPIC, parts).withColumn("timestamp", F.unix_millis("timestamp"))
+    found = rows_.toArrow().to_pylist()
     return sorted(
         Record(
-            round(each["timestamp"].timestamp() * 1000), each["partition"], each["offset"], each["topic"],
+            each["timestamp"], each["partition"], each["offset"], each["topic"],
             each["key"], each["value"], tuple((pair["key"], pair["value"]) for pair in each["headers"] or ()),
         )
         for each in found

@@ -14,6 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from pyspark.sql import SparkSession
 
@@ -25,6 +26,11 @@ from millrace.stack import servers
 from millrace.stack.mariadb import MARIADB
 from tests.proxy import Proxy
 from tests.support import Child, skip_without_pydoop
+
+# The same examples in every run, so that a failure is a change's; `make faults` draws others, and more of them.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("more", max_examples=2_000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fixed")
 
 KEPT = os.environ.get("TEST_HOME")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from millrace.errors import ConfigError
+from millrace.urls import is_mongodb, is_sql, is_url
 
 PREFIX = "MILLRACE_"
 BLUESKY_HOSTS = "wss://jetstream1.us-east.bsky.network,wss://jetstream2.us-east.bsky.network,wss://jetstream1.us-west.bsky.network,wss://jetstream2.us-west.bsky.network"
@@ -25,21 +26,6 @@ SQL = {
     "postgres_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
 }
-
-
-def is_url(value: str, *schemes: str, bare: bool = False) -> bool:
-    """Return whether a client could connect to `value`: one of `schemes`, a host, and no port or one that exists.
-
-    `bare`: without a user, a password, a query and a fragment, which may be secrets.
-    """
-    try:
-        parts = urlsplit(value)
-        known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-        (parts.hostname or "").encode("idna")
-    except ValueError:
-        return False
-    secret = bare and ("@" in parts.netloc or parts.query or parts.fragment)
-    return known and not secret and not any(each.isspace() for each in value)
 
 
 def _secret(description: str, *names: str) -> Any:
@@ -155,7 +141,7 @@ class Settings(BaseSettings):
     @classmethod
     def _sql(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         example = SQL[str(info.field_name)]
-        if value is not None and not value.get_secret_value().startswith(example.partition("://")[0] + "://"):
+        if value is not None and not is_sql(value.get_secret_value(), example.partition("://")[0]):
             raise ValueError(f"expected {example}")
         return value
 
@@ -171,8 +157,8 @@ class Settings(BaseSettings):
     @field_validator("mongodb_url")
     @classmethod
     def _mongodb(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
-            raise ValueError("expected mongodb://HOST:27017 or mongodb+srv://USER:PASSWORD@HOST")
+        if value is not None and not is_mongodb(value.get_secret_value()):
+            raise ValueError("expected mongodb://USER:PASSWORD@HOST:27017/DATABASE?tls=true or mongodb+srv://HOST")
         return value
 
     @property

@@ -1,7 +1,7 @@
 """For notebooks: the same tables and topics as the jobs, as pandas and Spark DataFrames.
 
 from millrace import explore
-explore.table("trending_hashtags")             # pandas, from SQLite or the store that MILLRACE_... names
+explore.table("trending_hashtags", full=True)  # pandas, from SQLite or the store that MILLRACE_... names
 explore.topic("bluesky-raw-posts").show()      # Spark, every post that Kafka holds, with its schema
 explore.archive("bluesky-raw-posts").count()   # Spark, every post that the archive holds
 explore.archived("bluesky-raw-posts")          # the same as pandas, without Spark, and from HDFS without pydoop
@@ -17,26 +17,32 @@ from typing import Any
 import pandas as pd
 from msgspec.structs import asdict
 from pyspark.sql import DataFrame, SparkSession
-from sqlalchemy import text
+from sqlalchemy import column, select
+from sqlalchemy import table as relation
 
 from millrace import config
 from millrace.archive import census, files, replay, rows
 from millrace.archive.log import Log
-from millrace.archive.records import Record, moment
+from millrace.archive.records import Record
 from millrace.errors import BadRecord, ConfigError
 from millrace.kafka import market, parse, read
 from millrace.kafka.posts import decode
 from millrace.kafka.results import TOPICS
+from millrace.kafka.times import moment
 from millrace.kafka.topics import TRADES
 from millrace.names import identifier
-from millrace.sinks.sql import database
+from millrace.sinks.sql import database, windows
 from millrace.spark import launch
 
+WINDOW = ("window_start", "window_end")
 
-def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.DataFrame:
+
+def table(name: str, store: str = "sqlite", limit: int | None = None, *, full: bool = False) -> pd.DataFrame:
     """Return a table or view of `store` (sqlite, postgres, mysql), newest windows first where it has windows.
 
-    Times come as UTC timestamps. Raises ConfigError when the store or the table is not there, and says what fills it.
+    With `full` only windows of a source that are full: those that still fill are left out. Times come as UTC
+    timestamps. Raises ConfigError when the store or the table is not there, and says what fills it, or has no such
+    windows.
     """
     engine = database.connect(config.load().store_url(store))
     with database.errors(engine.url), engine.connect() as connection:
@@ -45,16 +51,16 @@ def table(name: str, store: str = "sqlite", limit: int | None = None) -> pd.Data
             raise ConfigError(
                 f"{store} has no table {name!r} (it has {', '.join(sorted(known)) or 'none'}): run a job that fills it"
             )
-        columns = {column["name"] for column in connection.dialect.get_columns(connection, name)}
-        order = " ORDER BY window_start DESC" if "window_start" in columns else ""
-        query = text(f"SELECT * FROM {name}{order}" + (" LIMIT :rows" if limit else ""))  # noqa: S608  a known table
-        frame = pd.read_sql(query, connection, params={"rows": limit} if limit else None)
+        names = [found["name"] for found in connection.dialect.get_columns(connection, name)]
+        if full and not {"source", *WINDOW} <= set(names):
+            raise ConfigError(f"{name} has no windows of a source")
+        rows = relation(name, *map(column, names))  # without types: values come as the store has them
+        query = windows.full(rows) if full else select(rows)
+        newest = [query.selected_columns.window_start.desc()] if "window_start" in names else []
+        frame = pd.read_sql(query.order_by(*newest).limit(limit), connection)
     engine.dispose()
-    for column in ("window_start", "window_end"):
-        if column in frame:
-            frame[column] = pd.to_datetime(
-                frame[column], utc=True, format="ISO8601" if frame[column].dtype == object else None
-            )
+    for each in set(WINDOW) & set(frame):
+        frame[each] = pd.to_datetime(frame[each], utc=True, format="ISO8601" if frame[each].dtype == object else None)
     return frame
 
 
@@ -93,7 +99,7 @@ def archived(
     """Return archived records of topic `name` from `start` up to `end` (by their timestamps, UTC), in that order.
 
     Post.v1 rows for a topic of posts, bad ones left out; else key and value as text, partition, offset, timestamp.
-    Spark is not needed; HDFS is read through WebHDFS.
+    Times beyond the years 1 to 9999 are NaT. Spark is not needed; HDFS is read through WebHDFS.
     """
     found = replay.read(files.of(config.load()), name, replay.span(start, end))
     taken = islice(_posts(found) if _holds_posts(name) else map(_plain, found), limit)

@@ -227,17 +227,18 @@ def test_windows_that_overlap_are_not_added_up(served: Served) -> None:
 
 
 def test_hashtags_trend_in_the_time_that_is_chosen(served: Served) -> None:
-    """Its last ten minutes, of the sources chosen; the clock does not matter."""
+    """Its last ten full minutes, of the sources chosen; the clock does not matter."""
     empty(served)
     nine = now().replace(hour=9, minute=0, second=0, microsecond=0)
     posts = [hashtags("mastodon", nine + MINUTE * n, MINUTE, rising=n // 10, falling=1) for n in range(30)]
-    posts.append(hashtags("bluesky", nine + MINUTE * 45, MINUTE, rising=100))
+    posts.append(hashtags("mastodon", nine + MINUTE * 30, MINUTE, rising=1))  # still filling
+    posts += [hashtags("bluesky", nine + MINUTE * n, MINUTE, rising=100) for n in (45, 46)]
     store(served.mysql, "hashtag_counts", list(chain(*posts)))
     metrics = ["Posts", "Last 10 min", "Change"]
     with served.client("admin") as client:
         found = counted(client, "hashtag_counts", metrics, 9, "hashtag", source="mastodon")
         assert {row["hashtag"]: [int(row[name]) for name in metrics] for row in found} == {
-            "rising": [30, 20, 10], "falling": [30, 10, 0],
+            "rising": [31, 20, 10], "falling": [30, 10, 0],
         }  # fmt: skip
         both = counted(client, "hashtag_counts", metrics, 9, "hashtag")
         assert {row["hashtag"]: int(row["Last 10 min"]) for row in both} == {"rising": 100, "falling": 0}

@@ -60,6 +60,27 @@ def test_every_record_reads_back_as_it_came(spark: SparkSession, archive: Files,
     assert layout.held(archive) == made + batch(9)
 
 
+def test_times_that_no_clock_showed_are_kept_and_told(
+    spark: SparkSession, archive: Files, layout: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Years before 0 and after 9999, and Kafka's -1; by Spark as well, and what is past is compacted with the rest."""
+    write, made = layout.writer(archive), []
+    for number in range(2):
+        odd = (-69_999_654_400_000, -1, 253_402_300_800_000, 1_795_348_800_000_000)
+        own = [each._replace(timestamp=at) for each, at in zip(batch(number), odd, strict=False)]
+        made += own + batch(number)[4:]
+        with caplog.at_level("WARNING"):
+            write(frame(spark, own + batch(number)[4:]), number)
+    assert sorted(layout.held(archive)) == sorted(made)
+    if layout.held is archived:
+        assert archived(archive) == sorted(made) == by_spark(spark, archive)
+        assert len(compact.compact(archive, now=LATER)) == 3
+        assert archived(archive) == sorted(made) == by_spark(spark, archive)
+        faults = census.verify(archive)
+        assert len(faults) == 4 and not any(each.serious for each in faults)
+        assert len([each for each in caplog.messages if "are kept in date=" in each]) == 8
+
+
 def test_a_replayed_batch_writes_nothing_twice(spark: SparkSession, archive: Files, layout: Layout) -> None:
     write = layout.writer(archive)
     for number in (0, 0, 1, 1):

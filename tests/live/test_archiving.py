@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import uuid
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from tests.archived import TOPIC, frame, record
 from tests.social import Story, moment
 from tests.support import Posts, new_topic, now, producer, records, run_job, send, sqlite, stored, window
 
@@ -18,6 +20,8 @@ from millrace.archive.files import Files
 from millrace.archive.replay import EVERYTHING
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError
+from millrace.kafka.times import END
+from millrace.sinks.archive import writer as sink
 
 JOBS = {
     "hashtags": ["hashtag_counts"],
@@ -93,6 +97,18 @@ def test_replay_equals_live(spark: SparkSession, archive: Files, bootstrap: str,
     run_job("hashtags", "--topic", topic, "--from-archive", "--deduplicate", "--home", str(compacted))
     assert tables(compacted, JOBS["hashtags"]) == tables(live, JOBS["hashtags"])
     assert contents(list(replay.read(archive, topic, EVERYTHING))) == contents(records(bootstrap, topic))
+
+
+@pytest.mark.parametrize("archive", ["file"], indirect=True)
+def test_a_replay_sends_all_that_is_not_of_the_future(
+    spark: SparkSession, archive: Files, bootstrap: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [record(n)._replace(timestamp=at) for n, at in enumerate((-86_400_000, -1, 1_700_000_000_000, END))]
+    sink.append(archive)(frame(spark, made), 0)
+    topic = f"odd-{uuid.uuid4().hex[:8]}"
+    assert replay.replay(archive, TOPIC, bootstrap, topic, speed=1.0) == 3
+    assert [each.timestamp for each in records(bootstrap, topic)] == [each.timestamp for each in made[:3]]
+    assert "which topics refuse: 1, the first cafe-posts[0] at offset 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from tests.archived import NOON, frame, record
 from tests.support import post
 
 from millrace import explore
-from millrace.archive import records
 from millrace.archive.files import Files
+from millrace.kafka import times
 from millrace.sinks.archive import writer as hdfs
 
 POSTS = "bluesky-raw-posts"
@@ -55,4 +55,4 @@ def test_other_topics_as_text(spark: SparkSession, archive: Files) -> None:
     right = [(f'{{"n": {n}}}', 0, n) for n in range(3)]
     assert [(row.value, row.partition, row.offset) for row in by_spark] == right
     assert list(by_pandas[["value", "partition", "offset"]].itertuples(index=False, name=None)) == right
-    assert list(by_pandas["timestamp"]) == [records.moment(each.timestamp) for each in made]
+    assert list(by_pandas["timestamp"]) == [times.moment(each.timestamp) for each in made]

@@ -59,4 +59,7 @@ def test_without_python_one_line_says_what_to_install(target: str, tmp_path: Pat
 
 def test_help_lists_the_targets(tmp_path: Path) -> None:
     got = make("help", bare(tmp_path, "awk"))
-    assert {"demo", "test", "check", "setup"} <= {line.split()[1] for line in got.stdout.splitlines()}
+    listed = {line.split()[1] for line in got.stdout.splitlines()}
+    assert {"demo", "test", "check", "setup"} <= listed
+    phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
+    assert phony and listed == set(phony[1].replace("\\\n", " ").split())

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     MetaData,
@@ -28,6 +30,7 @@ from sqlalchemy import (
 from tests.contract import COLUMNS, MINUTE, NOON, QUICK, batch, big_batch, own_database, row
 from tests.proxy import through
 
+from millrace import explore
 from millrace.errors import ConfigError, MillraceError, Unavailable
 from millrace.kafka.results import Result
 from millrace.sinks.retry import Patience
@@ -148,8 +151,9 @@ def test_trending_hashtags_counts_against_the_window_before(store: SqlStore) -> 
     sql.store(store.engine, tables.hashtag_counts, facts)
     stored = [Column(c.name, c.type) for c in tables.hashtag_counts.columns]
     computed = [Column(name, BigInteger) for name in ("previous", "change", "rank")]
-    view = Table("trending_hashtags", MetaData(), *stored, *computed, Column("share", Float))
-    wanted = [view.c[name] for name in ("hashtag", "posts", "previous", "change", "rank", "share")]
+    more = [Column("share", Float), Column("is_full", Boolean)]
+    view = Table("trending_hashtags", MetaData(), *stored, *computed, *more)
+    wanted = [view.c[name] for name in ("hashtag", "posts", "previous", "change", "rank", "is_full", "share")]
     with store.engine.connect() as connection:
         found = {
             (source, (start - NOON) // MINUTE, (end - start) // MINUTE, *rest, round(share, 4))
@@ -158,15 +162,48 @@ def test_trending_hashtags_counts_against_the_window_before(store: SqlStore) -> 
             )
         }
     assert found == {
-        ("here", 0, 1, "fall", 6, 0, 6, 1, 0.75),
-        ("here", 0, 1, "rise", 2, 0, 2, 2, 0.25),
-        ("here", 3, 1, "rise", 5, 2, 3, 1, 0.5556),
-        ("here", 3, 1, "fall", 2, 6, -4, 2, 0.2222),
-        ("here", 3, 1, "new", 2, 0, 2, 2, 0.2222),
-        ("here", 2, 5, "rise", 50, 0, 50, 1, 1.0),
-        ("here", 3, 5, "rise", 60, 50, 10, 1, 1.0),
-        ("there", 2, 1, "rise", 100, 0, 100, 1, 1.0),
+        ("here", 0, 1, "fall", 6, 0, 6, 1, True, 0.75),
+        ("here", 0, 1, "rise", 2, 0, 2, 2, True, 0.25),
+        ("here", 3, 1, "rise", 5, 2, 3, 1, False, 0.5556),
+        ("here", 3, 1, "fall", 2, 6, -4, 2, False, 0.2222),
+        ("here", 3, 1, "new", 2, 0, 2, 2, False, 0.2222),
+        ("here", 2, 5, "rise", 50, 0, 50, 1, False, 1.0),
+        ("here", 3, 5, "rise", 60, 50, 10, 1, False, 1.0),
+        ("there", 2, 1, "rise", 100, 0, 100, 1, False, 1.0),
     }
+
+
+def test_views_and_notebooks_tell_full_windows_that_slide(
+    store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten minutes, a minute apart: three have ended when the newest begins, ten are filling."""
+    rows = [{"source": "x", "window_start": NOON + n * MINUTE, "window_end": NOON + (n + 10) * MINUTE, "posts": n + 1}
+            for n in range(13)]  # fmt: skip
+    minutes = [row | {"window_end": row["window_start"] + MINUTE, "posts": 1} for row in rows]
+    _empty_hashtag_counts(store)
+    facts = {
+        "hashtag_counts": [row | {"hashtag": "cat"} for row in rows],
+        "language_counts": [row | {"language": "en"} for row in rows],
+        "author_counts": [row | {"author": "ann"} for row in rows],
+        "dashboard_windows": [
+            row | {"authors": 1, "bots": 0, "average_score": 1.0, "top_language": "en"} for row in minutes
+        ],
+    }
+    for name, found in facts.items():
+        sql.store(store.engine, tables.metadata.tables[name], pa.Table.from_pylist(found))
+    views = {"trending_hashtags": 3, "language_shares": 3, "most_active_authors": 3, "minute_dashboard": 12}
+    with store.engine.connect() as connection:
+        for view, full in views.items():
+            query = text(f"SELECT COUNT(*) FROM {view} WHERE is_full AND source = 'x'")
+            assert connection.scalar(query) == full, view
+    kind = dialect_name(store.engine.dialect.name).replace("postgresql", "postgres")
+    monkeypatch.setenv(f"MILLRACE_{kind.upper()}_URL", store.url)
+    monkeypatch.setenv("MILLRACE_HOME", str(tmp_path))
+    for name in ("hashtag_counts", "trending_hashtags"):
+        found = explore.table(name, kind, full=True)
+        found = found[found["source"] == "x"]
+        assert list(found["posts"]) == [3, 2, 1] and found["window_end"].max() == NOON + 12 * MINUTE
+    assert len(explore.table("hashtag_counts", kind, limit=5)) == 5
 
 
 def _empty_hashtag_counts(store: SqlStore) -> None:

@@ -29,12 +29,13 @@ from millrace.archive import files
 from millrace.config import Settings
 from millrace.kafka.results import TOPICS
 from millrace.sinks.elasticsearch import cluster
+from millrace.sinks.mongodb import cluster as mongodb
 from millrace.stack import accounts, hdfs_nodes, process, servers
 from millrace.stack.hdfs import DATANODE, HDFS, NAMENODE
 from millrace.stack.mariadb import MARIADB
 from millrace.stack.process import Launch
 
-NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs"]
+NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs", "mongodb"]
 TEXT = "café ☕ 😀 ' \\ %s"
 
 
@@ -115,6 +116,7 @@ def test_up_starts_all_and_says_where(own_home: Path) -> None:
         "MILLRACE_ELASTICSEARCH_URL",
         "MILLRACE_ARCHIVE_URL",
         "MILLRACE_WEBHDFS_URL",
+        "MILLRACE_MONGODB_URL",
     }
 
 
@@ -243,6 +245,12 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
     url = running.store_url("elasticsearch")
     cluster.connect(url).index(index="stack", id="kept", document={"word": "kept"})
     files.of(running).write("kept", b"kept")
+    words = mongodb.connect(running.store_url("mongodb")).stack.words
+    words.insert_one({"_id": "kept"})
+    saved = own_home / "data" / "mongodb" / "data.mv"
+    for _ in range(2):  # the first may have begun before
+        before_it = saved.stat().st_mtime_ns
+        wait(lambda since=before_it: words.insert_one({}) and saved.stat().st_mtime_ns > since, "a write that is saved")
     before = pids(own_home)
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
@@ -259,6 +267,7 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
     for name in ("postgres", "mysql"):
         assert query(again.store_url(name), "SELECT * FROM kept") == [("kept",)]
     assert documents(again, word="kept") == ["kept"]
+    assert mongodb.connect(again.store_url("mongodb")).stack.words.find_one("kept") == {"_id": "kept"}
     assert files.of(again).read("kept") == b"kept"
 
 

@@ -9,12 +9,18 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 from pyspark.sql import SparkSession
+from tests.archived import TOPIC, frame, record
 from tests.support import Posts, new_topic, now, run_job, send, sqlite, stored, truncate, window
 
-from millrace.archive import replay
+from millrace import config
+from millrace.archive import beyond, replay
 from millrace.archive.files import Files
+from millrace.archive.log import Log
 from millrace.config import Settings
+from millrace.kafka import times
 from millrace.kafka.gaps import Gaps
+from millrace.sinks.archive import writer as sink
+from millrace.spark.backfill import Backfill
 
 MINUTE = timedelta(minutes=1)
 
@@ -154,3 +160,19 @@ def test_empty_polls_do_not_switch_the_guard_off(bench: Bench, monkeypatch: pyte
     monkeypatch.setattr(KafkaConsumer, "poll", slow)
     bench.run("hashtags", "--once")
     assert stored(sqlite(bench.home)) == bench.since(1) and max(empty.values()) > 3
+
+
+@pytest.mark.parametrize("archive", ["file"], indirect=True)
+def test_a_timestamp_that_no_clock_showed_bounds_no_gap(
+    spark: SparkSession, archive: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On both sides of the gap, offsets 4 and 5, and after it: analyses count no such record."""
+    odd = {3: 1_795_348_800_000_000, 6: -1, 8: 253_402_300_800_000}
+    kept = [record(n, seconds=60 * n) for n in (0, 1, 2, 3, 6, 7, 8)]
+    made = [each._replace(timestamp=odd.get(each.offset, each.timestamp)) for each in kept]
+    sink.append(archive)(frame(spark, made[:4]), 0)
+    sink.append(archive)(frame(spark, made[4:]), 1)
+    monkeypatch.setattr(beyond, "later", lambda *_: (None, []))
+    look = Backfill({TOPIC: Log(archive, TOPIC).load()})
+    [lack, *_] = look.lacks(spark, config.load())
+    assert (lack.start, lack.end) == (times.moment(made[2].timestamp), times.moment(made[5].timestamp))

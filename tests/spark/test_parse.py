@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructField, StructType, TimestampType
 from tests.unit import test_fields as broken
 from tests.unit.test_posts import BAD, GOOD
@@ -51,6 +52,16 @@ def test_a_record_without_a_usable_timestamp_is_bad(spark):
     placed = "'t' AS topic", "3 AS partition", "9L AS offset", "value", "timestamp"
     [letter] = letters.dead_letters(records(spark, [good], before_time).selectExpr(*placed)).collect()
     assert (letter.reason, letter.offset, letter.size) == ("it has no timestamp", 9, len(good))
+
+
+def test_a_record_of_a_year_that_no_store_holds_is_bad(spark):
+    """As of a producer that counts in microseconds; Spark's own parser, for real time, says the same."""
+    good = json.dumps(GOOD).encode()
+    frame = records(spark, [good]).withColumn("timestamp", F.timestamp_millis(F.lit(1_795_348_800_000_000)))
+    assert parse.posts(frame, ["id"]).count() == expressions.posts(frame, ["id"]).count() == 0
+    placed = "'t' AS topic", "3 AS partition", "9L AS offset", "value", "timestamp"
+    [letter] = letters.dead_letters(frame.selectExpr(*placed)).collect()
+    assert letter.reason == "its timestamp is +58862-05-04T00:00:00.000Z"
 
 
 @pytest.mark.parametrize("bad", [*({name: value} for name, value in BAD.items()), BAD, {}], ids=" ".join)

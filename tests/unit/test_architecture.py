@@ -19,7 +19,7 @@ from millrace.spark import launch
 
 SOURCE = Path(__file__).parents[2] / "src" / "millrace"
 FILES = SOURCE.parents[1] / "jobs"
-GROUND = {"config", "names", "errors", "durations", "logs", "signals"}
+GROUND = {"config", "names", "errors", "durations", "logs", "signals", "urls"}
 DATA = GROUND | {"kafka"}
 # Each folder and each file of the root, and what its files may import beside the folder itself. What a folder may
 # import, its subfolders may, too, unless they have a row of their own. docs/architecture.md shows the same table.

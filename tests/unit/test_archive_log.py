@@ -5,6 +5,8 @@ from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hdfs import HdfsError
@@ -17,8 +19,13 @@ from millrace.archive import census, files, log, records, replay
 from millrace.archive.log import Entry, Log, Part, merge
 from millrace.archive.records import Record
 from millrace.errors import ConfigError, MillraceError, Unavailable
+from millrace.kafka import times
 
 HOUR = "date=2026-11-22/hour=12"
+BATCH: Any = SimpleNamespace(sparkSession=None)
+FROM_KAFKA = st.integers(
+    -9_223_372_036_854_775, 9_223_372_036_854_775
+)  # milliseconds, of which Spark makes microseconds
 
 
 @pytest.fixture
@@ -80,23 +87,30 @@ def test_offsets_are_taken_once(topic: Log) -> None:
     assert topic.load().gaps() == {0: [(10, 20)]}
 
 
-def test_what_a_batch_took_is_read_from_its_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "offsets").mkdir()
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint in a local folder, found without Spark."""
+    found = SimpleNamespace(files=files.at(tmp_path.as_uri()))
+    monkeypatch.setattr(archiving.place, "at", lambda spark, checkpoint: found)
+    return tmp_path
+
+
+def test_what_a_batch_took_is_read_from_its_checkpoint(checkpoint: Path) -> None:
+    (checkpoint / "offsets").mkdir()
     for number, ends in enumerate([{"t": {"0": 5, "1": 0}}, {"t": {"0": 5, "1": 7, "2": 3}}]):
-        (tmp_path / "offsets" / str(number)).write_text(f"v1\n{{}}\n{json.dumps(ends)}")
+        (checkpoint / "offsets" / str(number)).write_text(f"v1\n{{}}\n{json.dumps(ends)}")
     took = [
-        archiving.taken(None, number, checkpoint=str(tmp_path), starts={"t": {"0": 2, "1": 0}}, web=None)  # type: ignore[arg-type]
-        for number in (0, 1)
+        archiving.taken(BATCH, number, checkpoint=str(checkpoint), starts={"t": {"0": 2, "1": 0}}) for number in (0, 1)
     ]
     assert took == [{"t": {0: (2, 5)}}, {"t": {1: (0, 7), 2: (0, 3)}}]
 
 
-def test_a_planned_first_batch_begins_where_its_checkpoint_says(tmp_path: Path) -> None:
+def test_a_planned_first_batch_begins_where_its_checkpoint_says(checkpoint: Path) -> None:
     """Not where a job would begin now, after what another has archived meanwhile."""
     for path, text in {"sources/0/0": '\0v1\n{"t":{"0":0}}', "offsets/0": 'v1\n{}\n{"t":{"0":9}}'}.items():
-        (tmp_path / path).parent.mkdir(parents=True)
-        (tmp_path / path).write_text(text)
-    took = archiving.taken(None, 0, checkpoint=str(tmp_path), starts={"t": {"0": 5}}, web=None)  # type: ignore[arg-type]
+        (checkpoint / path).parent.mkdir(parents=True)
+        (checkpoint / path).write_text(text)
+    took = archiving.taken(BATCH, 0, checkpoint=str(checkpoint), starts={"t": {"0": 5}})
     assert took == {"t": {0: (0, 9)}}
 
 
@@ -134,7 +148,7 @@ def test_the_pace_is_that_of_the_records(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sum(slept) == pytest.approx(2.5)
 
 
-@given(st.lists(st.tuples(st.binary() | st.none(), st.binary() | st.none(), st.integers(0, 2**41)), max_size=20))
+@given(st.lists(st.tuples(st.binary() | st.none(), st.binary() | st.none(), FROM_KAFKA), max_size=20))
 def test_files_give_back_what_went_in(bodies: list[tuple[bytes | None, bytes | None, int]]) -> None:
     made = [
         Record(at, 0, offset, "t", key, value, (("h", key), ("", value)) if offset % 2 else ())
@@ -164,7 +178,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, form: str) -> None:
 def test_times_have_six_decimals() -> None:
     line = records._line(Record(1_000, 0, 0, "t", None, None, ()))
     assert line["timestamp"] == "1970-01-01T00:00:01.000000Z"
-    assert records.moment(1) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1)
+    assert times.moment(1) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1)
 
 
 def test_the_archive_is_a_folder_or_hdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,13 @@ def test_a_page_that_has_changed(defect):
         page.read(Bulletin(defects=[defect]).page(), FAR)
 
 
+@pytest.mark.parametrize("total", ["", "N/A", "many"])
+def test_a_world_without_its_total(total):
+    cell = f" {next(Bulletin().lines())['total_cases_count']:,} "
+    with pytest.raises(BadRecord, match="it has no total for the World"):
+        page.read(Bulletin().page().replace(cell, total), FAR)
+
+
 @pytest.mark.parametrize(
     "text", ["", "<html>", "42", "<table id=main_table_countries_today>", "\0" * 100, "<" * 10_000]
 )
@@ -108,6 +115,7 @@ def test_what_is_no_answer(source_of, defect, monkeypatch):
     with running(Bulletin(defects=[defect])) as url, pytest.raises((Unavailable, BadRecord)) as told:
         loader(url + source_of)()
     assert url in str(told.value)
+    assert ("answers with HTTP status" in str(told.value)) == (defect in ("down", "redirect"))
 
 
 def test_nobody_there_and_too_much(monkeypatch):

@@ -1,8 +1,10 @@
 """docker/compose.yaml as a file: what Docker would start is pinned, checked by a query, and only local."""
 
+import importlib.metadata
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ def test_ports_are_on_the_loopback_address(service: dict[str, Any]) -> None:
 
 def test_images_are_pinned_to_a_release() -> None:
     for service in COMPOSE["services"].values():
-        assert re.fullmatch(r"[a-z./]+:\d+\.\d+(\.\d+)?", service["image"])
+        assert re.fullmatch(r"[a-z./-]+:\d+\.\d+(\.\d+)?", service["image"])
 
 
 @each_service
@@ -111,6 +113,50 @@ def test_superset_prepares_itself_and_reads_as_the_viewer_of_mysql() -> None:
     passwords = {"SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD"}
     assert read | passwords <= set(told) and told["TZ"] == "UTC"
     assert "make superset" not in told["SUPERSET_NOTE"]  # which would start another MySQL
+
+
+def test_the_pipeline_of_tweets_runs_in_containers_whose_image_has_what_it_copies() -> None:
+    app, viewer = COMPOSE["services"]["app"], COMPOSE["services"]["mongo-express"]
+    assert app["profiles"] == viewer["profiles"] == ["tweets"]
+    assert app["environment"]["MILLRACE_KAFKA_BOOTSTRAP"] == "kafka:29092"
+    assert set(app["depends_on"]) == {"kafka", "mongodb"}
+    root, image = DOCKER.parent, (DOCKER.parent / app["build"]["dockerfile"]).read_text()
+    copied = {name for line in re.findall(r"^COPY (.*) \S+$", image, re.MULTILINE) for name in line.split()}
+    allowed = {line.removeprefix("!") for line in (root / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    assert copied == allowed and all((root / name).exists() for name in copied)
+    [version] = re.findall(r"^UV_VERSION := (\S+)$", (root / "Makefile").read_text(), re.MULTILINE)
+    assert f"uv=={version} " in image
+    assert app["image"] == f"millrace/app:{importlib.metadata.version('millrace')}"
+
+
+DOCKERED = ["docker_build", "docker_up", "docker_down", "docker_clean", "remote_collection_stream",
+            "remote_aggregation_stream"]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", DOCKERED)
+def test_what_make_runs_of_docker(target: str, tmp_path: Path) -> None:
+    """By a program of that name which writes down what it is told: services, commands and options are there."""
+    fake = tmp_path / "docker"
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "told"}\n')
+    fake.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["make", target], cwd=DOCKER.parent, env=environment, check=True, capture_output=True)
+    told = (tmp_path / "told").read_text()
+    start = "compose -f docker/compose.yaml --profile tweets "
+    expected = {
+        "docker_build": [f"{start}build app"],
+        "docker_up": [f"{start}up --wait kafka mongodb mongo-express app"],
+        "docker_down": [f"{start}down"],
+        "docker_clean": [f"{start}--profile dashboards down --volumes --remove-orphans",
+                         f"image rm --force {COMPOSE['services']['app']['image']}"],
+        "remote_collection_stream": [f"{start}exec app millrace ingest tweets --url ws://localhost:5555"],
+        "remote_aggregation_stream": [f"{start}exec app millrace run cases --window 20s --sink mongodb"],
+    }  # fmt: skip
+    assert [line.strip() for line in told.splitlines()] == expected[target]
+    for line in told.splitlines():
+        if "exec app millrace" in line:  # what the container runs is a command of today's
+            words = [*line.partition("exec app millrace ")[2].split(), "--help"]
+            subprocess.run([sys.executable, "-m", "millrace", *words], check=True, capture_output=True)
 
 
 def test_secrets_come_from_the_environment() -> None:

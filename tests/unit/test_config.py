@@ -43,6 +43,34 @@ def test_an_address_of_a_sql_store_that_is_none(monkeypatch, store, url):
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("port", ["0", "99999", "hunter2"])
+def test_a_port_of_a_sql_store_that_is_none(monkeypatch, port):
+    monkeypatch.setenv("MILLRACE_POSTGRES_URL", f"postgresql+psycopg://u:hunter2@h:{port}/d")
+    with pytest.raises(ConfigError, match="MILLRACE_POSTGRES_URL: expected postgresql") as caught:
+        config.load()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["h", "mongodb://", "http://u:hunter2@h", "mongodb://u:hunter2@h:99999", "mongodb://u:hunter2@h/?tls=perhaps"],
+)
+def test_an_address_of_mongodb_that_is_none(monkeypatch, url):
+    monkeypatch.setenv("MILLRACE_MONGODB_URL", url)
+    with pytest.raises(ConfigError, match="MILLRACE_MONGODB_URL: expected mongodb://USER") as caught:
+        config.load()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mongodb://h", "mongodb://u:hunter2@h:1,i:2/d?tls=true&replicaSet=r", "mongodb+srv://u:hunter2@cluster.example/"],
+)
+def test_an_address_of_mongodb(monkeypatch, url):
+    monkeypatch.setenv("MILLRACE_MONGODB_URL", url)
+    assert config.load().store_url("mongodb") == url and "hunter2" not in repr(config.load())
+
+
 def test_passwords_are_masked(monkeypatch):
     monkeypatch.setenv("MILLRACE_MYSQL_URL", "mysql+mysqlconnector://u:hunter2@h/d")
     settings = config.load()

@@ -38,8 +38,9 @@ def test_a_pipeline_shows_the_progress_of_a_query_that_runs(name):
 def test_what_counted_nothing_is_named(settings, capsys):
     database = settings.home / "millrace.db"
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("CREATE TABLE hashtag_counts (source, window_start, hashtag, posts)")
-        connection.execute("INSERT INTO hashtag_counts VALUES ('bluesky', ?, 'cat', 3)", [SINCE])
+        connection.execute("CREATE TABLE hashtag_counts (source, window_start, window_end, hashtag, posts)")
+        minute = [SINCE, "2026-01-01T00:01:00.000Z"]
+        connection.execute("INSERT INTO hashtag_counts VALUES ('bluesky', ?, ?, 'cat', 3)", minute)
     shown = [demo.Shown(each, f"simulated {each.service}", demo._store(settings, each), SINCE) for each in ALL]
     assert [demo._report(each, settings) for each in shown] == [0, 1, 1]
     said = capsys.readouterr()

@@ -19,6 +19,7 @@ from millrace.ingest.frames import messages
 from millrace.ingest.mastodon import feed as mastodon
 from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.reader import Reader
+from millrace.ingest.tweets import feed as tweets
 from millrace.simulate.community import Community
 from millrace.simulate.instance import STREAMING
 from millrace.simulate.mastodon import running
@@ -85,6 +86,11 @@ def test_pings_keep_a_quiet_stream_of_trades() -> None:
     with serving(pinging) as url:
         made = finnhub.feed(url, ["AAPL"], SecretStr("key"), say=print)
         assert "closed by the server" in lasts(made)
+
+
+def test_pings_keep_a_quiet_generator_of_tweets() -> None:
+    with serving(pinging) as url:
+        assert "closed by the server" in lasts(tweets.feed([url]))
 
 
 def test_pings_keep_a_quiet_stream_of_posts() -> None:

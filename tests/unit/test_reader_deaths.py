@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from millrace.config import is_url
 from millrace.errors import MillraceError, Unavailable
 from millrace.ingest.addresses import address
 from millrace.ingest.reader import Reader
 from millrace.ingest.run import Loop, Options, to_stderr
+from millrace.urls import is_url
 from tests.unit.test_ingest_run import HOST, T0, Memory, Scripted, carried, event
 
 NO_URLS = ["ws://h:99999", "ws://h:port", "ws://[::1", "ws://", "h:80", "", "ws://h:-1"]

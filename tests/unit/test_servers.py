@@ -36,6 +36,7 @@ def test_down_and_status_without_anything_running(tmp_path: Path) -> None:
         ("mysql", None, False),
         ("elasticsearch", None, False),
         ("hdfs", None, False),
+        ("mongodb", None, False),
     ]
 
 

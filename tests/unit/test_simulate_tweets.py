@@ -10,7 +10,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from millrace.errors import BadRecord, ConfigError
+from millrace.ingest import frames
+from millrace.ingest.events import Pulse
 from millrace.ingest.tweets.shapes import Reading, parse
+from millrace.simulate import tweets
 from millrace.simulate.talk import BLOCK, WIRES, Talk, Tweets
 from millrace.simulate.tweets import Generator, archive, running
 
@@ -54,8 +57,8 @@ def test_the_same_options_give_the_same_tweets():
         return list(archive(talk(start=START, seed=seed, **FAULTS)))
 
     assert told(7) == told(7) != told(8)
-    tweets = Tweets(talk(start=START))
-    assert [tweets.at(index) for index in (3, 1, 2)] == [tweets.at(1 + each % 3) for each in (2, 0, 1)]
+    told_by = Tweets(talk(start=START))
+    assert [told_by.at(index) for index in (3, 1, 2)] == [told_by.at(1 + each % 3) for each in (2, 0, 1)]
 
 
 def test_several_clients_hear_the_same():
@@ -96,6 +99,19 @@ def test_what_nobody_heard_was_not_sent():
         summary, *lines = generator.lines()
     assert summary["sent_tweets"] == 30
     assert [line["sent"] for line in lines] == [True] * 30 + [False] * 70
+
+
+def test_it_pings_until_it_is_to_look_dead(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(frames, "TICK", 0.01)
+    monkeypatch.setattr(tweets, "PING", 0.01)
+    with running(talk(count=3)) as (url, _):
+        pings = (each for each in frames.messages(url, pings=True) if isinstance(each, Pulse))
+        assert [next(pings), next(pings), next(pings)]
+        pings.close()
+    with running(talk(count=3, silent_after=2)) as (url, _):
+        found = [each for each, _ in zip(frames.messages(url, pings=True), range(30), strict=False)]
+    assert sum(isinstance(each, bytes) for each in found) == 2
+    assert not any(isinstance(each, Pulse) for each in found[-10:])
 
 
 def test_bursts_come_at_one_moment():

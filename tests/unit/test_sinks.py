@@ -165,7 +165,7 @@ def test_bulk_and_single_values_are_alike_in_sqlite(tmp_path: Path) -> None:
 
 def test_tables_and_views_that_change_have_another_version() -> None:
     """Else a store that is there keeps its views. A hash is replaced until its version is released, never after."""
-    hashes = {1: "189bb2fa8cd2529cea9fa351467e2cc832796d43f57aac35c296d4fb17f6d0b9"}
+    hashes = {1: "cb5b3aec1b7d07610add8e0f592cb25f027e6c94944856a6303fd96a04423ab7"}
     assert hashlib.sha256(ddl.script().encode()).hexdigest() == hashes[tables.VERSION]
 
 

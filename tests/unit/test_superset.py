@@ -61,6 +61,15 @@ def test_what_is_added_up_is_of_windows_that_do_not_overlap() -> None:
             assert not [each for each in dataset["metrics"] if "SUM(" in each["expression"]], name
 
 
+@each_chart
+def test_a_curve_is_of_full_windows(chart: dict[str, Any]) -> None:
+    """The newest window, which still fills, would look like a fall."""
+    if BY_UUID[chart["dataset_uuid"]]["sql"] == WINDOWS and "x_axis" in chart["params"]:
+        for name in {"adhoc_filters", "adhoc_filters_b"} & chart["params"].keys():
+            told = {each["subject"]: each["comparator"] for each in chart["params"][name]}
+            assert told.keys() & {"is_full", "minute_is_full"} and 1 in told.values()
+
+
 def test_the_close_is_that_of_the_newest_candle() -> None:
     closes = [each["expression"] for dataset in DATASETS.values() for each in dataset["metrics"]
               if each["metric_name"] == "Close"]  # fmt: skip

@@ -79,6 +79,14 @@ def test_a_tweet_of_v2():
     assert not mended(V2)
 
 
+def test_pages_of_v2_are_flattened():
+    flat = V2["data"] | {"author": {"id": "7", "name": "C", "username": "c"}}
+    assert post(flat)["author"] == {"id": "7", "username": "c", "name": "C", "bot": None}
+    assert not mended(flat)
+    with pytest.raises(BadRecord, match="data is a list of tweets"):
+        post({"data": [V2["data"]], "includes": V2["includes"]})
+
+
 def test_long_texts_are_whole():
     longer = {"full_text": "all of it #Whole", "entities": {"hashtags": [{"text": "Whole"}]}}
     streamed = {"id_str": "1", "created_at": V1["created_at"], "text": "all of…", "extended_tweet": longer}
@@ -112,8 +120,8 @@ def test_what_is_no_object_is_none(frame):
 )
 @pytest.mark.parametrize(
     "field",
-    ["user", "lang", "entities", "hashtags", "author_id", "public_metrics", "extended_tweet", "note_tweet", "includes",
-     "retweet_count", "favorite_count", "reply_count", "unknown"],
+    ["user", "author", "lang", "entities", "hashtags", "author_id", "public_metrics", "extended_tweet", "note_tweet",
+     "includes", "retweet_count", "favorite_count", "reply_count", "unknown"],
 )  # fmt: skip
 def test_odd_optional_fields_cost_no_tweet(field, odd):
     assert post(PLAIN | {field: odd})["text"] == "hello"
@@ -219,8 +227,14 @@ def test_a_gzipped_file(tmp_path):
     cut.write_bytes(whole.read_bytes()[:-20])
     with opened(whole) as file:
         assert len(list(messages(file))) == 9000
-    with pytest.raises(MillraceError, match="no whole gzip file"), opened(cut) as file:
+    with pytest.raises(MillraceError, match=r"cut\.jsonl\.gz cannot be read to its end"), opened(cut) as file:
         list(messages(file))
+
+
+def test_an_error_beside_the_file_is_not_the_file_s(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes(b"1\n")
+    with pytest.raises(TimeoutError), opened(tmp_path / "t.jsonl"):
+        raise TimeoutError
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "."])

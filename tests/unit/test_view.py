@@ -111,9 +111,60 @@ def test_shares_are_of_the_last_hour(writer: Engine, store: Engine) -> None:
 
 
 def test_a_rate_is_of_a_minute_whatever_the_window(writer: Engine, store: Engine) -> None:
-    stored.put(writer, "post_counts", stored.window("x", NOON, MINUTE / 6) | {"posts": 7},
-               stored.window("x", NOON, 2 * MINUTE) | {"posts": 7})  # fmt: skip
-    assert [list(social.rate(store, "x", length)["posts"]) for length in (MINUTE / 6, 2 * MINUTE)] == [[42.0], [3.5]]
+    lengths = (MINUTE / 6, 2 * MINUTE)
+    stored.put(writer, "post_counts", *(
+        stored.window("x", NOON + n * length, length) | {"posts": 7 + n} for n in range(2) for length in lengths
+    ))  # fmt: skip
+    assert [list(social.rate(store, "x", length)["posts"]) for length in lengths] == [[42.0], [3.5]]
+
+
+@pytest.fixture
+def slid(writer: Engine) -> Engine:
+    """Ten posts a minute from 11:30 to a minute after noon, in windows of ten minutes that slide by one."""
+    for n in range(-39, 2):
+        start = NOON + n * MINUTE
+        seen = 10 * (min(NOON + 2 * MINUTE, start + 10 * MINUTE) - max(NOON - 30 * MINUTE, start)) // MINUTE
+        window = stored.window("x", start, 10 * MINUTE)
+        stored.put(writer, "hashtag_counts", window | {"hashtag": "cat", "posts": seen})
+        stored.put(writer, "post_counts", window | {"posts": seen})
+        stored.put(writer, "engagement_windows", window | {"readings": seen, "average_score": 1.0, "max_score": 2.0})
+    return writer
+
+
+@pytest.mark.usefixtures("slid")
+def test_of_windows_that_slide_the_newest_full_one_is_that_which_ended_last(store: Engine) -> None:
+    [row] = social.hashtags(store, "x", 10 * MINUTE).itertuples()
+    assert (row.window_end, row.posts, row.previous, row.is_full) == (NOON + MINUTE, 100, 100, True)
+    assert row.filling == 100 and len(row.history) == social.WINDOWS and set(row.history[-20:]) == {100}
+    rate, scores = social.rate(store, "x", 10 * MINUTE), social.engagement(store, "x", 10 * MINUTE)
+    assert rate["window_end"].max() == scores["window_end"].max() == NOON + MINUTE
+    assert set(rate["posts"].tail(20)) == {10.0}
+
+
+@pytest.mark.usefixtures("slid")
+def test_a_view_says_which_windows_are_full(store: Engine) -> None:
+    query = text("SELECT MAX(window_end), COUNT(*) FROM trending_hashtags WHERE is_full")
+    with store.connect() as connection:
+        assert connection.execute(query).one() == ("2026-11-22T12:01:00.000Z", 31)
+
+
+def test_a_window_of_another_length_or_source_fills_none(writer: Engine, store: Engine) -> None:
+    """A job that is ahead of another says nothing of the other's windows."""
+    rows = [stored.window("x", NOON, 10 * MINUTE), stored.window("x", NOON + 20 * MINUTE, MINUTE),
+            stored.window("y", NOON + 20 * MINUTE, 10 * MINUTE)]  # fmt: skip
+    stored.put(writer, "hashtag_counts", *(row | {"hashtag": "cat", "posts": 1} for row in rows))
+    with store.connect() as connection:
+        assert connection.scalar(text("SELECT SUM(is_full) FROM trending_hashtags")) == 0
+
+
+def test_before_any_window_is_full_that_which_will_be_is_ranked(writer: Engine, store: Engine) -> None:
+    for n in range(3):
+        window = stored.window("x", NOON + n * MINUTE, 10 * MINUTE)
+        stored.put(writer, "hashtag_counts", window | {"hashtag": "cat", "posts": 9 - n})
+        stored.put(writer, "post_counts", window | {"posts": 1})
+    [row] = social.hashtags(store, "x", 10 * MINUTE).itertuples()
+    assert (row.window_start, row.posts, row.filling, row.history, row.is_full) == (NOON, 9, 9, [], False)
+    assert social.rate(store, "x", 10 * MINUTE).empty
 
 
 def test_minutes_have_their_top_hashtag(writer: Engine, store: Engine) -> None:
@@ -122,6 +173,7 @@ def test_minutes_have_their_top_hashtag(writer: Engine, store: Engine) -> None:
     with store.connect() as connection:
         view = connection.execute(text("SELECT top_hashtag FROM minute_dashboard ORDER BY window_start DESC")).all()
     assert len(found) == 60 and list(found["top_hashtag"]) == [tag for (tag,) in view[:60]]
+    assert list(found["is_full"]) == [False] + [True] * 59
 
 
 def test_candles_are_the_newest_oldest_first(writer: Engine, store: Engine) -> None:

@@ -27,16 +27,21 @@ def test_before_anything_is_there_it_says_what_it_waits_for(store):
 
 def test_top_hashtags_with_bars_change_and_health(store):
     with sqlite3.connect(store.database) as connection:
-        connection.execute("CREATE TABLE hashtag_counts (source, window_start, hashtag, posts)")
+        connection.execute("CREATE TABLE hashtag_counts (source, window_start, window_end, hashtag, posts)")
         minutes = ["2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z", "2026-01-01T00:02:00.000Z"]
         rows = [
-            (minutes[0], "cat", 5),
-            (minutes[1], "cat", 8),
-            (minutes[2], "cat", 1),
-            (minutes[1], "do\x1b[2Jg", 2),
+            (minutes[0], minutes[1], "cat", 5),
+            (minutes[1], minutes[2], "cat", 8),
+            (minutes[2], "2026-01-01T00:03:00.000Z", "cat", 1),
+            (minutes[1], minutes[2], "do\x1b[2Jg", 2),
+            (minutes[1], "2026-01-01T00:11:00.000Z", "cat", 99),  # of a job with --window 10m --slide 1m
+            ("2026-01-01T00:02:10.000Z", "2026-01-01T00:03:10.000Z", "cat", 98),  # and of one with --slide 10s
         ]
-        connection.executemany("INSERT INTO hashtag_counts VALUES ('bluesky', ?, ?, ?)", rows)
-        connection.execute("INSERT INTO hashtag_counts VALUES ('mastodon', '2026-01-01T00:03:00.000Z', 'cat', 700)")
+        connection.executemany("INSERT INTO hashtag_counts VALUES ('bluesky', ?, ?, ?, ?)", rows)
+        connection.execute(
+            "INSERT INTO hashtag_counts"
+            " VALUES ('mastodon', '2026-01-01T00:03:00.000Z', '2026-01-01T00:04:00.000Z', 'cat', 700)"
+        )
     connection.close()
     store.run_file.write_text(json.dumps({"batch_id": 1, "batch_seconds": 0.5, "late_rows": 1, "bad_records": 2,
                                           "records": 1234, "kafka_lag": 7, "input_rows_per_second": 9.0}))  # fmt: skip

@@ -9,6 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from millrace.errors import Unavailable
 from millrace.kafka import browse, records
+from millrace.kafka.times import counted
 
 log = logging.getLogger(__name__)
 HEAD = 1_000  # of the records after the archived ones, so many are looked at: they come out of order
@@ -40,4 +41,4 @@ def later(bootstrap: str, topic: str, archived: Mapping[int, int]) -> tuple[date
 
 def _first(reader: KafkaConsumer, place: TopicPartition, first: int, end: int) -> datetime | None:
     found = islice(records.between(reader, place, first, end), HEAD)
-    return min((records.moment(record) for record in found), default=None)
+    return min(filter(None, (counted(record.timestamp) for record in found)), default=None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from millrace.archive import log, records
 from millrace.archive.files import Files, Status, walk
@@ -64,7 +65,7 @@ def size(files: Files, topics: Sequence[str] = ()) -> int:
 def verify(files: Files, topics: Sequence[str] = (), advance: Advance = lambda size: None) -> list[Fault]:
     """Read every file and return what is wrong: rows that are missing or too many, gaps, offsets archived twice.
 
-    Leftovers of a killed writer are named, too; nobody reads them.
+    Leftovers of a killed writer, which nobody reads, are named, too, and where records of absurd times lie.
     """
     return [fault for topic in chosen(files, topics) for fault in _verify(files, topic, advance)]
 
@@ -74,6 +75,9 @@ def _verify(files: Files, topic: str, advance: Advance) -> Iterator[Fault]:
     for hour, parts in state.hours().items():
         for part in parts:
             yield from _part(files, topic, hour, part, advance)
+        if log.odd(hour, datetime.now(UTC)):
+            rows = sum(part.rows for part in parts)
+            yield Fault(topic, hour, f"{rows} rows without a time, or of one that no clock showed", serious=False)
     for partition, gaps in state.gaps().items():
         for first, end in gaps:
             yield Fault(topic, f"partition {partition}", f"offsets {first} to {end - 1} are not in the archive")

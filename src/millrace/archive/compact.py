@@ -8,7 +8,7 @@ from itertools import islice
 
 from millrace.archive import census, lease, records
 from millrace.archive.files import Files
-from millrace.archive.log import COMPACT, Entry, Log, Part, State
+from millrace.archive.log import COMPACT, Entry, Log, Part, State, begin
 from millrace.errors import MillraceError
 
 ROWS_PER_FILE = 500_000
@@ -46,12 +46,12 @@ class Work:
 
 def due(files: Files, topics: Sequence[str] = (), now: datetime | None = None) -> list[Work]:
     """Return the closed hours of `topics` (none: all) that have more than one batch, or one of several files."""
-    end = (now or datetime.now(UTC)) - GRACE - timedelta(hours=1)
+    end = ((now or datetime.now(UTC)) - GRACE - timedelta(hours=1)).timestamp()
     return [
         Work(topic, hour, parts)
         for topic in census.chosen(files, topics)
         for hour, parts in Log(files, topic).load().hours().items()
-        if _start(hour) <= end and (len(parts) > 1 or _scattered(files, topic, parts[0]))
+        if begin(hour) <= end and (len(parts) > 1 or _scattered(files, topic, parts[0]))
     ]
 
 
@@ -141,7 +141,3 @@ def _numbers(state: State) -> list[int]:
 
 def _scattered(files: Files, topic: str, part: Part) -> bool:
     return not part.id.startswith(f"{COMPACT}-") and len(records.listed(files, topic, part)) > 1
-
-
-def _start(hour: str) -> datetime:
-    return datetime.strptime(hour, "date=%Y-%m-%d/hour=%H").replace(tzinfo=UTC)

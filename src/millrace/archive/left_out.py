@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from millrace.archive.log import State
-from millrace.archive.records import Record, moment
+from millrace.archive.records import Record
 from millrace.kafka.gaps import Span
+from millrace.kafka.times import EPOCH, counted
 
-EVER = datetime.fromtimestamp(0, UTC)
+EVER = EPOCH
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -20,11 +21,11 @@ class _Hole:
     before: datetime = EVER
     after: datetime = NEVER
 
-    def see(self, record: Record) -> None:
+    def see(self, record: Record, moment: datetime) -> None:
         if record.offset < self.first:
-            self.before = max(self.before, moment(record.timestamp))
+            self.before = max(self.before, moment)
         else:
-            self.after = min(self.after, moment(record.timestamp))
+            self.after = min(self.after, moment)
 
 
 class LeftOut:
@@ -32,6 +33,7 @@ class LeftOut:
 
     def __init__(self, state: State, start: datetime | None, end: datetime | None) -> None:
         self._state, self._start, self._end, self._last = state, start, end, EVER
+        self._refused: datetime | None = None
         self._holes = {partition: [_Hole(*gap) for gap in gaps] for partition, gaps in state.gaps().items()}
         for partition, ranges in state.offsets.items():
             if ranges and (begin := ranges[0][0]):
@@ -39,14 +41,19 @@ class LeftOut:
 
     def seen(self, record: Record) -> Record:
         """Take note of `record`, and return it."""
-        self._last = moment(record.timestamp)
-        for hole in self._holes.get(record.partition, ()):
-            hole.see(record)
+        if moment := counted(record.timestamp):
+            self._last = moment
+            for hole in self._holes.get(record.partition, ()):
+                hole.see(record, moment)
         return record
+
+    def refused(self, record: Record) -> None:
+        """Take note that `record` and all that are later are not replayed."""
+        self._refused = counted(record.timestamp)
 
     def gaps(self, later: datetime | None, unknown: list[int], *, stopped: bool) -> list[Span]:
         """Return the gaps; `later` and `unknown` are what `beyond.later` says, `stopped` whether it ended early."""
-        ends = [each for each in (self._end, later, self._last if stopped else None) if each]
+        ends = [each for each in (self._end, later, self._refused, self._last if stopped else None) if each]
         if unknown:
             ends.append(datetime.fromisoformat(self._state.until) if self._state.until else self._last)
         holes = [(hole.before, hole.after) for holes in self._holes.values() for hole in holes]

@@ -8,11 +8,13 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from millrace.archive.files import Exists, Files
 from millrace.errors import MillraceError
+from millrace.kafka import times
 
 LOG = "_log"
 BASE = "base"
@@ -96,9 +98,9 @@ class State:
         return {partition: gaps for partition, gaps in sorted(found.items()) if gaps}
 
     def hours(self) -> dict[str, list[Part]]:
-        """Return the parts by hour, both in order."""
+        """Return the parts by hour, the hours in the order of time."""
         found: dict[str, list[Part]] = {}
-        for key in sorted(self.parts):
+        for key in sorted(self.parts, key=lambda key: (begin(key[0]), key[1])):
             found.setdefault(key[0], []).append(self.parts[key])
         return found
 
@@ -174,6 +176,16 @@ class Log:
             return None
         offsets = {int(partition): (first, end) for partition, (first, end) in found.pop("offsets").items()}
         return Entry(offsets=offsets, parts=[Part(**part) for part in found.pop("parts")], **found)
+
+
+def begin(hour: str) -> int:
+    """Return when the hour of a folder begins, in seconds since 1970: date=2026-11-22/hour=10, of any year."""
+    return times.milliseconds(hour.removeprefix("date=").replace("/hour=", "T")) // 1000
+
+
+def odd(hour: str, now: datetime) -> bool:
+    """Return whether an hour is one that no clock had shown at `now`: before 1970, or yet to come."""
+    return not 0 <= begin(hour) <= (now + times.AHEAD).timestamp()
 
 
 def topics(files: Files) -> list[str]:

@@ -5,7 +5,6 @@ import io
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from heapq import merge
 from typing import Any, NamedTuple
 
@@ -16,9 +15,8 @@ import pyarrow.parquet as pq
 from millrace.archive.files import Files, Status, walk
 from millrace.archive.log import Part
 from millrace.errors import MillraceError
+from millrace.kafka import times
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
 LEVEL = 6  # of gzip: beyond it, time grows and size does not shrink
 BATCH = 10_000  # rows
 DAMAGED = (OSError, EOFError, ValueError, zlib.error, msgspec.MsgspecError)  # what reading a damaged file raises
@@ -57,7 +55,7 @@ class _Line(msgspec.Struct):
     topic: str
     partition: int
     offset: int
-    timestamp: datetime
+    timestamp: str
     headers: list[_Header] | None = None
     key: str | None = None
     key_base64: str | None = None
@@ -91,14 +89,9 @@ def write(records: Iterable[Record], form: str) -> bytes:
 def count(data: bytes, form: str) -> int:
     """Return how many records a file holds, all of it read; raises what is in DAMAGED when it is damaged."""
     if form == "parquet":
-        return sum(batch.num_rows for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(BATCH))
+        return sum(batch.num_rows for batch in _opened(data).iter_batches(BATCH))
     with gzip.open(io.BytesIO(data)) as lines:
         return sum(1 for _ in lines)
-
-
-def moment(milliseconds: int) -> datetime:
-    """Return a timestamp as a time."""
-    return EPOCH + milliseconds * MILLISECOND
 
 
 def _named(url: str, records: Iterator[Record]) -> Iterator[Record]:
@@ -117,16 +110,19 @@ def _of_line(text: bytes) -> Record:
     headers = tuple((each.key, _from_base64(each.value)) for each in line.headers or ())
     key = _from_base64(line.key_base64) if line.key is None else line.key.encode()
     value = _from_base64(line.value_base64) if line.value is None else line.value.encode()
-    millis = (line.timestamp - EPOCH) // MILLISECOND
-    return Record(millis, line.partition, line.offset, line.topic, key, value, headers)
+    return Record(times.milliseconds(line.timestamp), line.partition, line.offset, line.topic, key, value, headers)
 
 
 def _of_parquet(data: bytes) -> Iterator[Record]:
-    for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(BATCH, columns=SCHEMA.names):
-        for row in batch.to_pylist():
-            millis = (row["timestamp"].replace(tzinfo=UTC) - EPOCH) // MILLISECOND
+    for batch in _opened(data).iter_batches(BATCH, columns=SCHEMA.names):
+        micros = batch.column("timestamp").cast(SCHEMA.field("timestamp").type).cast(pa.int64()).to_pylist()
+        for row, at in zip(batch.drop_columns(["timestamp"]).to_pylist(), micros, strict=True):
             headers = tuple((each["key"], each["value"]) for each in row["headers"] or ())
-            yield Record(millis, row["partition"], row["offset"], row["topic"], row["key"], row["value"], headers)
+            yield Record(at // 1000, row["partition"], row["offset"], row["topic"], row["key"], row["value"], headers)
+
+
+def _opened(data: bytes) -> pq.ParquetFile:
+    return pq.ParquetFile(io.BytesIO(data), coerce_int96_timestamp_unit="us")  # as nanoseconds they end in 2262
 
 
 def _jsonl(records: Iterable[Record]) -> bytes:
@@ -142,7 +138,7 @@ def _line(record: Record) -> dict[str, Any]:
         {"key": key, "value": None if value is None else b64encode(value).decode()} for key, value in record.headers
     ]
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    when = {"timestamp": f"{moment(record.timestamp):%Y-%m-%dT%H:%M:%S.%fZ}"}  # as Spark writes it
+    when = {"timestamp": f"{times.iso(record.timestamp)[:-1]}000Z"}  # as Spark writes it
     more = {"headers": headers} if headers else {}
     return place | when | more | _text("key", record.key) | _text("value", record.value)
 
@@ -162,7 +158,7 @@ def _parquet(records: Iterable[Record]) -> bytes:
         rows: list[dict[str, Any]] = []
         for record in records:
             headers = [{"key": key, "value": value} for key, value in record.headers] or None
-            rows.append(record._asdict() | {"timestamp": moment(record.timestamp), "headers": headers})
+            rows.append(record._asdict() | {"timestamp": record.timestamp * 1000, "headers": headers})
             if len(rows) == BATCH:
                 writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
                 rows.clear()

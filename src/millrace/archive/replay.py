@@ -12,13 +12,15 @@ from kafka.errors import KafkaError
 from millrace.archive import beyond, census, records
 from millrace.archive.files import Files
 from millrace.archive.left_out import LeftOut
-from millrace.archive.log import Log, Part
+from millrace.archive.log import Log, Part, begin
 from millrace.archive.records import Record
 from millrace.errors import ConfigError, Unavailable
-from millrace.kafka import topics
+from millrace.kafka import times, topics
 from millrace.kafka.gaps import encode
 from millrace.kafka.results import TOPICS
+from millrace.kafka.times import EPOCH, MILLISECOND
 from millrace.kafka.topics import GAPS, Topic
+from millrace.logs import say
 
 SUFFIX = "-replay"
 REASON = "not replayed"
@@ -37,13 +39,15 @@ class Span:
 
     def has(self, record: Record) -> bool:
         """Return whether a record lies within."""
-        when = records.moment(record.timestamp)
-        return (self.start is None or when >= self.start) and (self.end is None or when < self.end)
+        age = record.timestamp * MILLISECOND
+        return (self.start is None or age >= self.start - EPOCH) and (self.end is None or age < self.end - EPOCH)
 
     def touches(self, hour: str) -> bool:
         """Return whether any of an hour's records may lie within."""
-        low = self.start.strftime("date=%Y-%m-%d/hour=%H") if self.start else ""
-        return low <= hour and (self.end is None or hour <= self.end.strftime("date=%Y-%m-%d/hour=%H"))
+        first, last = begin(hour), begin(hour) + 3600
+        return (self.start is None or last > self.start.timestamp()) and (
+            self.end is None or first <= self.end.timestamp()
+        )
 
 
 EVERYTHING = Span()
@@ -81,8 +85,9 @@ def replay(
     """Write the archived records of `topic` into `target` (default: TOPIC-replay) and return how many, until `stop`.
 
     `speed` 1 keeps the pace of their timestamps, 10 is ten times as fast, 0 as fast as Kafka takes them. The target
-    is created with as many partitions; each record goes to its own. Raises ConfigError when there is no such topic in
-    the archive, Unavailable when the brokers do not take a record.
+    is created with as many partitions; each record goes to its own. Records of the future, which topics refuse, stay in
+    the archive, and one line says so. Raises ConfigError when there is no such topic in the archive, Unavailable when
+    the brokers do not take a record.
 
     What it leaves out of the topic is noted in the topic `gaps` at its end: jobs write no window there.
 
@@ -99,7 +104,8 @@ def replay(
     try:
         _fits(producer, name, partitions)
         stop = stop or threading.Event()
-        sent = _send(producer, name, map(left.seen, read(files, topic, span)), speed=speed, advance=advance, stop=stop)
+        found = map(left.seen, _past(read(files, topic, span), left))
+        sent = _send(producer, name, found, speed=speed, advance=advance, stop=stop)
         for gap in left.gaps(*beyond.later(bootstrap, topic, state.next()), stopped=stop.is_set()):
             producer.send(GAPS.name, encode(name, gap, REASON), name.encode())
         producer.flush()
@@ -108,6 +114,20 @@ def replay(
         raise Unavailable(f"Kafka at {bootstrap}, topic {name}: {type(error).__name__}: {error}") from None
     finally:
         producer.close()
+
+
+def _past(found: Iterator[Record], left: LeftOut) -> Iterator[Record]:
+    """Yield the records that are not of the future, and say how many the others are and where the first is."""
+    first, count = None, 0
+    for record in found:
+        if record.timestamp * MILLISECOND <= datetime.now(UTC) + times.AHEAD - EPOCH:
+            yield record
+        else:
+            first, count = first or record, count + 1
+    if first:
+        left.refused(first)
+        place = f"{first.topic}[{first.partition}] at offset {first.offset}, of {times.iso(first.timestamp)}"
+        say(f"left in the archive: records of the future, which topics refuse: {count}, the first {place}")
 
 
 def _send(
@@ -122,8 +142,9 @@ def _send(
     sent, waiting, begun, first = 0, [], time.monotonic(), None
     looked = begun
     for record in found:
-        first = record.timestamp if first is None else first
-        _keep_pace((record.timestamp - first) / 1000, begun, speed, stop.wait)
+        if record.timestamp >= 0:  # before 1970 it is none to keep pace by
+            first = record.timestamp if first is None else first
+            _keep_pace((record.timestamp - first) / 1000, begun, speed, stop.wait)
         if stop.is_set():
             break
         # Two nulls that the client refuses: of a header, and of a record without key.

@@ -11,7 +11,7 @@ _BLUESKY_ENDS = frozenset("\u00ad\u2060\u200a\u200b\u200c\u200d\u20e2")
 _BLUESKY_LENGTH = 64  # UTF-16 code units
 _SEPARATORS = frozenset("\u00b7\u30fb\u200c")  # which Mastodon allows within a hashtag
 _BEFORE = frozenset("_&=/)")  # and letters and digits: what follows them is part of a word, an entity or an address
-VARIATION = "\ufe0f"  # makes a keycap of #
+KEYCAP = ("\ufe0f", "\u20e3")  # behind a #, they make an emoji of it
 
 
 def on_bluesky(text: str) -> list[str]:
@@ -55,7 +55,7 @@ def _bluesky_tag(word: str) -> str:
     last = next((at for at in reversed(range(len(tag))) if unicodedata.category(tag[at])[0] != "P"), -1)
     tag = tag[: last + 1]
     short = len(tag) <= _BLUESKY_LENGTH and len(tag.encode("utf-16-le")) <= 2 * _BLUESKY_LENGTH
-    return tag if short and not tag.startswith(VARIATION) and any(map(_tells, tag)) else ""
+    return tag if short and not tag.startswith(KEYCAP) and any(map(_tells, tag)) else ""
 
 
 def _mastodon_tag(word: str) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -13,6 +12,7 @@ from kafka.errors import KafkaError
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka.records import between
 from millrace.kafka.results import TOPICS
+from millrace.kafka.times import iso
 from millrace.kafka.topics import DEAD_LETTERS
 
 LETTERS = 100_000  # the newest dead letters that are looked at
@@ -76,14 +76,7 @@ def _partitions(reader: KafkaConsumer, topic: str) -> list[TopicPartition]:
 def dead_letters(bootstrap: str) -> list[dict[str, Any]]:
     """Return the newest letters, each once by its key, with the time of the record that died."""
     letters = {record.key: record for record in newest(bootstrap, DEAD_LETTERS.name, LETTERS)}
-    return [{"time": moment(record), **json.loads(record.value)} for record in letters.values()]
-
-
-def moment(record: ConsumerRecord) -> str:
-    """Return a record's timestamp as ISO 8601 UTC."""
-    return (
-        datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return [{"time": iso(record.timestamp), **json.loads(record.value)} for record in letters.values()]
 
 
 def as_json(record: ConsumerRecord) -> dict[str, Any]:
@@ -97,7 +90,7 @@ def as_json(record: ConsumerRecord) -> dict[str, Any]:
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "timestamp": moment(record),
+        "timestamp": iso(record.timestamp),
     }
     headers = {key: (header or b"").decode(errors="replace") for key, header in record.headers}
     return place | {"key": (record.key or b"").decode(errors="replace"), "headers": headers, "value": value}

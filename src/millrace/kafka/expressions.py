@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from millrace.kafka.parse import COLUMNS, OBSERVED, spark_schema
 from millrace.kafka.posts import Operation
+from millrace.kafka.times import END
 
 REQUIRED = ("id", "event_id", "source", "event_time", "operation")
 COUNTERS = ("replies", "reblogs", "favourites")
@@ -34,6 +35,7 @@ def posts(records: DataFrame, columns: Iterable[str] = COLUMNS) -> DataFrame:
 def _is_good() -> Column:
     whole = F.col("post").isNotNull() & F.col(f"post.{_NO_RECORD}").isNull() & F.col("plain")
     rules = [
+        F.unix_millis("timestamp").between(0, END - 1),
         *(F.col(f"post.{name}").isNotNull() for name in REQUIRED),
         F.col("post.operation").isin(*get_args(Operation)),
         *(F.coalesce(F.col(f"post.{name}") >= 0, F.lit(True)) for name in COUNTERS),

@@ -7,10 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from millrace.errors import BadRecord
 from millrace.kafka import posts, trades
 from millrace.kafka.results import TOPICS
+from millrace.kafka.times import END, iso
 
 HEAD = 4096  # bytes of a bad value that its letter keeps
 LONGEST_REASON = 500  # characters
@@ -30,7 +32,8 @@ def dead_letters(records: DataFrame) -> DataFrame:
         for batch in batches:
             yield table([letter for row in batch.to_pylist() if (letter := _letter(row))])
 
-    return records.select("topic", "partition", "offset", "value", "timestamp").mapInArrow(run, COLUMNS)
+    time = F.unix_millis("timestamp").alias("timestamp")  # as a number it may be of any year
+    return records.select("topic", "partition", "offset", "value", time).mapInArrow(run, COLUMNS)
 
 
 def letter(
@@ -52,9 +55,11 @@ def _letter(row: dict[str, Any]) -> dict[str, Any] | None:
     decode = DECODERS.get(known.schema if known else posts.SCHEMA, posts.decode)
     try:
         decode(row["value"])
-        if row["timestamp"] is not None and row["timestamp"].timestamp() >= 0:
-            return None
-        raise BadRecord("it has no timestamp")  # Kafka's way to say none is -1 ms
+        if row["timestamp"] is None or row["timestamp"] < 0:  # Kafka's way to say none is -1 ms
+            raise BadRecord("it has no timestamp")
+        if row["timestamp"] >= END:
+            raise BadRecord(f"its timestamp is {iso(row['timestamp'])}")
+        return None
     except BadRecord as error:
         return letter(row["value"] or b"", str(error), row["topic"], row["partition"], row["offset"])
 

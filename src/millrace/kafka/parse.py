@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from millrace.errors import BadRecord
 from millrace.kafka.posts import NUL, REFUSED, Post, decode, decode_clean
+from millrace.kafka.times import END
 
 TIME = pa.timestamp("us", tz="UTC")
 TEXT = pa.string()
@@ -133,7 +134,7 @@ class Decoding:
 
     def __init__(self, batch: pa.RecordBatch, judge: Judge = POSTS) -> None:
         times = pc.fill_null(batch.column("timestamp").cast(TIME).cast(pa.int64()), -1)  # Kafka's way to say none
-        values, usable = batch.column("value"), pc.greater_equal(times, 0)
+        values, usable = batch.column("value"), pc.and_(pc.greater_equal(times, 0), pc.less(times, END * 1000))
         if not pc.all(usable).as_py():
             times, values = times.filter(usable), values.filter(usable)
         self._times, self._values = times, values

@@ -2,16 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from millrace.errors import Unavailable
 
-EPOCH = datetime.fromtimestamp(0, UTC)
-MILLISECOND = timedelta(milliseconds=1)
-LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
 DEADLINE = 60.0  # seconds; longer than any transaction may stay open
 
 
@@ -32,8 +28,3 @@ def between(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int
         for record in consumer.poll(timeout_ms=500).get(place, ()):
             if record.offset < end:
                 yield record
-
-
-def moment(record: ConsumerRecord) -> datetime:
-    """Return a record's timestamp; one that no datetime can hold becomes the nearest one that can."""
-    return EPOCH + min(max(int(record.timestamp), 0), LATEST) * MILLISECOND

@@ -10,6 +10,7 @@ from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from millrace.errors import Unavailable
+from millrace.kafka.times import AHEAD, MILLISECOND
 
 PATIENCE = 10_000  # milliseconds that a broker may take to answer at first, and to lead what is new
 PACE = 0.02  # seconds between two looks at it
@@ -18,7 +19,7 @@ KEEP_BY_SIZE = {
     "retention.ms": "-1",  # time would be event time
     "retention.bytes": str(10 * GIB),  # per partition
     # One event dated in the future moves watermarks and drops what is honest: 5 minutes, and one for differing clocks.
-    "message.timestamp.after.max.ms": str(6 * 60_000),
+    "message.timestamp.after.max.ms": str(AHEAD // MILLISECOND),
 }
 KEEP_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 KEEP_LATEST = {  # closed segments alone are compacted, so they close early

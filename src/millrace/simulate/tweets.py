@@ -18,6 +18,7 @@ from millrace.simulate.talk import Talk, Tweet, Tweets
 from millrace.simulate.wires import encode
 
 PORT = 5555
+PING = 20.0  # seconds; so a client can tell a quiet generator from a dead one
 
 
 class Generator(Feed[Tweet]):
@@ -38,15 +39,19 @@ class Generator(Feed[Tweet]):
     async def handle(self, socket: ServerConnection) -> None:
         """Serve one client until it leaves."""
         async with asyncio.TaskGroup() as group:
-            sender = group.create_task(self._tell(socket))
+            pings = group.create_task(_ping(socket))
+            sender = group.create_task(self._tell(socket, pings))
             with suppress(ConnectionClosed):
                 async for _ in socket:
                     pass
-            sender.cancel()
+            for task in (sender, pings):
+                task.cancel()
 
-    async def _tell(self, socket: ServerConnection) -> None:
+    async def _tell(self, socket: ServerConnection, pings: "asyncio.Task[None]") -> None:
         if await self.send(socket, self.head() if self.frontier else 0, self._message):
             self._ended()
+        else:
+            pings.cancel()  # the connection ended, or is to look dead
 
     def _message(self, tweet: Tweet) -> Message:
         self._heard.extend(bytes(max(0, tweet.index + 1 - len(self._heard))))
@@ -87,6 +92,13 @@ class Generator(Feed[Tweet]):
 
     def _was_sent(self, tweet: Tweet) -> bool:
         return tweet.index < len(self._heard) and bool(self._heard[tweet.index])
+
+
+async def _ping(socket: ServerConnection) -> None:
+    with suppress(ConnectionClosed):
+        while True:
+            await asyncio.sleep(PING)
+            await socket.ping()
 
 
 def serve(talk: Talk, port: int = PORT, truth: Path | None = None) -> None:

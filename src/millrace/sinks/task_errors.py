@@ -6,6 +6,7 @@ from millrace import errors
 from millrace.errors import MillraceError
 
 _NAMES_CAUSE = ("millrace.errors.", "Caused by:", ": java.", ": com.", "pyspark.errors", "org.apache.kafka")
+_PLACED = re.compile(r"Record at topic .* partition \d+ offset \d+ has .*")  # a timestamp that Spark cannot hold
 _OURS = re.compile(r"^millrace\.errors\.(\w+): (.*)$", re.MULTILINE)
 
 
@@ -17,6 +18,8 @@ def cause(error: Exception) -> MillraceError | None:
 
 def reason(error: Exception) -> str:
     """Return the one line of a Spark error that names the cause."""
+    if placed := _PLACED.search(str(error)):
+        return placed[0]
     lines = [line.strip() for line in str(error).splitlines()]
     causes = [line for line in lines if line.startswith(_NAMES_CAUSE)]
     line = causes[-1] if causes else next(filter(None, lines), repr(error))

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from millrace.archive import beyond, census, files, rows
 from millrace.archive.log import Log, State
 from millrace.config import Settings
+from millrace.kafka.times import END
 from millrace.spark.whole import Lack
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ class Backfill:
         elif unknown:
             spans += [(_last(partition, ends[partition]), None) for partition in unknown]
         if spans:
-            records = self._rows(spark, files.of(settings).url, topic)
+            rows = self._rows(spark, files.of(settings).url, topic)
+            records = rows.filter(F.unix_millis("timestamp").between(0, END - 1))  # no window lacks another
             for start, end in _times(records, spans):
                 if start or end:  # else the partition has no records at all
                     yield Lack(topic, start, end, f"the archive of {topic} does not hold all its records")

@@ -1,7 +1,8 @@
 """A server of MongoDB's protocol (mongo-java-server 1.47.0 over H2), held by `mongodb_node`: Maven has no mongod.
 
 What it knows of MongoDB: writes, queries, unique indexes, aggregations. What it does not: transactions, change streams,
-validators, TTL indexes, replication, users. docker/compose.yaml has the real one.
+validators, TTL indexes, replication, users; and a kill, unlike a stop, may lose what was written in the last 50 ms.
+docker/compose.yaml has the real one.
 """
 
 import sys

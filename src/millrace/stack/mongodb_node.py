@@ -12,6 +12,7 @@ import jpype
 from millrace.stack import jvm
 from millrace.stack.server import LOOPBACK
 
+SAVED_AFTER = 50  # milliseconds after a write, which is acknowledged before
 WIRE_VERSION, VERSION = 9, (4, 4, 0)
 
 
@@ -22,6 +23,7 @@ def main(library: str, heap: str, data: str, port: str, *jars: str) -> None:
 
 def _start(data: str, port: int) -> Callable[[], object]:
     backend = jpype.JClass("de.bwaldvogel.mongo.backend.h2.H2Backend")(data)
+    backend.getMvStore().setAutoCommitDelay(SAVED_AFTER)
     numbers = jpype.JClass("java.util.ArrayList")()
     for number in VERSION:
         numbers.add(jpype.JInt(number))

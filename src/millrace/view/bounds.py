@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import ColumnElement, Engine, FromClause, Select, Table, func, literal, select
 
-from millrace.sinks.sql import database
-from millrace.sinks.sql.functions import seconds_between
+from millrace.sinks.sql import database, windows
 
 LOOK_BACK = timedelta(hours=1)  # in which windows of every length that is still counted begin
 MOST = 100  # sources, symbols or resolutions to choose among
@@ -72,20 +71,13 @@ def latest(engine: Engine, table: Table, source: str, length: timedelta, span: t
 
 def between(table: Table, source: str, length: timedelta, start: datetime, end: datetime) -> FromClause:
     """Return the rows of windows of one length that begin after `start` and not after `end`."""
-    times = table.c.window_start, table.c.window_end
-    return (
-        select(table)
-        .where(
-            table.c.source == source,
-            times[0] > start,
-            times[0] <= end,
-            seconds_between(*times) == int(length.total_seconds()),
-        )
-        .subquery()
-    )
+    began = table.c.window_start
+    long = windows.length(table) == int(length.total_seconds())
+    return select(table).where(table.c.source == source, began > start, began <= end, long).subquery()
 
 
-def starts(engine: Engine, windows: FromClause, count: int) -> list[datetime]:
-    """Return the starts of the newest `count` of `windows`, newest first."""
-    start = windows.c.window_start
-    return [row[0] for row in rows(engine, select(start).distinct().order_by(start.desc()).limit(count))]
+def starts(engine: Engine, latest: FromClause) -> tuple[list[datetime], list[datetime]]:
+    """Return the starts of the windows in `latest` that are full, and of those that are not, newest first."""
+    each = select(latest.c.source, latest.c.window_start, latest.c.window_end).distinct().subquery()  # few: soon told
+    found = rows(engine, select(each.c.window_start, windows.is_full(each)).order_by(each.c.window_start.desc()))
+    return [start for start, full in found if full], [start for start, full in found if not full]

@@ -51,9 +51,9 @@ def _window(engine: Engine, table: Table) -> tuple[str, timedelta] | None:
     return source, length
 
 
-def _until(moments: Any, what: str) -> None:
+def _until(moments: Any, what: str, last: str = "up to") -> None:
     """Say until when the data goes."""
-    st.caption(f"{what} up to {moments.max():%Y-%m-%d %H:%M:%S} UTC")
+    st.caption(f"{what} {last} {moments.max():%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _column(values: pd.Series) -> ColumnConfig:
@@ -72,9 +72,11 @@ def _grid(rows: pd.DataFrame, title: str, columns: dict[str, ColumnConfig] | Non
     st.dataframe(rows, hide_index=True, alt=title, placeholder="", column_config=shown, **more)
 
 
-def _full(windows: pd.DataFrame) -> pd.DataFrame:
-    """Return windows, oldest first, without the newest, which is still filling, where there is another."""
-    return windows.iloc[:-1] if len(windows) > 1 else windows
+def _any_full(windows: pd.DataFrame) -> bool:
+    """Return whether there are full windows, and say it where there are none."""
+    if windows.empty:
+        st.info("No window is full yet: the first is shown once the next has begun after it.")
+    return not windows.empty
 
 
 def candles(engine: Engine) -> bool:
@@ -100,7 +102,8 @@ def candles(engine: Engine) -> bool:
     drawn = market.drawn(rows)
     st.vega_lite_chart(drawn, charts.candles(symbol), key="candles")
     st.vega_lite_chart(drawn, charts.volume(symbol), key="volume")
-    _until(rows["window_end"], "Rising candles are filled blue, falling ones hollow orange, incomplete ones pale;")
+    what = "Rising candles are filled blue, falling ones hollow orange, incomplete ones pale;"
+    _until(rows["window_start"], what, "the newest began at")
     return True
 
 
@@ -110,22 +113,26 @@ def hashtags(engine: Engine) -> bool:
     found = social.hashtags(engine, *chosen)
     columns = {
         "change": NumberColumn("change", format="%+d", help="posts against the window before"),
-        "filling": NumberColumn("so far", help="posts in the window that is still filling"),
+        "filling": NumberColumn("so far", help="posts in the window that is full next"),
         "history": LineChartColumn("full windows", y_min=0, color=charts.RISE),
         "share": SHARE,
     }
     _grid(found, "Trending hashtags", columns, height="content", column_order=SHOWN["hashtags"])
-    _until(found["window_end"], "Ranked in the newest full window, that is")
+    if found["is_full"].all():
+        _until(found["window_end"], "Ranked in the newest full window, that is")
+    else:
+        _until(found["window_start"], "No window is full yet: ranked so far", "in that which began at")
     return True
 
 
 def posts(engine: Engine) -> bool:
     if (chosen := _window(engine, tables.post_counts)) is None:
         return False
-    rate = _full(social.rate(engine, *chosen))
-    _figures({"posts a minute": f"{rate['posts'].iloc[-1]:,.0f}"})
-    st.vega_lite_chart(rate, charts.line("Posts a minute", "posts"), key="rate")
-    _until(rate["window_start"] + chosen[1], "Posts a minute,")
+    rate = social.rate(engine, *chosen)
+    if _any_full(rate):
+        _figures({"posts a minute": f"{rate['posts'].iloc[-1]:,.0f}"})
+        st.vega_lite_chart(rate, charts.line("Posts a minute", "posts"), key="rate")
+        _until(rate["window_end"], "Posts a minute,")
     return True
 
 
@@ -137,10 +144,10 @@ def minutes(engine: Engine) -> bool:
     if rows.empty:
         st.info("Windows of one minute are shown here, and the newest hour has none: `--window 1m` counts them.")
         return True
-    newest = rows.head(60)
-    spec = charts.line("Posts and authors a minute", "posts", "authors")
-    st.vega_lite_chart(_full(newest[::-1]), spec, key="minutes")
-    _grid(newest, "Minute by minute", column_order=SHOWN["minutes"])
+    full = rows[rows["is_full"]].head(60)
+    if _any_full(full):
+        st.vega_lite_chart(full[::-1], charts.line("Posts and authors a minute", "posts", "authors"), key="minutes")
+        _grid(full, "Minute by minute", column_order=SHOWN["minutes"])
     return True
 
 
@@ -157,12 +164,10 @@ def engagement(engine: Engine) -> bool:
     if (chosen := _window(engine, tables.engagement_windows)) is None:
         return False
     windows = social.engagement(engine, *chosen)
-    spec = charts.line("Engagement score", "average_score", "max_score")
-    st.vega_lite_chart(windows, spec, key="scores")
-    _until(
-        windows["window_start"] + chosen[1],
-        "Score = 3 x replies + 2 x reblogs + favourites, unless the job says otherwise;",
-    )
+    if _any_full(windows):
+        st.vega_lite_chart(windows, charts.line("Engagement score", "average_score", "max_score"), key="scores")
+        what = "Score = 3 x replies + 2 x reblogs + favourites, unless the job says otherwise;"
+        _until(windows["window_end"], what)
     _grid(social.reactions(engine), "Posts with the highest scores", {"id": Column("post")})
     return True
 

@@ -12,16 +12,18 @@ from millrace.demo.views.store import Store
 from millrace.demo.views.widgets import bar, health
 from millrace.logs import escape
 
-TOP = """
+# Whole minutes, which do not overlap, also where another job counts longer or sliding windows into the same table: the
+# newest is still filling, and all before it are full.
+MINUTES = """
+hashtag_counts WHERE source = :source AND window_start >= :since AND substr(window_start, 18) = '00.000Z'
+AND window_end = strftime('%Y-%m-%dT%H:%M:%fZ', window_start, '+1 minute')
+"""
+TOP = f"""
 SELECT hashtag, SUM(posts) AS posts, SUM(CASE WHEN window_start = :full THEN posts ELSE 0 END) AS now,
        SUM(CASE WHEN window_start = :before THEN posts ELSE 0 END) AS before
-FROM hashtag_counts WHERE source = :source AND window_start >= :since
-GROUP BY hashtag ORDER BY posts DESC, hashtag LIMIT :rows
-"""
-WINDOWS = """
-SELECT DISTINCT window_start FROM hashtag_counts WHERE source = :source AND window_start >= :since ORDER BY 1 DESC
-LIMIT :n
-"""
+FROM {MINUTES} GROUP BY hashtag ORDER BY posts DESC, hashtag LIMIT :rows
+"""  # noqa: S608  values are bound
+WINDOWS = f"SELECT DISTINCT window_start FROM {MINUTES} ORDER BY 1 DESC LIMIT :n"  # noqa: S608
 
 
 def render(store: Store, since: str, feed: str, waiting: str, rows: int) -> Group:
@@ -33,7 +35,7 @@ def render(store: Store, since: str, feed: str, waiting: str, rows: int) -> Grou
 
 
 def _hashtags(store: Store, starts: list[str], rows: int) -> Table:
-    full, before = starts[1:2] or [""], starts[2:3]  # the newest window is still filling
+    full, before = starts[1:2] or [""], starts[2:3]
     table = Table(box=None, pad_edge=False, expand=False)
     for name in ("", "hashtag", "posts", "", "last full minute", "change"):
         table.add_column(name, justify="left" if name == "hashtag" else "right", no_wrap=True)
@@ -65,7 +67,7 @@ def lines(store: Store, since: str) -> Iterator[tuple[str, str]]:
 
 
 def windows(store: Store, since: str, count: int) -> list[str]:
-    """Return the starts of the newest `count` windows at or after `since`, newest first."""
+    """Return the starts of the newest `count` minutes at or after `since`, newest first."""
     return [start for (start,) in store.query(WINDOWS, since=since, n=count)]
 
 

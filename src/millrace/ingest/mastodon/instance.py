@@ -15,7 +15,6 @@ from mastodon.errors import (
     MastodonRatelimitError,
 )
 
-from millrace.config import is_url
 from millrace.errors import BadRecord, ConfigError, Unavailable
 from millrace.ingest.addresses import address
 from millrace.ingest.events import Clock
@@ -23,6 +22,7 @@ from millrace.ingest.mastodon.bodies import documents
 from millrace.ingest.mastodon.client import Absent, Broken, Client, Session, cause, is_own_error
 from millrace.ingest.mastodon.limit import Limit
 from millrace.ingest.refusals import Refusals
+from millrace.urls import is_url
 
 PAGE = 40  # statuses per page at most
 BULK = 20  # statuses that can be looked up in one call

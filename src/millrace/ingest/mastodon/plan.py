@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from millrace import durations
-from millrace.config import is_url
 from millrace.errors import ConfigError
 from millrace.ingest.mastodon.statuses import PUBLIC
+from millrace.urls import is_url
 
 STREAMS = ("public", "public:local", "hashtag")
 EVERY = "3s"

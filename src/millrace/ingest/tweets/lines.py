@@ -17,34 +17,40 @@ from millrace.ingest.events import DeadLetter
 from millrace.ingest.frames import Fragments
 
 PIECE = 1 << 16  # bytes of a line that are read at once
-BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)
+BROKEN = (OSError, EOFError, zlib.error)  # of a disk, or of a gzipped file that is cut
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, also a gzipped one (.gz); on a terminal a bar shows how far it is read.
-
-    Raises ConfigError where it cannot be read, MillraceError for gzip that is broken.
-    """
-    console = Console(stderr=True)
+    """Open a file, also a gzipped one (.gz); on a terminal a bar shows how far it is read. Raises ConfigError."""
+    console, quiet = Console(stderr=True), not sys.stderr.isatty()
     try:
-        with progress.open(path, "rb", description=path.name, console=console, disable=not sys.stderr.isatty()) as file:
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
-    except BROKEN as error:
-        raise MillraceError(f"{path} is no whole gzip file: {error}; what came before is read") from None
+        bar = progress.open(path, "rb", description=path.name, console=console, disable=quiet)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    with bar as file:
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
 
 
 def messages(file: BinaryIO) -> Iterator[tuple[int, bytes | DeadLetter]]:
-    """Yield the number of each line that is not blank, from 1, and the line; a DeadLetter where it is too long."""
+    """Yield the number of each line that is not blank, from 1, and the line; a DeadLetter where it is too long.
+
+    Raises MillraceError where it cannot be read to its end.
+    """
     number, line = 1, Fragments()
-    for piece in iter(partial(file.readline, PIECE), b""):
+    for piece in _pieces(file):
         line.add(piece)
         if piece.endswith(b"\n"):
             yield from _whole(number, line)
             number, line = number + 1, Fragments()
     yield from _whole(number, line)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    try:
+        yield from iter(partial(file.readline, PIECE), b"")
+    except BROKEN as error:
+        raise MillraceError(f"{file.name} cannot be read to its end: {error}") from None
 
 
 def _whole(number: int, line: Fragments) -> Iterator[tuple[int, bytes | DeadLetter]]:

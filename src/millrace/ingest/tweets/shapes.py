@@ -23,7 +23,7 @@ _METRICS = ("reply_count", "retweet_count", "like_count", "favorite_count")
 _LONG = ("full_text", "text", "entities")  # of a text that is too long for the tweet itself
 _OPTIONAL = (
     *("id_str", "full_text", "text", "extended_tweet", "note_tweet", "lang", "language", "entities", "hashtags"),
-    *("user", "author_id", "public_metrics", *_METRICS),
+    *("user", "author", "author_id", "public_metrics", *_METRICS),
 )
 
 
@@ -46,6 +46,8 @@ def parse(frame: bytes, now: int, reading: Reading = AS_IT_IS) -> Event:
     """
     document = json_object(frame)
     inside = document.get("data")
+    if isinstance(inside, list):
+        raise BadRecord("data is a list of tweets: each is wanted by itself, as `twarc2 flatten` writes them")
     tweet = Fields(inside if isinstance(inside, dict) else document, _OPTIONAL)
     name = tweet.word("id_str") or tweet.word("id")
     if name is None:
@@ -104,13 +106,13 @@ def _text(tweet: Fields) -> str:
 
 
 def _author(tweet: Fields, document: dict[str, Any]) -> dict[str, Any] | None:
-    """Return who wrote it: v2 tells of its users beside the tweets."""
-    user = tweet.inner("user", _USER)
-    name = user.word("id_str") or user.word("id") or tweet.word("author_id")
+    """Return who wrote it: v2 tells of its users beside the tweets, and what flattens its pages puts them inside."""
+    user, author = tweet.inner("user", _USER), tweet.inner("author", _USER)
+    name = user.word("id_str") or user.word("id") or author.word("id") or tweet.word("author_id")
     if name is None:
         return None
     users = Fields(document.get("includes"), ("users",), tweet.mended).objects("users", optional=_USER)
-    user = next((each for each in users if each.word("id") == name), user)
+    user = next((each for each in (author, *users) if each.word("id") == name), user)
     known = user.word("username") or user.word("screen_name")
     return {"id": name, "username": known, "name": user.text("name"), "bot": None}
 

@@ -1,5 +1,6 @@
 """Append micro-batches of Kafka records to the archive, a folder or HDFS: each record once, as it came."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,11 +12,12 @@ from pyspark.sql import functions as F
 
 from millrace.archive import rows
 from millrace.archive.files import FULL, Files
-from millrace.archive.log import Entry, Log, Part, State
+from millrace.archive.log import Entry, Log, Part, State, odd
 from millrace.errors import MillraceError, Unavailable
 from millrace.sinks.task_errors import reason
 from millrace.sinks.together import Writer
 
+log = logging.getLogger(__name__)
 ROWS_PER_TASK = 100_000  # so that a small batch makes few files
 _AWAY = ("Connection refused", "ConnectException", "could only be written to", "SafeMode", "SocketTimeout", "NoRoute",
          "RetriableException", "EOFException", "StandbyException", "All datanodes", "Unable to close file",
@@ -43,8 +45,8 @@ class _Archive:
     def topic(self, name: str) -> _Topic:
         """Return a topic's log and the state that it gives."""
         if name not in self.known:
-            log = Log(self.files, name)
-            self.known[name] = _Topic(log, log.load())
+            found = Log(self.files, name)
+            self.known[name] = _Topic(found, found.load())
         return self.known[name]
 
 
@@ -84,7 +86,7 @@ def generation_of(batch: DataFrame) -> str:
 def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, taken: Mapping[str, Offsets]) -> None:
     if taken and all(archive.topic(name).state.has(generation, number) for name in taken):
         return
-    at = datetime.now(UTC).isoformat()
+    now = datetime.now(UTC)
     records = rows.shaped(batch, archive.form).persist()
     try:
         counts = _counts(records)
@@ -102,7 +104,11 @@ def _write(archive: _Archive, batch: DataFrame, generation: str, number: int, ta
     for name in fresh:
         own = [row for row in counts if row["source"] == name]
         parts = _parts(own, archive.form, f"{generation}-{number}")
-        entry = Entry(generation, number, taken.get(name) or _offsets(own), parts, at=at)
+        for part in parts:
+            if odd(part.hour, now):
+                log.warning("%s: %s rows without a time, or of one that no clock showed, are kept in %s",
+                            name, part.rows, part.folder)  # fmt: skip
+        entry = Entry(generation, number, taken.get(name) or _offsets(own), parts, at=now.isoformat())
         archive.topic(name).log.commit(entry, archive.topic(name).state)
 
 

@@ -1,6 +1,7 @@
 """Define the views over the result tables: ranks, shares and changes that streaming cannot compute, in all dialects.
 
 Each is a function of the tables, or of parts of them: the view of a whole table takes as long as the table is large.
+Views of windows say of each whether it `is_full` (`windows.is_full`).
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +21,9 @@ from sqlalchemy import (
     select,
 )
 
-from millrace.sinks.sql.functions import ratio, seconds_between
+from millrace.sinks.sql.functions import ratio
 from millrace.sinks.sql.statements import DIALECTS, dialect_name
+from millrace.sinks.sql.windows import is_full, length
 
 
 def trending_hashtags(tables: Mapping[str, FromClause]) -> Select[Any]:
@@ -50,17 +52,19 @@ def trending_hashtags(tables: Mapping[str, FromClause]) -> Select[Any]:
         (now.c.posts - previous).label("change"),
         ratio(now.c.posts, func.sum(now.c.posts).over(partition_by=window)).label("share"),
         func.rank().over(partition_by=window, order_by=now.c.posts.desc()).label("rank"),
+        before.c.is_full,
     ).select_from(now.join(before, and_(*this_window)).outerjoin(then, and_(*same_tag_before)))
 
 
 def _windows_before(counts: FromClause) -> Subquery:
-    """Return each window of `counts` beside the one before it, NULL for the first."""
+    """Return each window of `counts`, whether it is full, and beside it the one before, NULL for the first."""
     keys = [counts.c.source, counts.c.window_start, counts.c.window_end]
     windows = select(*keys).distinct().subquery("windows")
     start, end = windows.c.window_start, windows.c.window_end
-    alike = [windows.c.source, seconds_between(start, end)]
+    alike = [windows.c.source, length(windows)]
     return select(
         *windows.c,
+        is_full(windows).label("is_full"),
         func.lag(start).over(partition_by=alike, order_by=start).label("before_start"),
         func.lag(end).over(partition_by=alike, order_by=start).label("before_end"),
     ).subquery("b")
@@ -84,6 +88,7 @@ def _ranked(counts: FromClause, name: str) -> Select[Any]:
         counts.c.posts,
         ratio(counts.c.posts, func.sum(counts.c.posts).over(partition_by=window)).label("share"),
         func.rank().over(partition_by=window, order_by=counts.c.posts.desc()).label("rank"),
+        is_full(counts).label("is_full"),
     )
 
 
@@ -95,10 +100,11 @@ def minute_dashboard(tables: Mapping[str, FromClause]) -> Select[Any]:
     """
     minutes, tags = tables["dashboard_windows"].alias("d"), _numbered(tables["hashtag_counts"])
     top = [tags.c[name] == minutes.c[name] for name in ("source", "window_start", "window_end")]
+    tag = [tags.c.hashtag.label("top_hashtag"), tags.c.posts.label("top_hashtag_posts")]
     return (
-        select(*minutes.c, tags.c.hashtag.label("top_hashtag"), tags.c.posts.label("top_hashtag_posts"))
+        select(*minutes.c, *tag, is_full(minutes).label("is_full"))
         .select_from(minutes.outerjoin(tags, and_(*top, tags.c.place == 1)))
-        .where(seconds_between(minutes.c.window_start, minutes.c.window_end) == 60)
+        .where(length(minutes) == 60)
     )
 
 

@@ -1,15 +1,17 @@
 """Know what a stream had missed when it began: its topic had lost records, or it was told to begin with the latest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 
 from millrace.archive.files import Files
 from millrace.kafka import browse, records
 from millrace.kafka.gaps import Gaps
+from millrace.kafka.times import AHEAD, EPOCH, MILLISECOND, counted
 from millrace.kafka.topics import GAPS, existing
 from millrace.spark.checkpoint.place import Place
 from millrace.spark.options import Options
@@ -65,7 +67,7 @@ def _noted(files: Files, options: Options) -> dict[str, datetime] | None:
         json.loads(found.get(OF_BEFORE[0], '{"milliseconds": null}'))["milliseconds"],
         found.get(OF_BEFORE[1]),
     )
-    moments = [records.EPOCH + millis * records.MILLISECOND] if millis is not None else []
+    moments = [EPOCH + millis * MILLISECOND] if millis is not None else []
     moments += [datetime.fromisoformat(latest)] if latest else []
     return dict.fromkeys(options.topics, max(moments)) if moments else {}
 
@@ -99,10 +101,13 @@ def _read_from(reader: KafkaConsumer, place: TopicPartition, first: int, earlies
 
     Where there is neither, nobody knows how recent they were, but they were not later than now. None: there were none.
     """
-    before = [records.moment(record) for record in records.between(reader, place, max(earliest, first - TAIL), first)]
-    if before:
-        return max(before) + records.MILLISECOND
+    before = _times(records.between(reader, place, max(earliest, first - TAIL), first))
+    if newest := max(before, default=None):
+        return min(newest, datetime.now(UTC) + AHEAD) + MILLISECOND
     if earliest == 0 and first <= TAIL:  # a transaction's markers alone
         return None
-    after = next((records.moment(record) for record in records.between(reader, place, first, end)), None)
-    return after or datetime.now(UTC)
+    return next(_times(records.between(reader, place, first, end)), datetime.now(UTC))
+
+
+def _times(found: Iterable[ConsumerRecord]) -> Iterator[datetime]:
+    return filter(None, (counted(record.timestamp) for record in found))

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from millrace.archive.rows import shaped
-from millrace.kafka.documents import utc
+from millrace.kafka.utc import utc
 from millrace.names import CASE_NUMBERS
 from millrace.queries.cases import cases
 

@@ -9,7 +9,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from millrace.archive.log import Part
-from millrace.kafka.documents import JSON, utc
+from millrace.kafka.documents import JSON
+from millrace.kafka.utc import utc
 
 PLACE = "topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
 HEADERS = "headers ARRAY<STRUCT<key: STRING, value: BINARY>>"

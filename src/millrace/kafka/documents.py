@@ -24,14 +24,6 @@ def document() -> Column:
     return F.to_json(F.struct("*"), JSON)
 
 
-def utc(time: Column | str, form: str) -> Column:
-    """Return a time as text in UTC; `form` is a pattern of Spark.
-
-    Nothing is shifted: a shifted time may fall where the session's time zone has none, in the hour when summer begins.
-    """
-    return F.to_csv(F.struct(time), {"timestampFormat": form, "timeZone": "UTC"})
-
-
 def key(columns: Sequence[str]) -> Column:
     """Return the text of one key column, or a JSON object of several, which no other key equals."""
     return F.col(columns[0]).cast("string") if len(columns) == 1 else F.to_json(F.struct(*columns), JSON)

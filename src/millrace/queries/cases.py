@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from millrace.kafka.documents import utc
+from millrace.kafka.utc import utc
 from millrace.names import CASE_NUMBERS
 from millrace.queries.enrich import enrich
 

@@ -20,6 +20,7 @@ from benchmarks import (
     ingest,
     latency,
     machine,
+    mongodb,
     parser,
     realtime,
     sinks,
@@ -35,6 +36,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "sinks": lambda args: sinks.measure(),
     "archive": lambda args: archive.measure(12_000 if args.quick else 240_000),
     "documents": lambda args: documents.measure(10_000 if args.quick else 40_000),
+    "mongodb": lambda args: mongodb.measure(
+        args.posts or (50_000 if args.quick else 1_000_000), 10_000 if args.quick else 40_000
+    ),
     "ingest": lambda args: ingest.measure(50_000 if args.quick else 300_000),
     "start": lambda args: start.measure(1 if args.quick else 3),
     "latency": lambda args: latency.measure(20 if args.quick else 60),
@@ -69,7 +73,9 @@ def main() -> None:
 def _arguments() -> Namespace:
     options = ArgumentParser("benchmarks", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
-    options.add_argument("--posts", type=int, metavar="N", help="posts of hashtags (2,000,000), together (1,000,000)")
+    options.add_argument(
+        "--posts", type=int, metavar="N", help="posts of hashtags (2,000,000), together and mongodb (1,000,000)"
+    )
     options.add_argument("--partitions", type=int, default=3, metavar="N", help="of its topic (default %(default)s)")
     options.add_argument("--quick", action="store_true", help="small: shows that all works, figures mean little")
     options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")

@@ -11,17 +11,19 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from pymongo.collection import Collection
 from sqlalchemy import delete, select, text
 from websockets.sync.server import ServerConnection, serve
 
@@ -30,6 +32,8 @@ from millrace.applications import application
 from millrace.applications.registry import JOBS
 from millrace.config import Settings
 from millrace.kafka import topics
+from millrace.kafka.results import HASHTAG_COUNTS
+from millrace.sinks.mongodb import cluster
 from millrace.sinks.sql import database, tables
 
 Counts = Counter[tuple[datetime, str]]  # posts by window start and hashtag
@@ -142,6 +146,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "MILLRACE_POSTGRES_URL": settings.postgres_url,
         "MILLRACE_MYSQL_URL": settings.mysql_url,
         "MILLRACE_ELASTICSEARCH_URL": settings.elasticsearch_url,
+        "MILLRACE_MONGODB_URL": settings.mongodb_url,
     }
     known = {key: value.get_secret_value() for key, value in secrets.items() if value}
     return {"MILLRACE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, **known}
@@ -255,8 +260,11 @@ def records(bootstrap: str, topic: str) -> list[Any]:
 
 
 def clear(*urls: str) -> None:
-    """Leave the tables empty."""
+    """Leave the tables, and the collection, empty."""
     for url in urls:
+        if url.startswith("mongodb"):
+            _collection(url).drop()
+            continue
         tables.create(url)
         engine = database.connect(url)
         with engine.begin() as connection:
@@ -266,14 +274,23 @@ def clear(*urls: str) -> None:
 
 def stored(url: str, since: datetime | None = None) -> Counts:
     """Return the table hashtag_counts, from `since` on; every key is there once and its window a minute."""
-    engine = database.connect(url)
-    with engine.connect() as connection:
-        rows = connection.execute(select(tables.hashtag_counts)).all()
-    engine.dispose()
+    rows = [SimpleNamespace(**each) for each in _collection(url).find()] if url.startswith("mongodb") else _rows(url)
     assert all(row.window_end - row.window_start == MINUTE and row.source == "bluesky" for row in rows)
     found = {(row.window_start.astimezone(UTC), row.hashtag): row.posts for row in rows}
     assert len(found) == len(rows)
     return Counter({key: posts for key, posts in found.items() if since is None or key[0] >= since})
+
+
+def _rows(url: str) -> Sequence[Any]:
+    engine = database.connect(url)
+    with engine.connect() as connection:
+        rows = connection.execute(select(tables.hashtag_counts)).all()
+    engine.dispose()
+    return rows
+
+
+def _collection(url: str) -> Collection[dict[str, Any]]:
+    return cluster.collection(url, HASHTAG_COUNTS.documents)
 
 
 def execute(url: str, *statements: str) -> None:

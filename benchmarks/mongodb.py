@@ -1,0 +1,108 @@
+"""Documents a second into MongoDB beside PyMongo's bare bulk_write; tweets a second into windows there, and memory."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+from pymongo import ReplaceOne
+from pymongo.collection import Collection
+from pyspark.sql import SparkSession
+
+from benchmarks import documents, fill, hashtags, mill, submit, together
+from benchmarks.fill import Pattern
+from benchmarks.report import Figure, number, ratio
+from millrace import explore
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.kafka.results import ENGAGEMENT, TWEET_CASES
+from millrace.sinks.mongodb import cluster
+from millrace.sinks.mongodb import writer as mongodb
+from millrace.stack.process import tail
+
+NAME = "mongodb"
+GOAL = 0.9
+FLAT = 1.1  # memory of the second half of a run, as a multiple of the first half's
+MIB = 1024**2
+BY_ID = replace(ENGAGEMENT, order=None, version=None)
+
+
+def measure(tweets: int, size: int = 40_000, rounds: int = 7) -> Iterator[Figure]:
+    """Yield the sink's documents/s as a share of bulk_write's, tweets/s into windows beside raw, and memory."""
+    with mill.servers("kafka", "mongodb") as settings:
+        url = settings.store_url("mongodb")
+        spark = explore.session()
+        try:
+            yield compare(spark, url, size, rounds)
+        finally:
+            spark.stop()
+        yield from throughput(settings, tweets)
+
+
+def compare(spark: SparkSession, url: str, size: int, rounds: int) -> Figure:
+    """Time both ways in turn over the same documents: one task beside one process, all are upserts by id alone.
+
+    The local server looks through a whole collection for a filter by id and rank, which MongoDB does not.
+    """
+    batch = documents.rows(spark, size).coalesce(1).persist()
+    plain = [row.asDict() for row in batch.collect()]
+    collection = cluster.collection(url, BY_ID.documents)
+    write = mongodb.replace(url, BY_ID, refused=lambda letters, _: print(letters.count(), end=""))
+    ways: dict[str, Callable[[], Any]] = {"sink": lambda: write(batch, 0), "bare": lambda: bare(collection, plain)}
+    ways["sink"]()  # from here on every document is there already
+    ways["bare"]()
+    taken = [(_timed(ways["sink"]), _timed(ways["bare"])) for _ in range(rounds)]  # in turn: load hits both
+    sink, alone = (median(times) for times in zip(*taken, strict=True))
+    share = ratio(alone, sink)
+    note = f"{number(size / sink)} documents/s, bulk_write {number(size / alone)}"
+    return Figure(NAME, f"{size:,} scored posts, one task", share, "of bare", f">= {GOAL}", share >= GOAL, note)
+
+
+def bare(collection: Collection[dict[str, Any]], plain: list[dict[str, Any]]) -> None:
+    """The client alone, as short as it can be written for documents with ids."""
+    for start in range(0, len(plain), mongodb.CHUNK):
+        chunk = plain[start : start + mongodb.CHUNK]
+        requests = [ReplaceOne({"_id": each["id"]}, {"_id": each["id"], **each}, upsert=True) for each in chunk]
+        collection.bulk_write(requests, ordered=False)
+
+
+def throughput(settings: Settings, tweets: int) -> Iterator[Figure]:
+    """Yield the steady tweets/s of the job on two cores, their share of Spark's raw count, and how memory grew."""
+    topic = mill.topic(settings, "tweets-in-windows", 3)
+    created = [Pattern.of(post) for post in fill.samples() if post["operation"] == "create"]
+    fill.fill(settings.kafka_bootstrap, topic, 3, tweets, made_of=created)
+    hashtags.warm_up(settings, topic, tweets)
+    raw = hashtags.run(settings, topic, "raw", tweets)
+    steady, memory = run(settings, topic, tweets)
+    share = f"{ratio(steady, raw.steady):.0%} of Spark's raw count"
+    yield Figure(NAME, "tweets into windows of 20 s", steady, "tweets/s", note=share)
+    stored = cluster.collection(settings.store_url("mongodb"), TWEET_CASES.documents).find({}, {"tweets": 1})
+    counted = sum(each["tweets"] for each in stored)
+    yield Figure(NAME, "tweets in the documents", float(counted), "", f"{tweets:,}", counted == tweets)
+    grown = ratio(max(memory[len(memory) // 2 :]), max(memory[len(memory) // 4 : len(memory) // 2]))
+    note = f"{max(memory) / MIB:,.0f} MiB at most; a quarter, in which it starts, is left out"
+    yield Figure(NAME, "memory, second half / first", grown, "x", f"<= {FLAT}", grown <= FLAT, note)
+
+
+def run(settings: Settings, topic: str, tweets: int) -> tuple[float, list[int]]:
+    """Return the steady tweets/s of the job over the topic, in many batches, and its memory (bytes) all along."""
+    numbers, log = settings.home / "numbers.json", settings.home / "logs" / "cases.log"
+    rows = [{"country": "World", "total_cases_count": 1}]
+    numbers.write_text(json.dumps({"as_of": "2024-04-13", "source_url": "own", "rows": rows}))
+    options = ["--topic", topic, "--once", "--max-offsets", str(tweets // 20 + 1), "--cases", f"file:{numbers}"]
+    memory = []
+    with mill.process(submit.ours("cases", *options), log) as child, fill.bar("tweets", 1):
+        while child.poll() is None:
+            memory.append(together.memory(child))
+            time.sleep(together.LOOK)
+    if child.returncode:
+        raise MillraceError(f"cases ended with exit code {child.returncode}: {tail(log)}")
+    return submit.Run(0, 0, submit.batches(log)).steady, memory
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began

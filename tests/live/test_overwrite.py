@@ -92,4 +92,5 @@ def test_a_run_beside_that_began_before_changes_no_window_that_was_made_right(
 
 
 def test_each_sink_says_whether_it_can() -> None:
-    assert [name for name, sink in SINKS.items() if sink.overwrites] == ["sqlite", "postgres", "mysql", "elasticsearch"]
+    able = ["sqlite", "postgres", "mysql", "elasticsearch", "mongodb"]
+    assert [name for name, sink in SINKS.items() if sink.overwrites] == able

@@ -56,7 +56,7 @@ OUTSIDE = {  # packages that a folder may not import
     "kafka": {"sqlalchemy", "elasticsearch"},
     "demo": {"pyspark"},
 }
-PARSERS = {"kafka.parse", "kafka.posts", "kafka.market"}  # all that queries know of Kafka
+PARSERS = {"kafka.parse", "kafka.posts", "kafka.market", "kafka.utc"}  # all that queries know of Kafka
 
 
 def name_of(path: Path) -> str:

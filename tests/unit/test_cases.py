@@ -133,6 +133,16 @@ def test_odd_fields_of_the_mirror_are_none():
     assert (second.country, second.total_cases_count, second.new_cases_count) == ("A", 7, None)
 
 
+@pytest.mark.parametrize(("count", "known"), [(2**63 - 1, True), (2**63, False), (-(2**63), False), (2**200, False)])
+def test_a_number_that_no_store_can_hold_is_none(count, known, tmp_path):
+    (tmp_path / "x.json").write_text(
+        f'{{"as_of":"2026-11-28","source_url":"x","rows":[{{"country":"World","total_cases_count":5,'
+        f'"new_cases_count":{count}}}]}}'
+    )
+    [row] = loader(f"file:{tmp_path}/x.json")()
+    assert (row.total_cases_count, row.new_cases_count) == (5, count if known else None)
+
+
 def test_files(tmp_path: Path):
     bulletin = Bulletin()
     (tmp_path / "page.html").write_text("\n" + bulletin.page())
@@ -158,7 +168,9 @@ def test_a_file_of_something_else(text, tmp_path: Path):
         loader(f"file:{tmp_path}/x.json")()
 
 
-@pytest.mark.parametrize("name", ["", "worldometer", "ftp://example.org", "https://", "disease.sh/v3"])
+@pytest.mark.parametrize(
+    "name", ["", "worldometer", "ftp://example.org", "https://", "disease.sh/v3", "http://[", "http://h]/"]
+)
 def test_no_source(name):
     with pytest.raises(ConfigError, match=r"worldometers, disease\.sh, file:PATH or a URL"):
         loader(name)

@@ -60,6 +60,15 @@ def test_elasticsearch_is_a_default_where_it_is_set(monkeypatch, capsys):
     assert parse(sinks=usual).checkpoint != first.checkpoint
 
 
+@pytest.mark.parametrize("url", ["mongodb://u:{}@one:1,two:2/db?replicaSet=rs", "mongodb+srv://u:{}@one/?tls=true"])
+def test_the_password_of_a_mongodb_of_several_hosts_may_change(url, monkeypatch):
+    found = []
+    for changed in (url.format("one"), url.format("two"), url.format("two").replace("@one", "@three")):
+        monkeypatch.setenv("MILLRACE_MONGODB_URL", changed)
+        found.append(parse("--sink", "mongodb").checkpoint)
+    assert found[0] == found[1] != found[2]
+
+
 def test_only_stores_that_keep_the_newest_are_overwritten():
     """It shapes what is written, so that the run has a place of its own and begins with the first record."""
     plain, right = parse(), parse("--overwrite", "2026-11-22T13:00+01:00")

@@ -56,21 +56,22 @@ def _flows(application: Application, options: Options) -> list[Flow]:
 
 
 def _documents(options: Options, spark: SparkSession) -> Writer:
-    """Return the writer of windows: each batch gets the numbers that are known when it is written."""
+    """Return the writer of windows: each batch gets the numbers that are known when it is written.
+
+    Raises ConfigError for a country that is none, before anything is read; --dry-run asks nobody.
+    """
     args, inner = options.args, outputs.writer(options, TWEET_CASES)
     if isinstance(inner, Direct):
         raise ConfigError("cases gathers windows, which --realtime does not")
-    latest: list[Latest] = []
+    if args.dry_run:
+        return inner
+    latest = Latest(loader(args.cases), seconds(args.refresh), args.country, say=log.warning)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        if not latest:  # --dry-run asks nobody
-            every = seconds(args.refresh)
-            latest.append(Latest(loader(args.cases), every, args.country, say=log.warning))
-        row = latest[0].row()
-        known = asdict(row) | {"country": args.country, "as_of": row.as_of.isoformat()}
-        numbers = spark.createDataFrame([known], NUMBERS)
+        row = latest.row()
+        numbers = spark.createDataFrame([asdict(row) | {"as_of": row.as_of.isoformat()}], NUMBERS)
         log.debug("numbers of %s, as of %s, of %s", row.country, row.as_of, row.source_url)
-        inner(cases.cases(batch, numbers, args.country).drop("matched"), batch_id)
+        inner(cases.cases(batch, numbers, row.country).drop("matched"), batch_id)
 
     return write
 

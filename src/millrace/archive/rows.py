@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from millrace.archive.log import Part
 from millrace.kafka.documents import JSON
+from millrace.kafka.utc import utc
 
 PLACE = "topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
 HEADERS = "headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
@@ -27,11 +28,10 @@ def shaped(records: DataFrame, form: str) -> DataFrame:
     """Return Kafka records (with headers) in the columns of `form`, and the source, date and hour they belong to."""
     place = [F.col(name) for name in ("topic", "partition", "offset", "timestamp", "headers")]
     body = _text("key") + _text("value") if form == "jsonl" else [F.col("key"), F.col("value")]
-    when = F.to_utc_timestamp("timestamp", F.current_timezone())
     where = [
         F.col("topic").alias("source"),
-        F.date_format(when, "yyyy-MM-dd").alias("date"),
-        F.date_format(when, "HH").alias("hour"),
+        utc("timestamp", "yyyy-MM-dd").alias("date"),
+        utc("timestamp", "HH").alias("hour"),
     ]
     return records.select(*place, *body, *where)
 

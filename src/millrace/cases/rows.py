@@ -12,6 +12,8 @@ from millrace.names import CASE_NUMBERS
 WORLD = "World"
 STOPPED = date(2024, 4, 13)  # Worldometers has not changed its numbers since, whatever the day on which they are read
 
+MOST = 2**63
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -31,9 +33,9 @@ class Row:
 
 
 def row(country: str, counts: Mapping[str, Any], as_of: date, source_url: str) -> Row:
-    """Return a row; what `counts` does not have, or not as a whole number, is None."""
+    """Return a row; what `counts` does not have, or not as a whole number that a store can hold, is None."""
     found = {name: counts.get(name) for name in CASE_NUMBERS}
-    known = {name: count if type(count) is int else None for name, count in found.items()}
+    known = {name: count if type(count) is int and abs(count) < MOST else None for name, count in found.items()}
     return Row(country, **known, as_of=as_of, source_url=source_url)
 
 

@@ -30,7 +30,10 @@ def loader(source: str) -> Load:
     url = SOURCES.get(source, source)
     if url.startswith("file:"):
         return lambda: _of_file(Path(url.removeprefix("file:").removeprefix("//")))
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # http://[
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{source!r:.80} is no source of case numbers: {', '.join(SOURCES)}, file:PATH or a URL")
     if "@" in parts.netloc or parts.query or parts.fragment:  # it is stored beside the numbers

@@ -1,12 +1,13 @@
 """Documents of tweets in windows, with the case numbers of a country beside them."""
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from millrace.kafka.utc import utc
 from millrace.names import CASE_NUMBERS
 from millrace.queries.enrich import enrich
 
-SECONDS, MICROSECONDS = "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"
+SECONDS, MICROSECONDS = "yyyy-MM-dd'T'HH:mm:ss'Z'", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
 
 
 def cases(windows: DataFrame, numbers: DataFrame, country: str) -> DataFrame:
@@ -18,12 +19,12 @@ def cases(windows: DataFrame, numbers: DataFrame, country: str) -> DataFrame:
     `hash` is the SHA-256 (hex) of source, start and end of the window as `tweets|2026-11-28T12:00:00.000000Z|...`.
     """
     rows = enrich(windows.withColumn("country", F.lit(country)), numbers, "country")
-    place = F.concat_ws("|", "source", _utc("window_start", MICROSECONDS), _utc("window_end", MICROSECONDS))
+    place = F.concat_ws("|", "source", utc("window_start", MICROSECONDS), utc("window_end", MICROSECONDS))
     return rows.select(
         F.sha2(place, 256).alias("hash"),
         "source",
         "content",
-        _utc("window_end", SECONDS).alias("timestamp"),
+        utc("window_end", SECONDS).alias("timestamp"),
         *CASE_NUMBERS,
         "country",
         "as_of",
@@ -35,8 +36,3 @@ def cases(windows: DataFrame, numbers: DataFrame, country: str) -> DataFrame:
         "hashtags",
         "matched",
     )
-
-
-def _utc(column: str, form: str) -> Column:
-    """Write a time in UTC, whatever the session's time zone."""
-    return F.concat(F.date_format(F.to_utc_timestamp(column, F.current_timezone()), form), F.lit("Z"))

@@ -21,6 +21,7 @@ from millrace.kafka.browse import consumer
 from millrace.kafka.records import between
 from millrace.kafka.results import Result, TopicBy
 from millrace.kafka.topics import Topic
+from millrace.kafka.utc import utc
 from millrace.sinks import task_errors
 from millrace.sinks.sink import Need, Sink, Target, topics_of
 from millrace.sinks.together import Direct, Writer
@@ -100,9 +101,7 @@ def _key(columns: list[str]) -> Column:
 
 
 def _headers(schema: str | None) -> Column:
-    now = F.date_format(
-        F.to_utc_timestamp(F.current_timestamp(), F.current_timezone()), "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
-    )
+    now = utc(F.current_timestamp(), "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'")
     headers = {"ingested_at": now, **({"schema": F.lit(schema)} if schema else {})}
     pairs = [F.struct(F.lit(k).alias("key"), F.encode(v, "utf-8").alias("value")) for k, v in headers.items()]
     return F.array(*pairs).alias("headers")

@@ -86,13 +86,19 @@ class Options:
     def _fingerprint(self) -> str:
         known = {key: value for key, value in vars(self.args).items() if value or key not in _LATER}
         shaping = {key: value for key, value in known.items() if key not in _STATELESS}
-        targets = [
-            make_url(self.settings.store_url(name)).set(password=None)
-            for name in self.args.sink
-            if SINKS[name].is_store
-        ]
-        text = json.dumps([shaping, self.topics, self.emit, sorted(map(str, targets))], sort_keys=True, default=str)
+        targets = sorted(_target(self.settings.store_url(name)) for name in self.args.sink if SINKS[name].is_store)
+        text = json.dumps([shaping, self.topics, self.emit, targets], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _target(url: str) -> str:
+    """Return a store's URL without its password, which may change."""
+    try:
+        return str(make_url(url).set(password=None))
+    except ValueError:  # it names several hosts, each with a port: mongodb://user:password@one:27017,two:27017
+        scheme, _, rest = url.partition("://")
+        login, at, hosts = rest.rpartition("@")
+        return f"{scheme}://{login.partition(':')[0]}{at}{hosts}"
 
 
 def parse(

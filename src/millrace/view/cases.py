@@ -26,6 +26,11 @@ def windows(url: str, document: dict[str, Any]) -> pd.DataFrame:
     return rows.assign(hashtags=[tagged(each) for each in rows["hashtags"]])
 
 
+def full(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return those of `windows` that are full: a later one has begun at their end or after."""
+    return pd.DataFrame(rows[rows["window_end"] <= rows["window_start"].max()])
+
+
 def tagged(hashtags: list[dict[str, Any]]) -> str:
     """Return hashtags with the tweets that carry them: `#cat 3  #猫 1`."""
     return "  ".join(f"#{each['hashtag']} {each['tweets']}" for each in hashtags)

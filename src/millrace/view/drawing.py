@@ -177,17 +177,18 @@ def cases(url: str) -> bool:
     if (newest := tweets.newest(url)) is None:
         return False
     rows = tweets.windows(url, newest)
-    full = _full(rows[::-1])
+    full = tweets.full(rows)[::-1]
     days = tweets.age(newest)
     known = newest["total_cases_count"]
     _figures(
         {
-            "tweets in the newest full window": f"{full['tweets'].iloc[-1]:,}",
+            "tweets in the newest full window": f"{full['tweets'].iloc[-1]:,}" if len(full) else "none is full",
             f"cases: {plain(newest['country'])}": "unknown" if known is None else f"{known:,}",
             "their age": "today's" if days == 0 else health.span(days * DAY.total_seconds()),
         }
     )
-    st.vega_lite_chart(full, charts.line("Tweets a window", "tweets"), key="tweets")
+    if _any_full(full):
+        st.vega_lite_chart(full, charts.line("Tweets a window", "tweets"), key="tweets")
     _until(rows["window_end"], "Tweets a window,")
     _grid(rows, "Newest windows", height=300, column_order=tweets.SHOWN)
     st.subheader("The newest document")

@@ -9,14 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from bson import Decimal128, encode
+from bson import Decimal128, decode, encode
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 ID = "_id"
 WINDOW = "window_start"
 LARGEST = 16 * 1024**2  # bytes of a document
-Convert = Callable[[Any], Any]
+UNREADABLE = (ValueError, ArithmeticError)  # bytes that are no UTF-8, times after 9999, more than 34 digits
+Convert = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,16 @@ class Document:
         """Return whether it may replace `other`; null is the lowest rank."""
         return other.rank is None or (self.rank is not None and self.rank >= other.rank)
 
+    def refused(self, reason: str) -> "Refused":
+        """Return it as what the server did not take, and why."""
+        return Refused(self.id, _json(decode(self.raw.raw)), reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that is no document, as JSON, and why."""
+    """A row that is no document, as JSON, and why; an `id` that cannot be read is the error that says so."""
 
-    id: str | None
+    id: str | Exception | None
     value: bytes
     reason: str
 
@@ -72,15 +77,28 @@ def _document(row: dict[str, Any], rank: Any, *, right: bool) -> Document | Refu
     try:
         raw = encode(row)
     except (BSONError, OverflowError, UnicodeEncodeError) as error:
-        return Refused(row[ID], _json(row), f"{type(error).__name__}: {error}"[:300])
+        wrong = [f"{name}: {value}" for name, value in row.items() if isinstance(value, Exception)]
+        return Refused(row[ID], _json(row), "; ".join(wrong or [f"{type(error).__name__}: {error}"])[:300])
     if len(raw) > LARGEST:
         return Refused(row[ID], _json(row), f"it has {len(raw)} bytes, {LARGEST} at most fit")
     return Document(row[ID], rank, RawBSONDocument(raw), right)
 
 
 def _values(column: pa.Array) -> list[Any]:
-    found, convert = column.to_pylist(), _converter(column.type)
-    return [convert(value) for value in found] if convert else found
+    """Return the values of a column; one that cannot be such as BSON has is the error that says so."""
+    convert = _converter(column.type)
+    try:
+        found = column.to_pylist()
+    except UNREADABLE:  # one of them
+        found = [_tried(value.as_py) for value in column]
+    return [_tried(convert, value) for value in found] if convert else found
+
+
+def _tried(read: Convert, *value: Any) -> Any:
+    try:
+        return read(*value)
+    except UNREADABLE as error:
+        return error
 
 
 def _converter(kind: pa.DataType) -> Convert | None:
@@ -95,7 +113,7 @@ def _plain(value: Any) -> Any:
         return None if math.isnan(value) else value
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):  # pairs of a map
         return [_plain(each) for each in value]
     if isinstance(value, Decimal):
         return Decimal128(value)

@@ -18,11 +18,10 @@ from pyspark.sql import functions as F
 
 from millrace.errors import Unavailable
 from millrace.kafka import documents, letters
-from millrace.kafka.columns import Kind
 from millrace.kafka.results import Result
 from millrace.sinks import task_errors
 from millrace.sinks.mongodb import cluster
-from millrace.sinks.mongodb.bson_rows import ID, Document, Refused, rows_of
+from millrace.sinks.mongodb.bson_rows import ID, WINDOW, Document, Refused, rows_of
 from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer
 
@@ -34,10 +33,10 @@ AWAY = {91, 112, 189, 10107, 11600, 11602, 13435, 13436}  # codes of servers tha
 
 
 def prepare(url: str, result: Result) -> None:
-    """Create the indexes of a result's collection that are missing: by window, and by what orders its rows."""
-    names = [column.name for column in result.columns if column.kind is Kind.TIME and column.key]
-    with cluster.errors(url, f"collection {result.documents}"):
-        for name in dict.fromkeys([*names, *([result.rank] if result.rank else [])]):
+    """Create the index of a result's collection if it is missing: by window, else by what orders its rows."""
+    name = WINDOW if any(column.name == WINDOW for column in result.columns) else result.rank
+    if name:
+        with cluster.errors(url, f"collection {result.documents}"):
             cluster.collection(url, result.documents).create_index([(name, -1)])
 
 
@@ -123,10 +122,9 @@ class Delivery:
         if wrong := [*details.get("writeConcernErrors", []), *(each for each in errors if each["code"] in AWAY)]:
             raise Unavailable(f"collection {self.collection.full_name}: {wrong[0].get('errmsg')}")
         for each in errors:
-            if each["code"] != DUPLICATE:
-                document = chunk[each["index"]]
-                self._refuse(Refused(document.id, bytes(document.raw.raw), each["errmsg"]))
-        return [chunk[each["index"]] for each in errors if each["code"] == DUPLICATE]
+            if not _is_there(each):
+                self._refuse(chunk[each["index"]].refused(each["errmsg"]))
+        return [chunk[each["index"]] for each in errors if _is_there(each)]
 
     def _first(self, document: Document) -> Request:
         """Replace by what is right in any case; insert else: most are new, and what is there may be newer."""
@@ -142,3 +140,9 @@ class Delivery:
     def _refuse(self, refused: Refused) -> None:
         text = f"MongoDB refused document {refused.id!r:.100}: {refused.reason}"
         self.letters.append(letters.letter(refused.value, text, topic=self.collection.full_name))
+
+
+def _is_there(error: dict[str, Any]) -> bool:
+    """Return whether a document of this `_id` is there; another unique index refuses it under the same code."""
+    _, named, index = error["errmsg"].partition(" index: ")
+    return error["code"] == DUPLICATE and (not named or index.startswith("_id_"))

@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from millrace.names import CASE_NUMBERS
@@ -25,6 +26,12 @@ def test_the_age_is_that_of_the_day_that_was_told() -> None:
 def test_the_last_texts_come_first() -> None:
     assert list(cases.texts(documents.window(0, tweets=30))["text"]) == [f"tweet {n}" for n in range(29, 9, -1)]
     assert cases.texts(documents.window(0, tweets=0)).empty
+
+
+def test_a_window_is_full_when_a_later_one_began() -> None:
+    rows = pd.DataFrame([documents.window(n) for n in (5, 4, 3)])
+    assert list(cases.full(rows)["hash"]) == [documents.window(n)["hash"] for n in (4, 3)]
+    assert cases.full(rows[:1]).empty
 
 
 def test_without_a_server_it_says_how_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,7 @@ def cases(url: str) -> bool:
     )
     if _any_full(full):
         st.vega_lite_chart(full, charts.line("Tweets a window", "tweets"), key="tweets")
-    _until(rows["window_end"], "Tweets a window,")
+        _until(full["window_end"], "Tweets a window,")
     _grid(rows, "Newest windows", height=300, column_order=tweets.SHOWN)
     st.subheader("The newest document")
     with _line():

@@ -2,6 +2,7 @@
 
 What it knows of MongoDB: writes, queries, unique indexes, aggregations. What it does not: transactions, change streams,
 validators, TTL indexes, replication, users; and a kill, unlike a stop, may lose what was written in the last 50 ms.
+By an index it finds what equals it, and no more: a filter by id and rank reads the whole collection.
 docker/compose.yaml has the real one.
 """
 

@@ -32,8 +32,10 @@ from millrace.kafka import browse, topics
 from millrace.names import CASE_NUMBERS
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
+from millrace.simulate import tweets
 from millrace.simulate.community import Community
 from millrace.simulate.market import Market
+from millrace.simulate.talk import Talk
 from millrace.sinks.sql import database, tables
 from millrace.stack.server import free_port
 from millrace.view.pages import PAGES
@@ -237,6 +239,34 @@ def test_simulate_finnhub(tmp_path: Path) -> None:
         simulator.kill()
     summary, *trades = map(json.loads, truth.read_text().splitlines())
     assert summary["trades"] == len(trades) >= summary["sent"] >= 5
+
+
+def test_ingest_tweets(millrace: Callable[..., str]) -> None:
+    with tweets.running(Talk(rate=100)) as (url, _):
+        lines = millrace("ingest", "tweets", "--url", url, "--limit", "5", "--print", "--strip-links").splitlines()
+    assert [json.loads(line)["source"] for line in lines] == ["tweets"] * 5
+    assert not any("https://" in json.loads(line)["text"] for line in lines)
+
+
+def test_simulate_tweets(tmp_path: Path) -> None:
+    """The line that it prints is a command that works as it stands; the truth is there at the end."""
+    truth = tmp_path / "truth.jsonl"
+    simulator = Child(tmp_path, "simulate", "tweets", "--port", "0", "--rate", "100", "--truth", str(truth))
+    try:
+        simulator.says(" --url ws://127.0.0.1:")
+        ready, *script = simulator.log.read_text().splitlines()
+        assert ready.startswith("ready ws://127.0.0.1:")
+        program = Path(sys.executable).parent
+        reader = Child(tmp_path, "shell", command=["bash", "-c", "\n".join(script) + " --limit 5"],
+                       PATH=f"{program}:/usr/bin:/bin")  # fmt: skip
+        assert reader.ends(60) == 0, reader.text()
+        read = [json.loads(line)["id"] for line in reader.out.read_text().splitlines()]
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+    summary, *lines = map(json.loads, truth.read_text().splitlines())
+    assert summary["kind"] == "summary" and len(read) == 5
+    assert set(read) <= {line["id"] for line in lines if line["sent"]}
 
 
 def test_simulate_worldometers(tmp_path: Path) -> None:

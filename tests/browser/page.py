@@ -18,6 +18,9 @@ PAGES = {
     "cases": ("millrace up kafka mongodb", "millrace run cases"),  # filled ones are in test_cases.py
     "health": ("hashtag_counts", "candles", "Gaps", "finnhub", "silent for"),
 }
+# The page scrolls in an element of Streamlit's: the document itself is never wider than the window.
+FITS = """[document.scrollingElement, document.querySelector('[data-testid=stMain]')].every(
+    each => each && each.scrollWidth <= each.clientWidth && each.clientWidth <= 390)"""
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 from selenium.webdriver import Keys
 from sqlalchemy import Engine, delete, update
 from tests import stored, support
-from tests.browser.page import PAGES, View, visit
+from tests.browser.page import FITS, PAGES, View, visit
 from tests.stored import HOSTILE, MINUTE
 
 from millrace.sinks.sql import database, tables
@@ -189,7 +189,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(view: View, browser: Any, p
     for name, words in PAGES.items():
         browser.get(f"{view.url}/{name}")
         browser.reads(*words)
-        browser.sees("document.scrollingElement.scrollWidth <= window.innerWidth")
+        browser.sees(FITS)
         picture(f"{name}-phone")
 
 

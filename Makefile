@@ -15,7 +15,7 @@ SHORT_LIVED := PYTHONDONTWRITEBYTECODE= JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 COMPOSE = docker compose -f docker/compose.yaml --profile tweets
 TWEETS := kafka mongodb mongo-express app
 
-.PHONY: help setup pydoop demo superset check format test faults soak bench notebooks lock down clean \
+.PHONY: help setup pydoop demo sql_client superset check format test faults soak bench notebooks lock down clean \
 	docker_build docker_up docker_down docker_clean remote_collection_stream remote_aggregation_stream
 
 help: ## Show this list
@@ -35,6 +35,9 @@ pydoop: setup ## Build pydoop for the single-file archive on HDFS: Python 3.11, 
 
 demo: setup ## Watch it work: make demo ARGS="--source simulator --seconds 90"
 	@$(RUN) millrace demo $(ARGS)
+
+sql_client: setup ## Open Spark SQL over MongoDB: make sql_client ARGS='-e "SELECT * FROM twitter_table"'
+	@$(RUN) millrace sql $(ARGS)
 
 superset: setup ## Show MySQL in Superset: make superset ARGS=--feed feeds it from the simulators
 	@$(RUN) python -m millrace.superset $(ARGS)

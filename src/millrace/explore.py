@@ -2,6 +2,7 @@
 
 from millrace import explore
 explore.table("trending_hashtags", full=True)  # pandas, from SQLite or the store that MILLRACE_... names
+explore.documents("twitter_collection")        # pandas, from MongoDB
 explore.topic("bluesky-raw-posts").show()      # Spark, every post that Kafka holds, with its schema
 explore.archive("bluesky-raw-posts").count()   # Spark, every post that the archive holds
 explore.archived("bluesky-raw-posts")          # the same as pandas, without Spark, and from HDFS without pydoop
@@ -26,11 +27,13 @@ from millrace.archive.log import Log
 from millrace.archive.records import Record
 from millrace.errors import BadRecord, ConfigError
 from millrace.kafka import market, parse, read
+from millrace.kafka.columns import Kind
 from millrace.kafka.posts import decode
-from millrace.kafka.results import TOPICS
+from millrace.kafka.results import RESULTS, TOPICS
 from millrace.kafka.times import moment
 from millrace.kafka.topics import TRADES
 from millrace.names import identifier
+from millrace.sinks.mongodb import reader
 from millrace.sinks.sql import database, windows
 from millrace.spark import launch
 
@@ -62,6 +65,23 @@ def table(name: str, store: str = "sqlite", limit: int | None = None, *, full: b
     for each in set(WINDOW) & set(frame):
         frame[each] = pd.to_datetime(frame[each], utc=True, format="ISO8601" if frame[each].dtype == object else None)
     return frame
+
+
+def documents(name: str, limit: int | None = None) -> pd.DataFrame:
+    """Return the documents of result `name` in MongoDB, all or the `limit` newest windows, newest first.
+
+    The columns are those of the result; times come as UTC timestamps, counts that may lack as Int64. Raises ConfigError
+    for no such result, and while there are no documents.
+    """
+    known = {each.name: each for each in RESULTS if each.key}
+    if name not in known:
+        raise ConfigError(f"no result {name!r}: there are {', '.join(known)}")
+    result = known[name]
+    found = reader.newest(config.load().store_url("mongodb"), result, limit or 0)
+    if not found:
+        raise ConfigError(f"MongoDB has no documents in {result.documents}: run a job that writes them")
+    frame = pd.DataFrame(found, columns=[column.name for column in result.columns])
+    return frame.astype({column.name: "Int64" for column in result.columns if column.kind is Kind.INTEGER})
 
 
 def session() -> SparkSession:

@@ -18,7 +18,7 @@ from millrace.applications.mastodon import MASTODON as ANALYSES
 from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.demo.pipelines import MASTODON, STOCKS, SYMBOLS, Pipeline
-from millrace.demo.processes import address, broker, check, started
+from millrace.demo.processes import address, check, serving, started
 from millrace.errors import ConfigError, MillraceError
 from millrace.logs import say
 from millrace.signals import interrupt
@@ -157,7 +157,7 @@ def _reader(settings: Settings, password: str) -> str:
 def feed(settings: Settings) -> None:
     """Run both pipelines from their simulators into MySQL until Ctrl-C."""
     with ExitStack() as running, suppress(KeyboardInterrupt):
-        settings = running.enter_context(broker(settings))
+        settings = running.enter_context(serving(settings))
         processes = [process for each in JOBS for process in _pipeline(settings, *each, running)]
         say("feeding both dashboards: the first charts fill after a minute; Ctrl-C ends it, and Superset goes on")
         while True:

@@ -15,6 +15,7 @@ PAGES = {
     "languages": ("und", "share"),
     "authors": ("ann",),
     "engagement": ("author8", "Score = "),
+    "cases": ("millrace up kafka mongodb", "millrace run cases"),  # filled ones are in test_cases.py
     "health": ("hashtag_counts", "candles", "Gaps", "finnhub", "silent for"),
 }
 

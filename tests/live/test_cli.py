@@ -32,8 +32,10 @@ from millrace.kafka import browse, topics
 from millrace.names import CASE_NUMBERS
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
+from millrace.simulate import tweets
 from millrace.simulate.community import Community
 from millrace.simulate.market import Market
+from millrace.simulate.talk import Talk
 from millrace.sinks.sql import database, tables
 from millrace.stack.server import free_port
 from millrace.view.pages import PAGES
@@ -83,6 +85,10 @@ def test_env(mill: Mill, millrace: Callable[..., str]) -> None:
     assert {"JAVA_HOME", "SPARK_HOME", "PYSPARK_PYTHON"} <= set(exported)
     assert mill.job.process.returncode == 0
     assert stored(mill.settings.sqlite)
+
+
+def test_sql(mongodb: Settings, millrace: Callable[..., str]) -> None:
+    assert millrace("sql", "-e", "SELECT 1 + 2", "--home", str(mongodb.home)) == "3\n"
 
 
 def test_run(mill: Mill, millrace: Callable[..., str], tmp_path: Path) -> None:
@@ -235,6 +241,34 @@ def test_simulate_finnhub(tmp_path: Path) -> None:
     assert summary["trades"] == len(trades) >= summary["sent"] >= 5
 
 
+def test_ingest_tweets(millrace: Callable[..., str]) -> None:
+    with tweets.running(Talk(rate=100)) as (url, _):
+        lines = millrace("ingest", "tweets", "--url", url, "--limit", "5", "--print", "--strip-links").splitlines()
+    assert [json.loads(line)["source"] for line in lines] == ["tweets"] * 5
+    assert not any("https://" in json.loads(line)["text"] for line in lines)
+
+
+def test_simulate_tweets(tmp_path: Path) -> None:
+    """The line that it prints is a command that works as it stands; the truth is there at the end."""
+    truth = tmp_path / "truth.jsonl"
+    simulator = Child(tmp_path, "simulate", "tweets", "--port", "0", "--rate", "100", "--truth", str(truth))
+    try:
+        simulator.says(" --url ws://127.0.0.1:")
+        ready, *script = simulator.log.read_text().splitlines()
+        assert ready.startswith("ready ws://127.0.0.1:")
+        program = Path(sys.executable).parent
+        reader = Child(tmp_path, "shell", command=["bash", "-c", "\n".join(script) + " --limit 5"],
+                       PATH=f"{program}:/usr/bin:/bin")  # fmt: skip
+        assert reader.ends(60) == 0, reader.text()
+        read = [json.loads(line)["id"] for line in reader.out.read_text().splitlines()]
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+    summary, *lines = map(json.loads, truth.read_text().splitlines())
+    assert summary["kind"] == "summary" and len(read) == 5
+    assert set(read) <= {line["id"] for line in lines if line["sent"]}
+
+
 def test_simulate_worldometers(tmp_path: Path) -> None:
     truth = tmp_path / "truth.jsonl"
     options = ["--port", "0", "--seed", "3", "--defect", "reordered", "--defect", "blank", "--truth", str(truth)]
@@ -383,13 +417,14 @@ def test_demo(other_home: Path) -> None:
 
 
 def test_demo_of_all(other_home: Path) -> None:
-    """Three feeds, one Spark application, one view; every page has rows afterwards.
+    """Four feeds, one Spark application, one view; every page has rows afterwards.
 
-    The key of Finnhub is the demo's, whatever yours is.
+    The key of Finnhub and the MongoDB are the demo's, whatever yours are.
     """
     picture = other_home / "all.svg"
     options = ["--pipeline", "all", "--source", "simulator", "--seconds", "40", "--picture", str(picture)]
-    demo = ended(other_home, "demo", *options, deadline=400, FINNHUB_TOKEN="yours")
+    away = "mongodb://127.0.0.1:1"  # where nothing is written: the demo has a server of its own
+    demo = ended(other_home, "demo", *options, deadline=400, FINNHUB_TOKEN="yours", MILLRACE_MONGODB_URL=away)
     said, lines = demo.text(), demo.out.read_text().splitlines()
     assert all(f"counted on simulated {each.service} since" in said for each in ALL)
     assert "yours" not in said
@@ -400,8 +435,12 @@ def test_demo_of_all(other_home: Path) -> None:
     assert int(numbers["readings of counters"]) > sum(languages)  # posts that were looked at again
     trades = {line.split()[0]: line.split()[1:3] for line in lines}
     assert all(float(trades[symbol][0].replace(",", "")) > 0 and int(trades[symbol][1]) > 0 for symbol in FEW)
+    assert int(numbers["windows"]) > 0 and int(numbers["tweets"].replace(",", "")) > 0
     drawn = picture.read_text()
-    assert all(title in drawn for title in ("Bluesky", "languages", "engagement", "VWAP"))
+    assert all(
+        title in drawn
+        for title in ("Bluesky", "simulated&#160;tweets", "days&#160;old", "languages", "engagement", "VWAP")
+    )
     assert len((other_home / "logs" / "job.log").read_text().split("Spark UI at")) <= 2  # one application
     with sqlite3.connect(other_home / "millrace.db") as connection:
         rows = {page.title: connection.execute(f"SELECT count(*) FROM {page.table}").fetchone()[0] for page in PAGES}

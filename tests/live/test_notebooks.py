@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,9 +24,14 @@ from millrace.config import Settings
 from millrace.ingest import command
 from millrace.ingest.mastodon.plan import Plan
 from millrace.ingest.run import Options
-from millrace.simulate import bluesky, mastodon, truth
+from millrace.ingest.tweets.shapes import Reading
+from millrace.kafka.results import TWEET_CASES
+from millrace.simulate import bluesky, mastodon, truth, tweets
 from millrace.simulate.community import Community
 from millrace.simulate.scenario import Scenario
+from millrace.simulate.talk import Talk
+from millrace.sinks.mongodb import cluster
+from millrace.spark.launch import PACKAGE
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -84,9 +90,28 @@ def traded(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
-def executed(kafka: Settings, filled: Path, reacted: Path, traded: Path) -> dict[str, NotebookNode]:
+def tweeted(mongodb: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with some windows of tweets in MongoDB, and the same in the topic."""
+    home, url = tmp_path_factory.mktemp("tweeted"), mongodb.store_url("mongodb")
+    (home / "servers.env").write_text(f"MILLRACE_MONGODB_URL={url}\n")
+    start = window(now()) - timedelta(days=3)
+    with tweets.running(Talk(seed=4_205, rate=10, count=3_000, speed=0, start=start)) as (generator, _):
+        settings = config.load(home=home, kafka_bootstrap=mongodb.kafka_bootstrap, tweets_url=generator)
+        command.tweets(settings, Options(limit=3_000, seconds=60), Reading())
+    collection = cluster.collection(url, TWEET_CASES.documents)
+    collection.delete_many({})
+    numbers = f"file:{PACKAGE / 'cases' / 'snapshot.json'}"
+    place = ["--home", str(home), "--bootstrap", settings.kafka_bootstrap]
+    run_job("cases", "--cases", numbers, "--once", *place)
+    yield home
+    collection.delete_many({})
+
+
+@pytest.fixture(scope="module")
+def executed(kafka: Settings, filled: Path, reacted: Path, traded: Path, tweeted: Path) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
-    homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled, "04-candles": traded}
+    homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled, "04-candles": traded,
+             "05-cases": tweeted}  # fmt: skip
     return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 
@@ -181,6 +206,15 @@ def test_candles_are_plotted_and_replay_equals_live(executed: dict[str, Notebook
     found = re.search(r"(\d+) candles compared; replay equals live: (\w+)", shown(notebook))
     assert found and int(found[1]) >= 10 and found[2] == "True"
     assert "notebooks_btc" in shown(notebook)
+
+
+def test_tweets_are_plotted_and_replay_equals_live(executed: dict[str, NotebookNode], mongodb: Settings) -> None:
+    notebook = executed["05-cases"]
+    pictures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
+    assert len(pictures) == 1 and len(pictures[0].data["image/png"]) > 10_000
+    found = re.search(r"(\d+) windows compared; replay equals live: (\w+)", shown(notebook))
+    assert found and int(found[1]) >= 10 and found[2] == "True"
+    assert re.search(r"total_cases_count +704753890", shown(notebook)) and "2024-04-13" in shown(notebook)
 
 
 @each

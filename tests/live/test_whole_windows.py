@@ -1,5 +1,6 @@
 """A backfill, a replay and a run from the latest leave windows alone that they did not read whole."""
 
+import json
 import shutil
 from collections import Counter
 from datetime import timedelta
@@ -85,13 +86,18 @@ def test_a_backfill_changes_no_window_in_which_the_archive_ends(
 def test_without_kafka_a_backfill_goes_by_when_the_archive_was_written(
     bench: Bench, archive: Files, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    bench.posts.start = window(now()) - MINUTE
-    bench.send(90)  # the last window has not ended
+    bench.send(150)
     bench.run("archive", "--once")
     bench.bootstrap = "127.0.0.1:1"
     bench.run("hashtags", "--from-archive")
-    assert stored(sqlite(bench.home)) == bench.since(0, 1)
+    assert stored(sqlite(bench.home)) == bench.posts.right  # all of it lay an hour back when it was written
     assert "what is beyond the archive is unknown" in capfd.readouterr().err
+    [entry] = archive.list(f"source={bench.topic}/_log")
+    known = json.loads(archive.read(entry.path))
+    archive.write(entry.path, json.dumps(known | {"at": str(bench.posts.start + 1.5 * MINUTE)}).encode())
+    bench.fresh("early")
+    bench.run("hashtags", "--from-archive")
+    assert stored(sqlite(bench.home)) == bench.since(0, 1)
 
 
 @pytest.mark.parametrize("archive", ["file"], indirect=True)

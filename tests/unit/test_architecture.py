@@ -30,9 +30,9 @@ ROOMS: dict[str, set[str]] = {
     "doctor": DATA | {"demo", "sinks", "archive", "stack"},
     "explore": DATA | {"spark", "sinks", "archive"},
     "superset": GROUND | {"demo", "applications", "sinks", "stack"},
-    "demo": GROUND | {"applications", "stack"},
+    "demo": DATA | {"applications", "sinks", "stack"},
     "demo.views": {"logs"},
-    "view": GROUND | {"sinks"},
+    "view": DATA | {"sinks"},
     "applications": DATA | {"spark", "sinks", "archive", "queries", "cases"},
     "spark": DATA | {"sinks", "archive", "queries"},
     "spark.launch": DATA | {"queries", "stack"},
@@ -142,7 +142,7 @@ def test_queries_reach_kafka_by_its_parsers_alone():
 
 
 def test_the_page_neither_computes_nor_writes():
-    writing = ("sinks.sql.writer", "sinks.sql.prune.prune", "sinks.sql.database.connect")
+    writing = ("sinks.sql.writer", "sinks.mongodb.writer", "sinks.sql.prune.prune", "sinks.sql.database.connect")
     statements = tuple(f"sqlalchemy.{name}" for name in ("insert", "update", "delete"))
     for module, path in MODULES.items():
         if within(module, "view"):
@@ -172,6 +172,7 @@ def test_only_config_reads_the_environment_for_settings():
         "config",
         "explore",
         "spark.launch.spark_submit",
+        "spark.launch.spark_sql",
         "spark.launch.recorder",
         "demo.processes",
         "view.server",

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from pydantic import SecretStr
 
 from millrace import config
 from millrace.applications.registry import JOBS
@@ -41,16 +42,18 @@ def test_what_counted_nothing_is_named(settings, capsys):
         connection.execute("CREATE TABLE hashtag_counts (source, window_start, window_end, hashtag, posts)")
         minute = [SINCE, "2026-01-01T00:01:00.000Z"]
         connection.execute("INSERT INTO hashtag_counts VALUES ('bluesky', ?, ?, 'cat', 3)", minute)
+    away = SecretStr("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100")
+    settings = settings.model_copy(update={"mongodb_url": away})
     shown = [demo.Shown(each, f"simulated {each.service}", demo._store(settings, each), SINCE) for each in ALL]
-    assert [demo._report(each, settings) for each in shown] == [0, 1, 1]
+    assert [demo._report(each, settings) for each in shown] == [0, 1, 1, 1]
     said = capsys.readouterr()
     assert said.out.split() == ["#cat", "3"]
-    for each in ("Mastodon", "Finnhub"):
+    for each in ("Mastodon", "Finnhub", "tweets"):
         assert f"nothing was counted on simulated {each}" in said.err
 
 
 def test_a_job_has_read_to_a_moment_when_it_looked_afterwards_and_nothing_was_left(tmp_path):
-    store = Store(tmp_path / "m.db", tmp_path / "hashtags.json", "bluesky")
+    store = Store(tmp_path / "hashtags.json", tmp_path / "m.db", "bluesky")
     moment = "2026-01-01T00:00:05.123456"
     for told, read in (
         ({"state": "started"}, False),

@@ -6,9 +6,10 @@ from pydantic import SecretStr
 from millrace import config, doctor
 from millrace.config import Settings
 from millrace.demo import services as reach
-from millrace.simulate import bluesky, mastodon
+from millrace.simulate import bluesky, mastodon, tweets
 from millrace.simulate.community import Community
 from millrace.simulate.scenario import Scenario
+from millrace.simulate.talk import Talk
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -25,6 +26,15 @@ def test_jetstream():
     with bluesky.running(Scenario(count=1)) as url:
         assert reach.jetstream(["ws://127.0.0.1:1", url]) == ""
     assert "refused" in reach.jetstream(["ws://127.0.0.1:1"])
+
+
+def test_a_generator_of_tweets_is_not_read():
+    """Its first reader hears all from the start: to look whether it is there must not take that from the adapter."""
+    with tweets.running(Talk(count=3, speed=0)) as (url, generator):
+        assert reach.listener(url) == ""
+        assert not [line for line in list(generator.lines())[1:] if line["sent"]]
+    assert "refused" in reach.listener("ws://127.0.0.1:1")
+    assert reach.listener("ws://127.0.0.1:99999") != ""
 
 
 def test_an_instance_that_is_open():

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event, text
 from millrace.errors import ConfigError
 from millrace.sinks.sql import database, tables
 from millrace.view import bounds, charts, health, market, others, pages, social
+from millrace.view.stores import Stores
 from millrace.view.text import number, plain
 from tests import stored
 from tests.stored import MINUTE
@@ -305,7 +306,7 @@ def test_ages_are_of_the_newest_window(writer: Engine, store: Engine) -> None:
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.title)
 def test_the_commands_that_fill_a_page_fill_its_store(page: pages.Page) -> None:
-    feed, job = page.commands("mysql").splitlines()
+    feed, job = page.commands(Stores("mysql", Path())).splitlines()
     assert feed.split()[:2] == ["millrace", "ingest"]
     assert job.split()[:2] == ["millrace", "run"] and job.split()[-2:] == ["--sink", "mysql"]
     assert (Path(__file__).parents[2] / "jobs" / f"{job.split()[2]}.py").exists()

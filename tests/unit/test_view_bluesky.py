@@ -11,7 +11,7 @@ from millrace.demo.views.widgets import BAR, bar
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "m.db", tmp_path / "hashtags.json", "bluesky")
+    return Store(tmp_path / "hashtags.json", tmp_path / "m.db", "bluesky")
 
 
 def shown(store, since="2026"):

@@ -12,7 +12,7 @@ START = "2026-01-01T00:00:00.000Z"
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "m.db", tmp_path / "hashtags.json", "mastodon")
+    return Store(tmp_path / "hashtags.json", tmp_path / "m.db", "mastodon")
 
 
 @pytest.fixture

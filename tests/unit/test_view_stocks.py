@@ -13,7 +13,7 @@ START = "2026-01-01T00:00:00.000Z"
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "m.db", tmp_path / "candles.json", "finnhub")
+    return Store(tmp_path / "candles.json", tmp_path / "m.db", "finnhub")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from millrace import config, logs, names
-from millrace.cli import archive, ingest, simulate, store
+from millrace.cli import archive, ingest, simulate, sql, store
 from millrace.cli.options import Bootstrap, Home, SqlStore, Store
 from millrace.cli.tables import grid
 from millrace.errors import ConfigError, MillraceError
@@ -26,6 +26,7 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(archive.app, name="archive")
 app.add_typer(store.app, name="tables")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(archive.replay)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(sql.sql)
 app.command()(store.prune)
 
 Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs")]
@@ -205,12 +206,12 @@ def view(
 @app.command()
 def demo(
     *,
-    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, or all")] = "bluesky",
+    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, tweets, or all")] = "bluesky",
     source: Annotated[str, typer.Option(help="live, simulator, or auto: the one that can be reached")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=1, help="Events a second of the simulator; default 200, of Mastodon 20, of trades 60"),
+        typer.Option(min=1, help="Events a second of the simulator; default 200, of trades 60, of others 20"),
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Save the last view as an SVG file")] = None,
     home: Home = None,

@@ -7,11 +7,13 @@ from types import ModuleType
 
 from millrace.applications.analyses import AUTHORS, COUNTS, DASHBOARD, ENGAGEMENT, HASHTAGS, LANGUAGES
 from millrace.applications.candles import CANDLES
+from millrace.applications.cases import CASES
 from millrace.applications.mastodon import MASTODON as ANALYSES
 from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.demo import services
-from millrace.demo.views import bluesky, mastodon, stocks
+from millrace.demo.views import bluesky, mastodon, stocks, tweets
+from millrace.kafka.results import TWEET_CASES, Result
 
 BEFORE = 60  # seconds before its start from which Bluesky's posts are read, however long ago the last demo was
 
@@ -22,7 +24,9 @@ class Pipeline:
 
     `feed` is the name of its adapter and its simulator, `environment` what the adapter needs to read the simulator.
     `unreachable` returns why the `service` cannot be read, "" if it can; `urls` are its addresses, each of which the
-    adapter gets by `option`, with the arguments `live`. `rows` is the number of rows of a table in the view.
+    adapter gets by `option`, with the arguments `live`. `rows` is the number of rows of a table in the view, which
+    reads SQLite, or MongoDB where its `documents` are. `second` is a further double that runs where the simulator does:
+    its name, the option of the job that gets its address, and the path there.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Pipeline:
     feed: str
     rows: int = 8
     environment: Mapping[str, str] = field(default_factory=dict)
+    documents: Result | None = None
+    second: tuple[str, str, str] | None = None
 
 
 def _no_instance(settings: Settings) -> str:
@@ -95,6 +101,24 @@ STOCKS = Pipeline(
     feed="finnhub",
     environment={"MILLRACE_FINNHUB_TOKEN": "demo"},
 )  # fmt: skip
+TWEETS = Pipeline(
+    name="tweets",
+    service="tweets",
+    urls=lambda settings: [settings.tweets_url],
+    unreachable=lambda settings: services.listener(settings.tweets_url.split(",")[0]),
+    option="--url",
+    live=tuple,
+    simulated=(),
+    simulator=("--duplicates", "0.02", "--malformed", "0.005", "--empty", "0.005", "--bursts", "0.002"),
+    rate=20.0,
+    job=(CASES.name, "--trigger", "2s"),
+    run_file=CASES.name,
+    view=tweets,
+    feed="tweets",
+    rows=6,
+    documents=TWEET_CASES,
+    second=("worldometers", "--cases", "/coronavirus/"),
+)
 FEW = SYMBOLS[:3]
 ALL = (
     replace(BLUESKY, job=(HASHTAGS.name, "--trigger", "2s"), rows=4),
@@ -112,5 +136,6 @@ ALL = (
         simulated=FEW,
         job=(CANDLES.name, *FEW, "--resolution", "10s", "--resolution", "1m", "--sink", "sqlite", "--trigger", "2s"),
     ),
+    replace(TWEETS, job=(CASES.name, "--trigger", "5s"), rows=2),
 )  # fmt: skip
-PIPELINES = {each.name: (each,) for each in (BLUESKY, MASTODON, STOCKS)} | {"all": ALL}
+PIPELINES = {each.name: (each,) for each in (BLUESKY, MASTODON, STOCKS, TWEETS)} | {"all": ALL}

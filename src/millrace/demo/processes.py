@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from pydantic import SecretStr
+
 from millrace import config, stack
 from millrace.config import Settings
 from millrace.errors import MillraceError
@@ -20,35 +22,39 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def broker(settings: Settings) -> Iterator[Settings]:
-    """Run the local Kafka of the home during the block; one that ran before goes on running after it.
+def serving(settings: Settings, documents: bool = False) -> Iterator[Settings]:
+    """Run Kafka and, for `documents`, MongoDB in the home during the block; those that ran before go on after it.
 
-    Yields the settings with its address, whatever broker the environment names: simulated events go to no other.
+    Yields the settings with their addresses, whatever the environment names: simulated events go to no others.
     """
-    ours = _local_broker(settings) is None
+    wanted = ["kafka", *(["mongodb"] if documents else [])]
+    ours = [name for name in wanted if name not in _ports(settings)]
     try:
-        stack.up(["kafka"], settings)
-        yield settings.model_copy(update={"kafka_bootstrap": _local_broker(settings)})
+        stack.up(wanted, settings)
+        places = {name: f"{LOOPBACK}:{port}" for name, port in _ports(settings).items()}
+        mongodb = SecretStr(f"mongodb://{places['mongodb']}") if documents else None
+        yield settings.model_copy(update={"kafka_bootstrap": places["kafka"], "mongodb_url": mongodb})
     finally:
         if ours:
-            stack.down(settings, ["kafka"])
+            stack.down(settings, ours)
 
 
-def _local_broker(settings: Settings) -> str | None:
-    found = [row.port for row in stack.status(settings) if row.name == "kafka" and row.ready]
-    return f"{LOOPBACK}:{found[0]}" if found else None
+def _ports(settings: Settings) -> dict[str, int]:
+    return {row.name: row.port for row in stack.status(settings) if row.port and row.ready}
 
 
 @contextmanager
 def started(settings: Settings, name: str, *arguments: str, **known: str) -> Iterator[Process]:
     """Run `millrace ARGUMENTS` during the block, then stop it by SIGTERM; its output goes to logs/<name>.log.
 
-    Its environment has `known`; its broker, SQLite file and home are those of `settings`, whatever the environment
-    names.
+    Its environment has `known`; its broker, MongoDB, SQLite file and home are those of `settings`, whatever the
+    environment names.
     """
     log = settings.home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     ours = {"HOME": str(settings.home), "KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "SQLITE_URL": settings.sqlite}
+    if settings.mongodb_url:
+        ours["MONGODB_URL"] = settings.mongodb_url.get_secret_value()
     environment = {**os.environ, **known, "PYTHONUNBUFFERED": "1"}
     environment |= {config.PREFIX + key: value for key, value in ours.items()}
     log.unlink(missing_ok=True)

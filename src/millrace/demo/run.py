@@ -5,10 +5,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, Group
@@ -20,11 +22,13 @@ from millrace.config import Settings
 from millrace.demo import processes
 from millrace.demo.pipelines import BLUESKY, Pipeline
 from millrace.demo.processes import Process
-from millrace.demo.views.store import Store
+from millrace.demo.views.store import Documents, Store
 from millrace.demo.views.widgets import save
-from millrace.errors import MillraceError
+from millrace.errors import MillraceError, Unavailable
+from millrace.kafka.results import Result
 from millrace.logs import escape
 from millrace.signals import ignored, interrupt
+from millrace.sinks.mongodb import reader
 
 out = Console()
 say = Console(stderr=True, highlight=False)
@@ -38,7 +42,7 @@ class Shown:
 
     pipeline: Pipeline
     feed: str
-    store: Store
+    store: Store | Documents
     since: str
 
     def draw(self, waiting: str) -> Group:
@@ -53,6 +57,16 @@ class Shown:
     def lines(self) -> list[tuple[str, str]]:
         """Return the rows of the final table: a name and its number."""
         return list(self.pipeline.view.lines(self.store, self.since))
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What feeds a pipeline: its name, the adapter's options and environment, and what the job is told more."""
+
+    name: str
+    options: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    job: tuple[str, ...] = ()
 
 
 def run(
@@ -70,29 +84,35 @@ def run(
     `source`: simulator, live or the pipeline's name (the service itself), or auto (the service, else the simulator).
     `rate` is in events per second of each simulator.
     `picture`: an SVG file for the last view.
-    Broker and SQLite file are those of the home, whatever the settings name: simulated events go nowhere else.
+    Servers and SQLite file are those of the home, whatever the settings name: simulated events go nowhere else.
     """
     interrupt(signal.SIGTERM, signal.SIGHUP)  # its children end with it, and with its terminal
     since, began = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}", time.monotonic()
     settings = settings.model_copy(update={"sqlite_url": None})
     shown: list[Shown] = []
-    with _stopped_together() as children:
-        page = children.enter_context(_page(settings))
-        settings = children.enter_context(processes.broker(settings))
-        feeds = []
-        for pipeline in pipelines:
-            options, feed, known = _feed(pipeline, source, settings, rate or pipeline.rate, children)
-            ingest = processes.started(settings, f"ingest-{pipeline.feed}", "ingest", pipeline.feed, *options, **known)
-            feeds.append(children.enter_context(ingest))
-            shown.append(Shown(pipeline, feed, _store(settings, pipeline), since))
-            shown[-1].store.run_file.unlink(missing_ok=True)  # left by an earlier run
-        job = children.enter_context(processes.started(settings, "job", "run", *_job(pipelines)))
-        page()
-        _watch(shown, seconds, [*feeds, job], began)
-        _catch_up(shown, feeds)
-    if picture:
-        save(picture, _view(shown, "nothing was counted"))
-    return max([_report(each, settings) for each in shown], default=0)
+    with _stopped_together() as around:
+        documents = any(pipeline.documents for pipeline in pipelines)
+        settings = around.enter_context(processes.serving(settings, documents))
+        page = around.enter_context(_page(settings))
+        with _stopped_together() as children:
+            feeds = []
+            for pipeline in pipelines:
+                fed = _feed(pipeline, source, settings, rate or pipeline.rate, children)
+                line = ("ingest", pipeline.feed, *fed.options)
+                ingest = processes.started(settings, f"ingest-{pipeline.feed}", *line, **fed.environment)
+                feeds.append(children.enter_context(ingest))
+                told = replace(pipeline, job=(*pipeline.job, *fed.job))
+                shown.append(Shown(told, fed.name, _store(settings, pipeline), since))
+                shown[-1].store.run_file.unlink(missing_ok=True)  # left by an earlier run
+            line = ("run", *_job([each.pipeline for each in shown]))
+            job = children.enter_context(processes.started(settings, "job", *line))
+            page()
+            _watch(shown, seconds, [*feeds, job], began)
+            _catch_up(shown, feeds)
+        if picture:
+            save(picture, _view(shown, "nothing was counted"))
+        return max([_report(each, settings) for each in shown], default=0)  # while the servers are there to be read
+    return 0
 
 
 @contextmanager
@@ -118,9 +138,18 @@ def _job(pipelines: Sequence[Pipeline]) -> list[str]:
     return [SEVERAL.name, *first, *together] if others else list(first)
 
 
-def _store(settings: Settings, pipeline: Pipeline) -> Store:
+def _store(settings: Settings, pipeline: Pipeline) -> Store | Documents:
     run_file = settings.home / "run" / f"{pipeline.run_file}.json"
-    return Store(Path(settings.sqlite.removeprefix("sqlite:///")), run_file, pipeline.feed)
+    if pipeline.documents:
+        return Documents(run_file, partial(_newest, settings.store_url("mongodb"), pipeline.documents))
+    return Store(run_file, Path(settings.sqlite.removeprefix("sqlite:///")), pipeline.feed)
+
+
+def _newest(url: str, documents: Result, count: int, since: datetime) -> list[dict[str, Any]]:
+    try:
+        return reader.newest(url, documents, count, since)
+    except Unavailable:  # it is drawn again soon, and the job says what is wrong
+        return []
 
 
 @contextmanager
@@ -133,10 +162,8 @@ def _page(settings: Settings) -> Iterator[Callable[[], None]]:
         yield lambda: say.print(f"a page of it: {processes.address(settings, 'view')}")
 
 
-def _feed(
-    pipeline: Pipeline, source: str, settings: Settings, rate: float, children: ExitStack
-) -> tuple[list[str], str, Mapping[str, str]]:
-    """Return the adapter's options, the name of what feeds it, and its environment; starts the simulator if need be."""
+def _feed(pipeline: Pipeline, source: str, settings: Settings, rate: float, children: ExitStack) -> Fed:
+    """Return what feeds a pipeline; starts the simulator, and the second double, if need be."""
     if source != "simulator":
         if reason := pipeline.unreachable(settings):
             if source != "auto":
@@ -144,12 +171,17 @@ def _feed(
             say.print(f"{pipeline.service} cannot be reached ({reason}): the built-in simulator feeds the demo")
         else:
             urls = [word for url in pipeline.urls(settings) for word in (pipeline.option, url)]
-            return [*urls, *pipeline.live()], pipeline.service, {}
+            return Fed(pipeline.service, (*urls, *pipeline.live()))
     name, seed = f"simulator-{pipeline.feed}", str(int(time.time()))  # another run's posts would count as duplicates
     options = ("--port", "0", "--rate", str(rate), "--seed", seed, *pipeline.simulator)
     children.enter_context(processes.started(settings, name, "simulate", pipeline.feed, *options))
-    url = processes.address(settings, name)
-    return [pipeline.option, url, *pipeline.simulated], f"simulated {pipeline.service}", pipeline.environment
+    told = (pipeline.option, processes.address(settings, name), *pipeline.simulated)
+    job: tuple[str, ...] = ()
+    if pipeline.second:
+        double, option, path = pipeline.second
+        children.enter_context(processes.started(settings, double, "simulate", double, "--port", "0"))
+        job = (option, processes.address(settings, double) + path)
+    return Fed(f"simulated {pipeline.service}", told, pipeline.environment, job)
 
 
 def _view(shown: Sequence[Shown], waiting: str) -> Group:

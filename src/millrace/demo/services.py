@@ -1,6 +1,8 @@
 """Check whether a live service can be read, for the demo and the doctor: each returns why not, "" if it can."""
 
+import socket
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import httpx
 import websocket
@@ -22,6 +24,20 @@ def jetstream(hosts: Sequence[str]) -> str:
         except (OSError, websocket.WebSocketException) as error:
             reason = type(error).__name__ if not str(error) else str(error).splitlines()[0]
     return reason
+
+
+def listener(url: str) -> str:
+    """Return why nobody listens at `url` (ws:// or wss://), "" if somebody does.
+
+    It does not ask for a WebSocket: a generator's first reader takes what later ones never see.
+    """
+    parts = urlsplit(url.strip())
+    try:
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        socket.create_connection((parts.hostname or "", port), PATIENCE).close()
+    except (OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def instance(url: str, token: SecretStr | None = None) -> str:

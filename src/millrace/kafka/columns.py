@@ -9,6 +9,7 @@ class Kind(Enum):
 
     TEXT = "text"
     TEXTS = "texts"  # a list of them
+    TAGS = "tags"  # a list of hashtags, each with its tweets
     INTEGER = "integer"  # 64 bits
     DOUBLE = "double"
     DECIMAL = "decimal"  # exact, with 10 decimal places

@@ -155,7 +155,7 @@ TWEET_CASES = Result(  # documents alone
         time("window_end"),
         integer("tweets"),
         integer("cut"),
-        Column("hashtags", Kind.TEXTS),
+        Column("hashtags", Kind.TAGS),
     ),
     table=False,
     order="tweets",

@@ -14,6 +14,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from millrace.sinks.sql import tables
 from millrace.view import bounds, charts, health, market, others, social
+from millrace.view import cases as tweets
 from millrace.view.text import number, plain
 
 DAY = timedelta(days=1)
@@ -169,6 +170,32 @@ def engagement(engine: Engine) -> bool:
         what = "Score = 3 x replies + 2 x reblogs + favourites, unless the job says otherwise;"
         _until(windows["window_end"], what)
     _grid(social.reactions(engine), "Posts with the highest scores", {"id": Column("post")})
+    return True
+
+
+def cases(url: str) -> bool:
+    if (newest := tweets.newest(url)) is None:
+        return False
+    rows = tweets.windows(url, newest)
+    full = tweets.full(rows)[::-1]
+    days = tweets.age(newest)
+    known = newest["total_cases_count"]
+    _figures(
+        {
+            "tweets in the newest full window": f"{full['tweets'].iloc[-1]:,}" if len(full) else "none is full",
+            f"cases: {plain(newest['country'])}": "unknown" if known is None else f"{known:,}",
+            "their age": "today's" if days == 0 else health.span(days * DAY.total_seconds()),
+        }
+    )
+    if _any_full(full):
+        st.vega_lite_chart(full, charts.line("Tweets a window", "tweets"), key="tweets")
+        _until(full["window_end"], "Tweets a window,")
+    _grid(rows, "Newest windows", height=300, column_order=tweets.SHOWN)
+    st.subheader("The newest document")
+    with _line():
+        _grid(tweets.numbers(newest), "Case numbers", width=300)
+        _grid(tweets.texts(newest), "Newest texts", width=700)
+    st.caption(plain(f"Numbers of {newest['as_of']}, of {newest['source_url']}; what it does not tell is blank."))
     return True
 
 

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from sqlalchemy import Engine, Table
 
-from millrace import config
 from millrace.errors import ConfigError, MillraceError
-from millrace.sinks.sql import database, tables
-from millrace.view import bounds, drawing, others
+from millrace.sinks.sql import tables
+from millrace.view import bounds, cases, drawing, others
+from millrace.view.stores import Stores
 from millrace.view.text import plain
 
 EVERY = 2.0  # seconds between two looks
@@ -39,60 +39,78 @@ class Page:
     job: str
     draw: Callable[[Engine], bool]
 
-    @property
-    def path(self) -> str:
-        return self.title.lower()
+    def commands(self, stores: Stores) -> str:
+        """Return what fills it."""
+        return f"millrace ingest {self.feed}\nmillrace run {self.job} --sink {stores.name}"
 
-    def commands(self, store: str) -> str:
-        """Return what fills it in `store`."""
-        return f"millrace ingest {self.feed}\nmillrace run {self.job} --sink {store}"
+    def has_rows(self, stores: Stores, there: frozenset[str]) -> bool:
+        """Return whether it shows anything; `there` are the tables."""
+        return self.table.name in there and bounds.has_rows(stores.engine, self.table)
+
+    def show(self, stores: Stores) -> bool:
+        """Draw it; returns whether there was anything."""
+        try:
+            engine = stores.engine
+        except ConfigError:  # no file yet
+            return False
+        return self.table.name in others.tables(engine) and self.draw(engine)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The page of documents, which are in MongoDB; else as `Page`."""
+
+    title: str
+
+    def commands(self, stores: Stores) -> str:
+        """Return what fills it: a server first, where none is set."""
+        server = "" if stores.documents else "millrace up kafka mongodb\n"
+        return f"{server}millrace ingest tweets\nmillrace run cases"
+
+    def has_rows(self, stores: Stores, there: frozenset[str]) -> bool:
+        """Return whether it shows anything."""
+        return bool(stores.documents and cases.newest(stores.documents))
+
+    def show(self, stores: Stores) -> bool:
+        """Draw it; returns whether there was anything."""
+        return bool(stores.documents and drawing.cases(stores.documents))
 
 
 def main(store: str, home: str) -> None:
     """Draw the page that the reader chose; `store` and `home` are those of `millrace view`."""
     st.set_page_config(layout="wide")
     st.html(f"<style>{STYLE}</style>")
-    url = config.load(home=home).store_url(store)
-    there = _tables(url)
-    known = [st.Page(partial(_live, _draw, url, store, page), title=page.title, url_path=page.path) for page in PAGES]
+    stores = Stores(store, Path(home))
+    there = stores.tables
+    known = [st.Page(partial(_live, _draw, stores, page), title=page.title, url_path=page.title.lower())
+             for page in KNOWN]  # fmt: skip
     # It draws itself what is filled: to switch to that page would take the place of a click that came meanwhile.
-    filled = st.session_state["filled"] = st.session_state.get("filled") or _first_filled(url, there)
+    filled = st.session_state["filled"] = st.session_state.get("filled") or _first_filled(stores, there)
     first = filled or PAGES[0]
-    start = st.Page(partial(_live, _draw, url, store, first), title=first.title, default=True, visibility="hidden")
-    more = [st.Page(partial(_live, _table, url, name), title=name, url_path=f"table-{name}")
+    start = st.Page(partial(_live, _draw, stores, first), title=first.title, default=True, visibility="hidden")
+    more = [st.Page(partial(_live, _table, stores, name), title=name, url_path=f"table-{name}")
             for name in others.names(there)]  # fmt: skip
-    condition = st.Page(partial(_live, _health, url, store, Path(home)), title="Health", url_path="health")
+    condition = st.Page(partial(_live, _health, stores), title="Health", url_path="health")
     chosen = st.navigation([start, *known, *more, condition], position="top")
     st.set_page_config(page_title=f"{chosen.title} - millrace")
-    _watch(url, there, waits=chosen is start and not filled)
+    _watch(stores, there, waits=chosen is start and not filled)
     st.header(plain(chosen.title))
     chosen.run()
 
 
-@cache
-def _engine(url: str) -> Engine:
-    return database.reader(url)
-
-
-def _tables(url: str) -> frozenset[str]:
-    try:
-        return others.tables(_engine(url))
-    except MillraceError:  # each page says what is wrong
-        return frozenset()
-
-
 @st.fragment(run_every=LOOK_FOR_TABLES)
-def _watch(url: str, there: frozenset[str], *, waits: bool) -> None:
+def _watch(stores: Stores, there: frozenset[str], *, waits: bool) -> None:
     """Draw all anew when tables came or went, or when there is something to show to a reader who waits for it."""
-    now = _tables(url)
-    if now != there or (waits and _first_filled(url, now)):
+    now = stores.tables
+    if now != there or (waits and _first_filled(stores, now)):
         st.rerun()
 
 
-def _first_filled(url: str, there: frozenset[str]) -> Page | None:
-    with suppress(MillraceError):  # each page says what is wrong
-        filled = (page for page in PAGES if page.table.name in there and bounds.has_rows(_engine(url), page.table))
-        return next(filled, None)
+def _first_filled(stores: Stores, there: frozenset[str]) -> Page | Documents | None:
+    for page in KNOWN:
+        with suppress(MillraceError):  # each page says what is wrong
+            if page.has_rows(stores, there):
+                return page
     return None
 
 
@@ -109,26 +127,20 @@ def _live(draw: Callable[..., None], *arguments: Any) -> None:
     body()
 
 
-def _draw(url: str, store: str, page: Page) -> None:
-    try:
-        engine = _engine(url)
-    except ConfigError:  # no file yet
-        drawn = False
-    else:
-        drawn = page.table.name in others.tables(engine) and page.draw(engine)
-    if not drawn:
+def _draw(stores: Stores, page: Page | Documents) -> None:
+    if not page.show(stores):
         st.info("Nothing here yet. These commands fill it:")
-        st.code(page.commands(store), language="sh")
+        st.code(page.commands(stores), language="sh")
 
 
-def _health(url: str, store: str, home: Path) -> None:
-    drawing.jobs(home)
+def _health(stores: Stores) -> None:
+    drawing.jobs(stores.home)
     with suppress(ConfigError):  # no file yet
-        drawing.state(_engine(url), store)
+        drawing.state(stores.engine, stores.name)
 
 
-def _table(url: str, name: str) -> None:
-    drawing.table(_engine(url), name)
+def _table(stores: Stores, name: str) -> None:
+    drawing.table(stores.engine, name)
 
 
 PAGES = (
@@ -142,3 +154,4 @@ PAGES = (
          partial(drawing.shares, table=tables.author_counts, name="author")),
     Page("Engagement", tables.engagement_windows, "mastodon", "engagement --source mastodon", drawing.engagement),
 )  # fmt: skip
+KNOWN: tuple[Page | Documents, ...] = (*PAGES, Documents("Cases"))

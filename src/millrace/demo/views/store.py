@@ -1,18 +1,39 @@
-"""Read what the demo has counted so far: rows of its SQLite file, and the progress in the job's run file."""
+"""Read what the demo has counted so far: SQLite's rows or MongoDB's documents, and the progress in the run file."""
 
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 
 @dataclass
-class Store:
-    """Reads the rows of `source` in the demo's SQLite file, and the job's run file; neither needs to exist yet."""
+class Told:
+    """Reads the job's run file, which need not exist yet."""
+
+    run_file: Path
+
+    def progress(self) -> dict[str, Any]:
+        """Return the job's newest progress, {} before the first."""
+        try:
+            progress: dict[str, Any] = json.loads(self.run_file.read_text())
+        except (OSError, ValueError):
+            return {}
+        return progress
+
+    def has_read_to(self, moment: str) -> bool:
+        """Return whether the job's last progress is of `moment` (ISO, UTC) or later, and left nothing unread."""
+        progress = self.progress()
+        return not progress.get("kafka_lag") and str(progress.get("timestamp", "")) >= moment
+
+
+@dataclass
+class Store(Told):
+    """Reads the rows of `source` in the demo's SQLite file, which need not exist yet."""
 
     database: Path
-    run_file: Path
     source: str
 
     def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -27,15 +48,13 @@ class Store:
         finally:
             connection.close()
 
-    def progress(self) -> dict[str, Any]:
-        """Return the job's newest progress, {} before the first."""
-        try:
-            progress: dict[str, Any] = json.loads(self.run_file.read_text())
-        except (OSError, ValueError):
-            return {}
-        return progress
 
-    def has_read_to(self, moment: str) -> bool:
-        """Return whether the job's last progress is of `moment` (ISO, UTC) or later, and left nothing unread."""
-        progress = self.progress()
-        return not progress.get("kafka_lag") and str(progress.get("timestamp", "")) >= moment
+@dataclass
+class Documents(Told):
+    """Reads documents of windows: `find` returns so many of the newest that start at a moment or later."""
+
+    find: Callable[[int, datetime], list[dict[str, Any]]]
+
+    def newest(self, count: int, since: str) -> list[dict[str, Any]]:
+        """Return the `count` newest documents of windows that start at `since` (ISO, UTC) or later, newest first."""
+        return self.find(count, datetime.fromisoformat(since))

@@ -36,13 +36,14 @@ Client = MongoClient[dict[str, Any]]
 
 
 @functools.cache
-def connect(url: str) -> Client:
+def connect(url: str, timeout: int = TIMEOUT) -> Client:
     """Return this process's client for `url`, which connects on first use; raises ConfigError for a wrong URL.
 
-    Wrong are also options that the client does not know, and w=0, under which nobody hears what was not written.
-    Writes wait for the majority, unless the URL says otherwise. The caller retries, so the client itself never does.
+    `timeout` is how many milliseconds a server may take to be found. Wrong are also options that the client does not
+    know, and w=0, under which nobody hears what was not written. Writes wait for the majority, unless the URL says
+    otherwise. The caller retries, so the client itself never does.
     """
-    given = {"w": "majority", "retryWrites": False, "serverSelectionTimeoutMS": TIMEOUT, "socketTimeoutMS": SILENCE}
+    given = {"w": "majority", "retryWrites": False, "serverSelectionTimeoutMS": timeout, "socketTimeoutMS": SILENCE}
     named = {option.partition("=")[0].lower() for option in re.split("[&;]", url.rpartition("?")[2])}
     options = {name: value for name, value in given.items() if name.lower() not in named}
     try:
@@ -74,10 +75,10 @@ def _wrong(url: str) -> str:
     return "user and password are to be written as in URLs, such as %40 for @"
 
 
-def collection(url: str, name: str) -> Collection[dict[str, Any]]:
-    """Return the collection `name`, `DATABASE.NAME` or a name in the URL's database."""
+def collection(url: str, name: str, timeout: int = TIMEOUT) -> Collection[dict[str, Any]]:
+    """Return the collection `name`, `DATABASE.NAME` or a name in the URL's database; `timeout` as in `connect`."""
     database, _, own = name.rpartition(".")
-    client = connect(url)
+    client = connect(url, timeout)
     return (client[database] if database else client.get_default_database(DATABASE))[own]
 
 

@@ -26,16 +26,13 @@ def _writer(result: Result, target: Target) -> Writer:
 
 
 def _rows(result: Result, settings: Settings) -> Iterator[dict[str, Any]]:
-    from millrace.sinks.mongodb import cluster  # noqa: PLC0415
-    from millrace.sinks.mongodb.bson_rows import values  # noqa: PLC0415
+    from millrace.sinks.mongodb import reader  # noqa: PLC0415
 
-    url = settings.store_url(NAME)
-    with cluster.errors(url, f"collection {result.documents}"):
-        for found in cluster.collection(url, result.documents).find():
-            yield values(found)
+    return reader.rows(settings.store_url(NAME), result)
 
 
-def _check(settings: Settings) -> str:
+def check(settings: Settings) -> str:
+    """Ask the server and return what it is; raises ConfigError and Unavailable."""
     from millrace.sinks.mongodb import cluster  # noqa: PLC0415
 
     url = settings.store_url(NAME)
@@ -44,4 +41,4 @@ def _check(settings: Settings) -> str:
     return f"{cluster.place(url)}, version {version}"
 
 
-MONGODB = Sink(NAME, Need.KEY, _writer, "mongodb_url", rows=_rows, check=_check, servers=(NAME,), overwrites=True)
+MONGODB = Sink(NAME, Need.KEY, _writer, "mongodb_url", rows=_rows, check=check, servers=(NAME,), overwrites=True)

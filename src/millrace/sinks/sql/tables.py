@@ -86,7 +86,7 @@ def _kind(column: columns.Column) -> TypeEngine[Any]:
             return Time()
         case Kind.FLAG:
             return Boolean()
-        case Kind.TEXTS:
+        case Kind.TEXTS | Kind.TAGS:
             raise ConfigError(f"column {column.name} is a list, which a SQL table does not hold")
 
 

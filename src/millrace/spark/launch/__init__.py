@@ -4,6 +4,7 @@ May import `queries`, `kafka`, the ground and, as the only folder below the face
 """
 
 from millrace.spark.launch.home import CHECKOUT, PACKAGE, conf, jobs
+from millrace.spark.launch.spark_sql import prompt
 from millrace.spark.launch.spark_submit import command, environment, exports, run
 
-__all__ = ["CHECKOUT", "PACKAGE", "command", "conf", "environment", "exports", "jobs", "run"]
+__all__ = ["CHECKOUT", "PACKAGE", "command", "conf", "environment", "exports", "jobs", "prompt", "run"]

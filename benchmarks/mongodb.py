@@ -24,6 +24,7 @@ from millrace.stack.process import tail
 
 NAME = "mongodb"
 GOAL = 0.9
+BATCHES = 20
 FLAT = 1.1  # memory of the second half of a run, as a multiple of the first half's
 MIB = 1024**2
 BY_ID = replace(ENGAGEMENT, order=None, version=None)
@@ -76,7 +77,7 @@ def throughput(settings: Settings, tweets: int) -> Iterator[Figure]:
     hashtags.warm_up(settings, topic, tweets)
     raw = hashtags.run(settings, topic, "raw", tweets)
     steady, memory = run(settings, topic, tweets)
-    share = f"{ratio(steady, raw.steady):.0%} of Spark's raw count"
+    share = f"{ratio(steady, raw.steady):.0%} of Spark's raw count, in {BATCHES} batches; that in {hashtags.BATCHES}"
     yield Figure(NAME, "tweets into windows of 20 s", steady, "tweets/s", note=share)
     stored = cluster.collection(settings.store_url("mongodb"), TWEET_CASES.documents).find({}, {"tweets": 1})
     counted = sum(each["tweets"] for each in stored)
@@ -91,7 +92,15 @@ def run(settings: Settings, topic: str, tweets: int) -> tuple[float, list[int]]:
     numbers, log = settings.home / "numbers.json", settings.home / "logs" / "cases.log"
     rows = [{"country": "World", "total_cases_count": 1}]
     numbers.write_text(json.dumps({"as_of": "2024-04-13", "source_url": "own", "rows": rows}))
-    options = ["--topic", topic, "--once", "--max-offsets", str(tweets // 20 + 1), "--cases", f"file:{numbers}"]
+    options = [
+        "--topic",
+        topic,
+        "--once",
+        "--max-offsets",
+        str(tweets // BATCHES + BATCHES),
+        "--cases",
+        f"file:{numbers}",
+    ]
     memory = []
     with mill.process(submit.ours("cases", *options), log) as child, fill.bar("tweets", 1):
         while child.poll() is None:

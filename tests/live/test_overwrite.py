@@ -75,9 +75,10 @@ def test_the_newest_of_one_key_in_a_batch_wins_still(spark: SparkSession, store:
 
 
 def test_big_batches_are_right_too(spark: SparkSession, store: Store) -> None:
-    write(store, counts(spark, *[8] * MANY))
-    write(store, counts(spark, *[4] * MANY), FROM)
-    assert found(store) == [8, 8, *[4] * (MANY - 2)]
+    many = MANY // 10 if store.sink.name == "mongodb" else MANY  # its local server reads all for each that is there
+    write(store, counts(spark, *[8] * many))
+    write(store, counts(spark, *[4] * many), FROM)
+    assert found(store) == [8, 8, *[4] * (many - 2)]
 
 
 @pytest.mark.parametrize("store", ["elasticsearch"], indirect=True)

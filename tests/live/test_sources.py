@@ -15,6 +15,7 @@ from millrace.applications.mastodon import KNOWN as ANALYSES
 from millrace.applications.mastodon import choosing
 from millrace.config import Settings
 from millrace.errors import ConfigError, MillraceError
+from millrace.kafka import topics
 from millrace.kafka.results import FILTERED
 from millrace.kafka.topics import SOURCES
 
@@ -39,7 +40,11 @@ def test_each_runs_on_each_source(
 
 @pytest.fixture(scope="module")
 def story(kafka: Settings) -> Story:
-    """Posts in the topic `tweets`, as another program may write them: in disorder, some twice."""
+    """Posts in the topic `tweets`, as another program may write them: in disorder, some twice, and nothing else."""
+    with topics.administrator(kafka.kafka_bootstrap) as admin:
+        admin.delete_topics(["tweets"])
+    wait(lambda: "tweets" not in topics.existing(kafka.kafka_bootstrap), "deletion")
+    topics.create(kafka.kafka_bootstrap, [topics.TWEETS], kafka.partitions)
     story = Story(start=window(now()) - timedelta(minutes=15), count=600, seed=31, source="tweets")
     with producer(kafka.kafka_bootstrap) as writer:
         for event in story.disturbed():

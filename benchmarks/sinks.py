@@ -73,7 +73,7 @@ def candles(count: int) -> pa.Table:
     price, volume = pa.decimal128(24, 10), pa.decimal128(28, 10)
     prices = [Decimal(60_000 + index % 977) + Decimal(index % 1009) / 1000 for index in range(count)]
     columns = {
-        "symbol": pa.array([f"BINANCE:S{index % 50}" for index in range(count)]),
+        "symbol": pa.array([f"BINANCE:U{index % 50}" for index in range(count)]),  # the store has no others of them
         "resolution": pa.array(["1m"] * count),
         "window_start": pa.array(starts, pa.timestamp("us", "UTC")),
         "window_end": pa.array([start + timedelta(minutes=1) for start in starts], pa.timestamp("us", "UTC")),

@@ -3,16 +3,17 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import Connection, Table, func, select, tuple_
+from sqlalchemy import Connection, Table, func, select
 
 from millrace.kafka.gaps import Span, merged
 from millrace.sinks.sql.statements import dialect_name, upsert
 
 MOST = 10_000  # windows of a hole that are filled
-AT_ONCE = 1_000  # keys of a look-up, rows of a statement
+AT_ONCE = 1_000  # rows of a statement
+CLOSE = timedelta(hours=1)  # windows so near to each other are looked up for all symbols at once
 Series = tuple[str, str]  # symbol and resolution
 
 
@@ -61,12 +62,22 @@ def _unknown(
     connection: Connection, windows: Table, keys: Sequence[tuple[str, str, datetime]]
 ) -> set[tuple[str, str, datetime]]:
     """Return those of `keys` whose window shows no candle of its own yet."""
-    columns = (windows.c.symbol, windows.c.resolution, windows.c.window_start)
+    by_series: dict[Series, list[datetime]] = defaultdict(list)
+    for symbol, resolution, start in keys:
+        by_series[symbol, resolution].append(start)
+    starts = [start for _, _, start in keys]
+    together = max(starts) - min(starts) <= CLOSE if starts else False
+    lots = [keys] if together else [[(*series, start) for start in own] for series, own in by_series.items()]
     unknown = set(keys)
-    for first in range(0, len(keys), AT_ONCE):
-        known = tuple_(*columns).in_(keys[first : first + AT_ONCE])
-        found = connection.execute(select(*columns).where(known, windows.c.since == windows.c.window_start))
-        unknown -= {tuple(row) for row in found}
+    for lot in lots:  # by range: thousands of keys in one statement take longer than what they find
+        symbols, resolutions, times = (list(each) for each in zip(*lot, strict=True))
+        found = select(windows.c.symbol, windows.c.resolution, windows.c.window_start).where(
+            windows.c.symbol.in_(set(symbols)),
+            windows.c.resolution.in_(set(resolutions)),
+            windows.c.window_start.between(min(times), max(times)),
+            windows.c.since == windows.c.window_start,
+        )
+        unknown -= {tuple(row) for row in connection.execute(found)}
     return unknown
 
 

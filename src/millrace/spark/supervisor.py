@@ -98,9 +98,11 @@ def _run(flow: Flow, stop: Stop) -> None:
 def _write_once(flow: Flow) -> None:
     """Write rows that are not a stream, as one batch."""
     assert not isinstance(flow.writer, Direct)
-    options, rows = flow.options, flow.rows.persist()
+    options, rows = flow.options, flow.rows
+    summed = flow.sums and "window_start" in rows.columns
     try:
-        rows.count()  # what Kafka has beyond the archive is asked for when all is read
+        if summed:
+            rows.persist().count()  # what Kafka has beyond the archive is asked for when all is read
         lacks = partial(options.backfill.lacks, rows.sparkSession, options.settings)
         _whole(flow, lacks)(rows, 0)
     except (PySparkException, Py4JJavaError) as error:

@@ -24,6 +24,7 @@ FINNHUB_HOST = "wss://ws.finnhub.io"
 SQL = {
     "sqlite_url": "sqlite:///FILE",
     "postgres_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
+    "cdc_source_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
 }
 
@@ -71,6 +72,9 @@ class Settings(BaseSettings):
         None, description="mongodb://USER:PASSWORD@HOST:27017/?tls=true or mongodb+srv://"
     )
 
+    cdc_source_url: SecretStr | None = Field(None, description="PostgreSQL to capture; default that of postgres_url")
+    connect_url: str | None = Field(None, description="Kafka Connect, http://host:8083; `millrace up connect` sets it")
+
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
 
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
@@ -111,6 +115,13 @@ class Settings(BaseSettings):
         if value and not is_url(value, "http", "https"):
             raise ValueError("expected http://host:8088")
         return value
+
+    @field_validator("connect_url")
+    @classmethod
+    def _connect(cls, value: str | None) -> str | None:
+        if value and not is_url(value, "http", "https"):
+            raise ValueError("expected http://host:8083")
+        return value.rstrip("/") if value else None
 
     @field_validator("archive_url")
     @classmethod
@@ -167,6 +178,12 @@ class Settings(BaseSettings):
         if self.sqlite_url:
             return self.sqlite_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'millrace.db'}"
+
+    @property
+    def cdc_source(self) -> str | None:
+        """The URL of the PostgreSQL that is captured, None where none is set."""
+        secret = self.cdc_source_url or self.postgres_url
+        return secret.get_secret_value() if secret else None
 
     def store_url(self, store: str) -> str:
         """Return the URL of the sink `store`; raises ConfigError where none is set."""

@@ -26,8 +26,8 @@ DATA = GROUND | {"kafka"}
 ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": DATA
-    | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack"},
-    "doctor": DATA | {"demo", "sinks", "archive", "stack"},
+    | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack", "cdc"},
+    "doctor": DATA | {"demo", "sinks", "archive", "stack", "cdc"},
     "explore": DATA | {"spark", "sinks", "archive"},
     "superset": GROUND | {"demo", "applications", "sinks", "stack"},
     "demo": DATA | {"applications", "sinks", "stack"},
@@ -43,7 +43,8 @@ ROOMS: dict[str, set[str]] = {
     "cases": {"names", "errors"},
     "kafka": {"names", "errors", "durations", "logs"},
     "simulate": {"errors"},
-    "stack": DATA,
+    "cdc": DATA,
+    "stack": DATA | {"cdc"},
     **dict.fromkeys(GROUND, GROUND),
 }  # fmt: skip
 OUTSIDE = {  # packages that a folder may not import
@@ -52,6 +53,7 @@ OUTSIDE = {  # packages that a folder may not import
     "cases": {"pyspark"},
     "simulate": {"pyspark"},
     "stack": {"pyspark"},
+    "cdc": {"pyspark"},
     "view": {"pyspark"},
     "kafka": {"sqlalchemy", "elasticsearch"},
     "demo": {"pyspark"},

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from millrace.cdc import address, connector
 from millrace.stack import lock
 from millrace.stack.server import Server
 from millrace.stack.servers import SERVERS
@@ -34,7 +35,7 @@ def test_ports_are_on_the_loopback_address(service: dict[str, Any]) -> None:
 
 def test_images_are_pinned_to_a_release() -> None:
     for service in COMPOSE["services"].values():
-        assert re.fullmatch(r"[a-z./-]+:\d+\.\d+(\.\d+)?", service["image"])
+        assert re.fullmatch(r"[a-z./-]+:\d+\.\d+(\.\d+)?(\.Final)?", service["image"])
 
 
 @each_service
@@ -67,6 +68,21 @@ def test_kafka_says_to_both_sides_where_it_is_and_takes_no_future_dates() -> Non
 
 def test_postgres_decodes_logically() -> None:
     assert "wal_level=logical" in COMPOSE["services"]["postgres"]["command"]
+
+
+def test_connect_has_the_release_and_the_variables_of_millrace_up() -> None:
+    service = COMPOSE["services"]["connect"]
+    assert service["image"].endswith(f":{lock.DEBEZIUM}")
+    told = service["environment"]
+    assert {key for key in told if key.startswith("CDC_")} == set(address.variables("postgresql+psycopg://u:p@h/d"))
+    assert told["CONNECT_CONFIG_PROVIDERS_ENV_PARAM_ALLOWLIST_PATTERN"] == address.ALLOWED
+    assert all(re.fullmatch(address.ALLOWED, name) for name in re.findall(r"\$\{env:(\w+)\}", connector.as_file()))
+    assert told["CONNECT_TOPIC_CREATION_ENABLE"] == "true"
+
+
+def test_the_connector_that_is_registered_by_hand_is_that_of_cdc_register() -> None:
+    """`python -m millrace.cdc.connector > docker/debezium/postgres-cdc.json` makes it."""
+    assert (DOCKER / "debezium" / "postgres-cdc.json").read_text() == connector.as_file()
 
 
 def test_mysql_gets_the_accounts_with_the_passwords_of_the_example() -> None:

@@ -15,7 +15,7 @@ MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
 
 @dataclass(frozen=True)
 class Artifact:
-    """One pinned file: `source` is a Maven coordinate `group:name:version` (a jar on Central) or a URL."""
+    """One pinned file: `source` is a Maven coordinate, `group:name:version[:packaging:classifier]`, or a URL."""
 
     source: str
     size: int  # bytes
@@ -33,9 +33,11 @@ class Artifact:
 
 
 def maven_url(coordinate: str) -> str:
-    """Return the address of the jar `group:name:version` on Maven Central."""
-    group, name, version = coordinate.split(":")
-    return f"{MAVEN_CENTRAL}/{group.replace('.', '/')}/{name}/{version}/{name}-{version}.jar"
+    """Return the address on Maven Central of `group:name:version`, a jar, or of `...:packaging:classifier`."""
+    group, name, version, *other = coordinate.split(":")
+    packaging, classifier = other or ("jar", "")
+    file = "-".join(filter(None, (name, version, classifier)))
+    return f"{MAVEN_CENTRAL}/{group.replace('.', '/')}/{name}/{version}/{file}.{packaging}"
 
 
 def cache() -> Path:

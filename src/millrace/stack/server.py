@@ -2,11 +2,12 @@
 
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from millrace.config import Settings
 from millrace.stack.process import Launch
 
 LOOPBACK = "127.0.0.1"
@@ -24,6 +25,8 @@ class Server:
     check: Callable[[str], object]  # a real query against the address; raises Unavailable
     stop_signal: signal.Signals = signal.SIGTERM
     web: tuple[str, Callable[[Path], str]] | None = None  # a second setting, whose value is asked by `check`
+    needs: tuple[tuple[str, str], ...] = ()  # servers that start before it: (name, what of Settings leads to it)
+    told: Callable[[Settings], Mapping[str, str]] = lambda _: {}  # its environment, once those run
 
     def asked(self, folder: Path, port: int) -> str:
         """Return where `check` asks."""

@@ -6,16 +6,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
+from dotenv import dotenv_values
+
+from millrace import config
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import results, topics, transactions
 from millrace.logs import say
 from millrace.stack import env_file, kafka, process
 from millrace.stack.artifacts import only_one
+from millrace.stack.connect import CONNECT
 from millrace.stack.elasticsearch import ELASTICSEARCH
 from millrace.stack.hdfs import HDFS
 from millrace.stack.kafka import KAFKA
@@ -27,7 +31,8 @@ from millrace.stack.server import LOOPBACK, Server, free_port, is_free
 from millrace.stack.superset import SUPERSET
 
 ATTEMPTS = 3  # a port is free when it is chosen, and may be taken before the server binds it
-SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB)}
+SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CONNECT)}
+NOTHING: Mapping[str, str] = {}
 STOPPABLE = {**SERVERS, SUPERSET.name: SUPERSET}  # `make superset` starts that one, for it wants more than a start
 
 
@@ -45,18 +50,23 @@ class Status:
 def up(names: Sequence[str], settings: Settings) -> None:
     """Start the servers `names` (none: kafka) that do not run; return when each has answered a real query.
 
-    Their addresses go into servers.env; with Kafka come its topics. Raises ConfigError for an unknown name or
-    platform, Unavailable when a download or a start fails.
+    Those that another cannot do without come first, unless the settings name one that is not of `millrace up`. Their
+    addresses go into servers.env; with Kafka come its topics. Raises ConfigError for an unknown name or platform,
+    Unavailable when a download or a start fails.
     """
     chosen = _choose(names or ["kafka"])
     _require_platform()
+    if needed := _needed(chosen, settings):
+        up([*needed, *(server.name for server in chosen if not server.needs)], settings)
+        settings = config.load(home=settings.home)  # the addresses that came with them
+        chosen = [server for server in chosen if server.needs]
     home = settings.home.resolve()
     if len(chosen) == 1:  # without another thread, so that Ctrl-C ends it at once
         start(chosen[0], settings)
         return
     with _only_one_at_a_time(home):
         with ThreadPoolExecutor(len(chosen)) as pool:
-            starts = [pool.submit(_up, server, home) for server in chosen]
+            starts = [pool.submit(_up, server, home, server.told(settings)) for server in chosen]
         for server, begun in zip(chosen, starts, strict=True):
             if not begun.exception():  # those that run are announced, also when another failed
                 _announce(server, home, begun.result(), settings)
@@ -69,7 +79,15 @@ def start(server: Server, settings: Settings) -> None:
     _require_platform()
     home = settings.home.resolve()
     with _only_one_at_a_time(home):
-        _announce(server, home, _up(server, home), settings)
+        _announce(server, home, _up(server, home, server.told(settings)), settings)
+
+
+def _needed(chosen: Sequence[Server], settings: Settings) -> list[str]:
+    """Return the servers that the chosen need and that are of `millrace up`: nothing else gave their address."""
+    ours = dotenv_values(settings.home / "servers.env")
+    unset = {config.PREFIX + name.upper(): field.default for name, field in Settings.model_fields.items()}
+    pairs = [(SERVERS[name].setting, name, getattr(settings, place)) for each in chosen for name, place in each.needs]
+    return [name for setting, name, found in pairs if found in (unset[setting], ours.get(setting))]
 
 
 def _announce(server: Server, home: Path, port: int, settings: Settings) -> None:
@@ -90,7 +108,8 @@ def down(settings: Settings, names: Sequence[str] | None = None, *, data: bool =
     chosen = _choose(names or list(STOPPABLE), STOPPABLE)
     home = settings.home.resolve()
     with _only_one_at_a_time(home), ThreadPoolExecutor(len(chosen)) as pool:
-        list(pool.map(lambda server: _down(server, home), chosen))
+        for wave in ([server for server in chosen if server.needs], [server for server in chosen if not server.needs]):
+            list(pool.map(lambda server: _down(server, home), wave))  # first what could not end without the others
         env_file.update(home, {key: None for server in chosen for key in server.keys})
         gone = [
             known for server in chosen if data and server is KAFKA and (known := kafka.cluster(folder(home, server)))
@@ -121,23 +140,26 @@ def _require_platform() -> None:
         raise ConfigError(f"local servers run on Linux x86_64 only, this is {here}: use docker/compose.yaml")
 
 
-def _up(server: Server, home: Path) -> int:
+def _up(server: Server, home: Path, told: Mapping[str, str] = NOTHING) -> int:
     known = process.read(_pid_file(home, server))
     if known and known.alive():
         _wait(server, home, known)
         say(f"{server.name}: runs already on {LOOPBACK}:{known.port}, pid {known.pid}")
         return known.port
     with only_one(f"start-{server.name}"):  # across homes, or two would choose the same port
-        running, seconds = _start(server, home, known)
+        running, seconds = _start(server, home, known, told)
     note = "" if running.port == server.usual_port else f" (port {server.usual_port} is taken)"
     say(f"{server.name}: ready on {LOOPBACK}:{running.port}{note}, pid {running.pid}, {seconds:.1f} s")
     return running.port
 
 
-def _start(server: Server, home: Path, known: Running | None, attempts: int = ATTEMPTS) -> tuple[Running, float]:
+def _start(
+    server: Server, home: Path, known: Running | None, told: Mapping[str, str], attempts: int = ATTEMPTS
+) -> tuple[Running, float]:
     # After a crash the old port comes first: clients that still run look for the server there.
     port = free_port(*([known.port] if known else []), server.usual_port)
     launch = server.prepare(folder(home, server), port)
+    launch = replace(launch, env={**launch.env, **told})
     begin = time.monotonic()
     running = process.start(launch, _log(home, server), _pid_file(home, server), port)
     try:
@@ -147,7 +169,7 @@ def _start(server: Server, home: Path, known: Running | None, attempts: int = AT
         if attempts == 1 or all(map(is_free, server.ports(folder(home, server), port))):
             raise
         say(f"{server.name}: somebody else was faster on its port, trying another")
-        return _start(server, home, known, attempts - 1)
+        return _start(server, home, known, told, attempts - 1)
     return running, time.monotonic() - begin
 
 

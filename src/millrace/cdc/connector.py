@@ -1,0 +1,121 @@
+"""The connector `postgres-cdc`: its whole configuration, of which docker/debezium/postgres-cdc.json is made.
+
+docs/cdc.md says of each setting why it is so. `python -m millrace.cdc.connector` prints the file.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+
+from millrace.errors import ConfigError
+
+NAME = "postgres-cdc"
+PREFIX = "cdc"  # of the topics: <prefix>.<schema>.<table>
+SLOT = PUBLICATION = "millrace_cdc"
+SIGNALS = "public.millrace_cdc_signals"  # what asks for a snapshot while the stream runs
+HEADER = "generation"  # on each record: a new initial snapshot has the next number
+DEMO = ("public.demo_table1", "public.demo_table2")
+LARGEST = 32 * 1024**2  # bytes of a record, before it is compressed
+JSON = "org.apache.kafka.connect.json.JsonConverter"
+_PARTS = re.compile(r"(?:([^.,\s]+)\.)?([^.,]+)")
+
+SETTINGS = {
+    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+    "tasks.max": "1",
+    "database.hostname": "${env:CDC_SOURCE_HOST}",
+    "database.port": "${env:CDC_SOURCE_PORT}",
+    "database.user": "${env:CDC_SOURCE_USER}",
+    "database.password": "${env:CDC_SOURCE_PASSWORD}",
+    "database.dbname": "${env:CDC_SOURCE_DATABASE}",
+    "database.sslmode": "${env:CDC_SOURCE_SSLMODE}",
+    "plugin.name": "pgoutput",
+    "slot.name": SLOT,
+    "publication.name": PUBLICATION,
+    "publication.autocreate.mode": "filtered",
+    "snapshot.mode": "initial",
+    "signal.enabled.channels": "source",
+    "signal.data.collection": SIGNALS,
+    "incremental.snapshot.watermarking.strategy": "insert_delete",
+    "incremental.snapshot.chunk.size": "4096",
+    "skipped.operations": "none",
+    "tombstones.on.delete": "true",
+    "decimal.handling.mode": "string",
+    "time.precision.mode": "isostring",
+    "interval.handling.mode": "string",
+    "binary.handling.mode": "base64",
+    "hstore.handling.mode": "json",
+    "include.unknown.datatypes": "true",
+    "extended.headers.enabled": "false",
+    "heartbeat.interval.ms": "10000",
+    "heartbeat.action.query": "SELECT pg_logical_emit_message(false, 'heartbeat', now()::text)",
+    "message.prefix.exclude.list": "heartbeat",
+    "max.queue.size.in.bytes": str(2 * LARGEST),
+    "key.converter": JSON,
+    "key.converter.schemas.enable": "false",
+    "value.converter": JSON,
+    "value.converter.schemas.enable": "false",
+    "header.converter": JSON,
+    "header.converter.schemas.enable": "false",
+    "topic.creation.default.partitions": "3",
+    "topic.creation.default.replication.factor": "-1",
+    "topic.creation.default.cleanup.policy": "delete",
+    "topic.creation.default.retention.ms": "-1",
+    "topic.creation.default.max.message.bytes": str(LARGEST),
+    "producer.override.acks": "all",
+    "producer.override.enable.idempotence": "true",
+    "producer.override.compression.type": "lz4",
+    "producer.override.max.request.size": str(LARGEST),
+    "producer.override.buffer.memory": str(2 * LARGEST),
+}
+
+
+def config(tables: Sequence[str], prefix: str = PREFIX, generation: int = 1) -> dict[str, str]:
+    """Return the connector's configuration for `tables`, each `schema.table`, with the signals' table beside them."""
+    return {
+        **SETTINGS,
+        "topic.prefix": prefix,
+        "table.include.list": ",".join(map(_pattern, (*tables, SIGNALS))),
+        "transforms": HEADER,
+        f"transforms.{HEADER}.type": "org.apache.kafka.connect.transforms.InsertHeader",
+        f"transforms.{HEADER}.header": HEADER,
+        f"transforms.{HEADER}.value.literal": str(generation),
+    }
+
+
+def generation(found: dict[str, str]) -> int:
+    """Return the generation of a connector's configuration."""
+    return int(found.get(f"transforms.{HEADER}.value.literal", 1))
+
+
+def tables(found: dict[str, str]) -> list[str]:
+    """Return the tables of a connector's configuration, without that of the signals."""
+    patterns = found.get("table.include.list", "").split(",")
+    return [name for each in patterns if (name := re.sub(r"\\(.)", r"\1", each)) not in ("", SIGNALS)]
+
+
+def topic(table: str, prefix: str = PREFIX) -> str:
+    """Return the topic of a table: characters that Kafka does not take are underscores, as Debezium writes them."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{prefix}.{table}")
+
+
+def named(text: str) -> list[str]:
+    """Return the tables of `--tables`, each `schema.table` (schema public where none is given). Raises ConfigError."""
+    found = [_PARTS.fullmatch(each.strip()) for each in text.split(",")]
+    if wrong := [each for each, match in zip(text.split(","), found, strict=True) if not match]:
+        raise ConfigError(f"--tables: no table is called {', '.join(map(repr, wrong))}; expected schema.table[,...]")
+    return list(dict.fromkeys(f"{match[1] or 'public'}.{match[2]}" for match in found if match))
+
+
+def as_file() -> str:
+    """Return docker/debezium/postgres-cdc.json: what POST /connectors takes, for the tables of the demo."""
+    return json.dumps({"name": NAME, "config": config(DEMO)}, indent=2) + "\n"
+
+
+def _pattern(table: str) -> str:
+    """Return what Debezium, which takes regular expressions, matches with this table."""
+    return ".".join(map(re.escape, table.split(".", 1)))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_file())

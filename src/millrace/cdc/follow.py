@@ -1,0 +1,91 @@
+"""Follow the catalog of the source: before each batch, ClickHouse's tables are what PostgreSQL's are by then."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine, text
+
+from millrace.cdc import catalog, replica, storage, types
+from millrace.cdc.catalog import Table
+from millrace.cdc.replica import Replica
+from millrace.errors import ConfigError
+from millrace.sinks.clickhouse import client
+from millrace.sinks.sql import database
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which tables are copied, `schema.table`, and how: keys of those that have none, columns as text and left out."""
+
+    tables: tuple[str, ...]
+    keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    as_text: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+
+    def plan(self, table: Table, missing: Mapping[str, str] | None = None) -> Replica:
+        """Return what `table` is in ClickHouse; raises ConfigError."""
+        return replica.plan(table, self.keys, self.as_text, self.without, missing)
+
+
+@dataclass
+class Following:
+    """The replicas of one run: `inserts` reads the catalog, mends ClickHouse where it changed, and tells statements."""
+
+    source: Engine
+    target: str
+    choice: Choice
+    tables: dict[str, Table] = field(default_factory=dict)
+    replicas: dict[str, Replica] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Do as `inserts`; raises ConfigError for tables that are not there, and for names that two would have."""
+        found = catalog.read(self.source, self.choice.tables)
+        if absent := [name for name in self.choice.tables if name not in found]:
+            raise ConfigError(f"no such table at {database.place(self.source.url)}: {', '.join(absent)}")
+        plans = {name: self.choice.plan(table) for name, table in found.items()}
+        names = [plan.target for plan in plans.values()]
+        if double := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs")
+        self._follow(found)
+
+    def inserts(self) -> dict[str, str]:
+        """Return the statement that puts changes into each table; raises ConfigError and Unavailable."""
+        self._follow(catalog.read(self.source, self.choice.tables))
+        return {name: each.insert for name, each in self.replicas.items()}
+
+    def _follow(self, found: Mapping[str, Table]) -> None:
+        for name in self.tables.keys() - found.keys():
+            log.warning("%s is no longer at the source: its rows stay as they are", name)
+            del self.tables[name]
+        for name, table in found.items():
+            if self.tables.get(name) != table:
+                self.replicas[name] = self._mend(self.choice.plan(table, missing(self.source, table)))
+                self.tables[name] = table
+
+    def _mend(self, wanted: Replica) -> Replica:
+        with client.errors(self.target, f"{wanted.target}__cdc"):
+            server = client.connect(self.target)
+            found = storage.look(server, wanted)
+            made = storage.remembered(wanted, found) if found else wanted
+            for statement in storage.mends(made, found) if found else [replica.CREATE_FLOORS, *made.create()]:
+                log.info("ClickHouse: %s", statement)
+                server.command(statement)
+            server.command(made.create_view())
+        return made
+
+
+def missing(engine: Engine, table: Table) -> dict[str, str]:
+    """Return what Debezium would send for the values that rows from before an ADD COLUMN read, by column."""
+    found = {}
+    with database.errors(engine.url, f"{table.full_name}: "), engine.connect() as connection:
+        for column in table.columns:
+            if column.missing is not None:
+                # an array of one item, whose type a driver cannot know: its text, then its value
+                item = f"CAST((CAST(CAST(:value AS text) AS text[]))[1] AS {column.declared})"
+                sent = types.sent(column)("item")
+                statement = text(f"SELECT {sent} FROM (SELECT {item} AS item) AS older")
+                found[column.name] = connection.execute(statement, {"value": column.missing}).scalar_one()
+    return {name: value for name, value in found.items() if value is not None}

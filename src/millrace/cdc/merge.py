@@ -1,0 +1,162 @@
+"""Put changes into ClickHouse: every Spark task sends its own part in large blocks, ClickHouse reads the rows' JSON."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from clickhouse_connect.driver.exceptions import DatabaseError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+
+from millrace.cdc.replica import FLOORS, INPUT, VERSION
+from millrace.kafka import letters
+from millrace.kafka.changes import EMPTIED, GONE
+from millrace.sinks import task_errors
+from millrace.sinks.clickhouse import client
+from millrace.sinks.retry import Patience
+from millrace.sinks.together import Writer
+
+ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
+# ClickHouse's numbers for values that do not fit: text, numbers, dates, nulls, and what the statement itself throws
+UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
+PLACES = ("generation", "streamed", "commit", "lsn")
+FLOOR = f"INSERT INTO {FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
+Inserts = Mapping[str, str]  # the statement of each table, by schema.table
+
+
+def merge(url: str, inserts: Callable[[], Inserts], *, refused: Writer, patience: Patience | None = None) -> Writer:
+    """Return a writer of `kafka.changes` into the storage of their tables; `inserts` is asked before each batch.
+
+    What has a reason, is of no known table, or holds a value that ClickHouse refuses goes as a dead letter to `refused`,
+    a writer that must take its whole batch; all other rows are written. Raises Unavailable when the server stays away
+    longer than `patience` (2 minutes), ConfigError when a retry cannot help.
+
+    Delivery: at-least-once, effectively once by key and place in the source's history, in any order.
+    """
+
+    def write(batch: DataFrame, batch_id: int) -> None:
+        known = inserts()
+        send = partial(_send, url=url, inserts=known, patience=patience or Patience())
+        try:
+            refused(batch.mapInArrow(send, letters.COLUMNS), batch_id)
+        except PySparkException as error:
+            raise task_errors.cause(error) or error from None
+
+    return write
+
+
+def _send(
+    batches: Iterator[pa.RecordBatch], *, url: str, inserts: Inserts, patience: Patience
+) -> Iterator[pa.RecordBatch]:
+    merging = Merging(url, inserts, patience)
+    for batch in batches:
+        yield letters.table(merging.take(pa.Table.from_batches([batch])))
+    yield letters.table(merging.flush())
+
+
+@dataclass
+class Merging:
+    """What one task has taken and not sent yet, by table, and the generations whose beginning it has told."""
+
+    url: str
+    inserts: Inserts
+    patience: Patience
+    waiting: dict[str, list[pa.Table]] = field(default_factory=dict)
+    begun: int = 1
+
+    def take(self, rows: pa.Table) -> list[dict[str, Any]]:
+        """Take changes, send those of tables that have a block together, and return letters."""
+        bad = pc.is_valid(rows["reason"])
+        found = [_letter(row, row["reason"]) for row in rows.filter(bad).to_pylist()]
+        good = rows.filter(pc.invert(bad))
+        self._floors(good)
+        good = good.filter(pc.not_equal(good["kind"], EMPTIED))
+        for name in pc.unique(good["table"]).to_pylist():
+            own = good.filter(pc.equal(good["table"], name))
+            if name in self.inserts:
+                self.waiting.setdefault(name, []).append(own)
+                found += self._send(name) if self._is_full(name) else []
+            else:
+                found += [_letter(row, f"{name} is not among --tables") for row in own.to_pylist()]
+        return found
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Send what is left and return letters."""
+        return [letter for name in list(self.waiting) for letter in self._send(name)]
+
+    def _is_full(self, name: str) -> bool:
+        return sum(len(each) for each in self.waiting[name]) >= ROWS or (
+            sum(each.nbytes for each in self.waiting[name]) >= BYTES
+        )
+
+    def _send(self, name: str) -> list[dict[str, Any]]:
+        rows = pa.concat_tables(self.waiting.pop(name))
+        return self._insert(self.inserts[name], _block(rows), rows)
+
+    def _insert(self, statement: str, block: pa.Table, rows: pa.Table) -> list[dict[str, Any]]:
+        """Insert a block; one that is refused is halved until the rows that do not fit are alone."""
+        try:
+            self._put(statement, block)
+        except DatabaseError as error:
+            if len(block) > 1:
+                half = len(block) // 2
+                parts = ((block.slice(*part), rows.slice(*part)) for part in ((0, half), (half,)))
+                return [letter for part in parts for letter in self._insert(statement, *part)]
+            return [_letter(row, _reason(error)) for row in rows.to_pylist()]
+        return []
+
+    def _put(self, statement: str, block: pa.Table) -> None:
+        """Insert a block, again and again while the server is away; raises DatabaseError for values that do not fit."""
+        body = BytesIO()
+        with pa.ipc.new_stream(body, block.schema) as stream:
+            stream.write_table(block)
+
+        def attempt() -> DatabaseError | None:
+            with client.errors(self.url, "change data capture"):
+                try:
+                    client.connect(self.url).raw_insert(statement, insert_block=body.getvalue(), fmt="ArrowStream")
+                except DatabaseError as error:
+                    if error.code not in UNFIT:
+                        raise
+                    return error
+            return None
+
+        if unfit := self.patience.attempt(attempt):
+            raise unfit
+
+    def _floors(self, rows: pa.Table) -> None:
+        """Tell which tables were emptied where, and of a new generation, which is above all older rows of each table."""
+        emptied = rows.filter(pc.equal(rows["kind"], EMPTIED))
+        if len(emptied):
+            self._put(FLOOR, _block(emptied).append_column("name", emptied["table"]))
+        ended = pc.max(rows.filter(rows["ended"])["generation"]).as_py() or 0
+        if ended > self.begun and self.inserts:
+            self.begun = ended
+            names = pa.array(list(self.inserts))
+            zeros = pa.nulls(len(names), pa.int64()).fill_null(0)
+            start = {"row": pa.nulls(len(names), pa.string()).fill_null(""), "deleted": zeros.cast(pa.uint8())}
+            start |= {name: zeros for name in (*PLACES, "changed_at")}
+            start["generation"] = pc.add(zeros, ended)
+            self._put(FLOOR, pa.table(start | {"name": names}))
+
+
+def _block(rows: pa.Table) -> pa.Table:
+    """Return what ClickHouse takes of changes: replica.INPUT."""
+    gone = pc.equal(rows["kind"], GONE).cast(pa.uint8())
+    own = {"row": pc.fill_null(rows["row"], ""), "deleted": gone}
+    own |= {name: rows[name] for name in PLACES} | {"streamed": rows["streamed"].cast(pa.uint8())}
+    return pa.table(own | {"changed_at": pc.fill_null(rows["changed_at"], 0)})
+
+
+def _letter(row: dict[str, Any], reason: str) -> dict[str, Any]:
+    value = row["value"] if row["value"] is not None else (row["row"] or "").encode()
+    return letters.letter(value, reason, row["topic"], row["partition"], row["offset"])
+
+
+def _reason(error: DatabaseError) -> str:
+    text = " ".join(str(error).split())
+    return f"ClickHouse: {text.partition('DB::Exception: ')[2] or text}"

@@ -1,0 +1,237 @@
+"""A captured table in ClickHouse: its storage, the view of its current rows, and how changes are put into it.
+
+Storage `<table>__cdc` keeps the newest change of each key, by its place in the source's history (`kafka.changes`), so
+that changes may come in any order and any number of times. View `<table>` leaves out rows that are gone and those from
+before the table was emptied or copied anew, whose place is in `cdc_floors`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from clickhouse_connect.driver.binding import format_str, quote_identifier
+
+from millrace.cdc import types
+from millrace.cdc.catalog import FULL, Column, Table
+from millrace.cdc.types import Type
+from millrace.errors import ConfigError
+from millrace.kafka.changes import BEYOND
+
+FLOORS = "cdc_floors"
+CREATE_FLOORS = (
+    f"CREATE TABLE IF NOT EXISTS {FLOORS} (`table` String, position UInt128) "
+    "ENGINE = ReplacingMergeTree(position) ORDER BY `table` "
+    "COMMENT 'Rows of a table at or below this place are gone: it was emptied, or copied anew'"
+)
+OWN = {  # what storage holds beside the table's columns
+    "_version": "UInt128",
+    "_deleted": "UInt8",
+    "_unavailable": "Array(LowCardinality(String))",
+    "_changed_at": "DateTime64(6, 'UTC')",
+}
+LSN = BEYOND.bit_length() - 1
+VERSION = (
+    f"bitShiftLeft(toUInt128(generation), {2 * LSN + 2}) + bitShiftLeft(toUInt128(streamed), {2 * LSN + 1})"
+    f" + bitShiftLeft(toUInt128(commit), {LSN + 1}) + bitShiftLeft(toUInt128(lsn), 1) + (1 - deleted)"
+)
+INPUT = "row String, deleted UInt8, generation UInt32, streamed UInt8, commit UInt64, lsn UInt64, changed_at Int64"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of the replica; `missing` is what Debezium would send of the value that older rows have."""
+
+    column: Column
+    type: Type
+    key: bool
+    nullable: bool
+    missing: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The column's name, quoted."""
+        return quote_identifier(self.column.name)
+
+    @property
+    def stored(self) -> str:
+        """Its type in ClickHouse. No array is Nullable there, so one that may be null is a Variant."""
+        if not self.nullable:
+            return self.type.name
+        return f"Variant({self.type.name})" if self.type.is_array else f"Nullable({self.type.name})"
+
+    @property
+    def told(self) -> str:
+        """Its canonical text in ClickHouse, null for null."""
+        if self.type.is_array and self.nullable:
+            array = self.type.clickhouse(f"variantElement({self.name}, {format_str(self.type.name)})")
+            return f"if(isNull({self.name}), NULL, {array})"
+        return self.type.clickhouse(self.name)
+
+    @property
+    def comment(self) -> str:
+        """What storage remembers of the column."""
+        return json.dumps({"number": self.column.number, "type": self.column.declared})
+
+    @property
+    def definition(self) -> str:
+        """The column as CREATE TABLE and ADD COLUMN take it."""
+        given = f" DEFAULT {self.final(self.type.value(self._older), self._older)}" if self.missing is not None else ""
+        return f"{self.name} {self.stored}{given} COMMENT {format_str(self.comment)}"
+
+    @property
+    def _older(self) -> str:
+        return f"CAST({format_str(self.missing or '')} AS Nullable(String))"
+
+    def text(self, place: int, is_full: bool) -> str:
+        """Return the text of its value in the tuple `r` at `place`, null for null and for what TOAST left out."""
+        found = f"tupleElement(r, {place})"
+        if self.missing is not None:
+            found = f"if(deleted OR JSONHas(row, {format_str(self.column.name)}), {found}, {self._older})"
+        return found if is_full or self.type.toast is None else f"nullIf({found}, {format_str(self.type.toast)})"
+
+    def final(self, value: str, text: str) -> str:
+        """Return the value as storage takes it; null is what the type has for none where no null may be."""
+        if self.type.is_array:
+            variant = format_str(self.stored)
+            return f"if(isNull({text}), CAST(NULL, {variant}), CAST({value}, {variant}))" if self.nullable else value
+        return value if self.nullable else f"ifNull({value}, defaultValueOfTypeName({format_str(self.stored)}))"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One table of PostgreSQL as ClickHouse has it."""
+
+    source: Table
+    fields: tuple[Field, ...]
+    key: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """The view's name: the table's, behind that of its schema unless it is public."""
+        return self.source.name if self.source.schema == "public" else f"{self.source.schema}_{self.source.name}"
+
+    @property
+    def view(self) -> str:
+        """The view's name, quoted."""
+        return quote_identifier(self.target)
+
+    @property
+    def storage(self) -> str:
+        """The name of the storage, quoted."""
+        return quote_identifier(f"{self.target}__cdc")
+
+    @property
+    def order(self) -> str:
+        """The key as ORDER BY takes it."""
+        return ", ".join(map(quote_identifier, self.key))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the source sends whole rows, so that TOAST leaves nothing out."""
+        return self.source.identity == FULL
+
+    @property
+    def floor(self) -> str:
+        """The place at or below which no row counts."""
+        return f"(SELECT max(position) FROM {FLOORS} WHERE `table` = {format_str(self.source.full_name)})"
+
+    def create(self) -> list[str]:
+        """Return the statements that make storage."""
+        own = [f"{name} {type}" for name, type in OWN.items()]
+        columns = ", ".join([*(field.definition for field in self.fields), *own])
+        return [
+            f"CREATE TABLE IF NOT EXISTS {self.storage} ({columns}) "
+            f"ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY ({self.order}) "
+            f"COMMENT {format_str(f'Changes of {self.source.full_name}, newest a key')}"
+        ]
+
+    def create_view(self) -> str:
+        """Return the statement that makes the view of the current rows."""
+        columns = ", ".join(field.name for field in self.fields)
+        return (
+            f"CREATE OR REPLACE VIEW {self.view} AS SELECT {columns} FROM {self.storage} FINAL "
+            f"WHERE _version > {self.floor}"
+        )
+
+    @cached_property
+    def insert(self) -> str:
+        """The statement that puts changes into storage; rows of INPUT follow it."""
+        texts = {field: field.text(place, self.is_full) for place, field in enumerate(self.fields, 1)}
+        given = [f"{text} AS t{place}" for place, text in enumerate(texts.values(), 1)]
+        values = [f"{field.type.value(f't{place}')} AS v{place}" for place, field in enumerate(self.fields, 1)]
+        final = [field.final(f"v{place}", f"t{place}") for place, field in enumerate(self.fields, 1)]
+        parsed = ", ".join(f"{field.name} Nullable(String)" for field in self.fields)
+        left_out = [
+            f"if(tupleElement(r, {place}) = {format_str(field.type.toast)}, [{format_str(field.column.name)}], [])"
+            for place, field in enumerate(self.fields, 1)
+            if field.type.toast and field.column.toastable and not self.is_full
+        ]
+        own = [VERSION, "deleted", f"arrayConcat({', '.join(left_out)})" if left_out else "[]"]
+        names = ", ".join([*(field.name for field in self.fields), *OWN])
+        return (
+            f"INSERT INTO {self.storage} ({names}) "
+            f"SELECT {', '.join([*final, *own, 'fromUnixTimestamp64Micro(changed_at)'])} "
+            f"FROM (SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(given)} FROM "
+            f"(SELECT *, JSONExtract(row, {format_str(f'Tuple({parsed})')}) AS r FROM input({format_str(INPUT)})))) "
+            f"WHERE {' AND '.join(self._checks())}"
+        )
+
+    def _checks(self) -> Iterable[str]:
+        for place, field in enumerate(self.fields, 1):
+            if field.key:
+                text = format_str(f"key column {field.column.name} is null or no {field.type.name}")
+                yield f"NOT throwIf(isNull(v{place}), {text})"
+            else:
+                text = format_str(
+                    f"column {field.column.name}: no {field.type.name} holds this value; "
+                    f"--as-text {self.source.full_name}.{field.column.name} keeps it"
+                )
+                wrong = field.type.wrong(f"t{place}", f"v{place}")
+                yield f"NOT throwIf(NOT deleted AND ({wrong}), {text})"
+
+
+def plan(
+    table: Table,
+    keys: Mapping[str, Sequence[str]],
+    as_text: Iterable[str] = (),
+    without: Iterable[str] = (),
+    missing: Mapping[str, str] | None = None,
+) -> Replica:
+    """Return what `table` is in ClickHouse; raises ConfigError that names every column and key which does not fit.
+
+    `keys` gives a key to tables that have no primary key; `as_text` and `without` name columns, `schema.table.column`,
+    that are kept as text and left out. `missing` is what Debezium would send for the columns that older rows lack.
+    """
+    key = tuple(keys.get(table.full_name, table.primary.columns if table.primary else ()))
+    texts, left_out = set(as_text), set(without)
+    problems: list[str] = []
+    fields = []
+    for column in table.columns:
+        name = f"{table.full_name}.{column.name}"
+        if name in left_out:
+            continue
+        found = types.as_text(column) if name in texts else types.of(column)
+        if found is None:
+            problems.append(f"{name} is of type {column.declared}, which has none in ClickHouse that keeps every value:"
+                            f" --as-text {name} or --without {name}")  # fmt: skip
+            continue
+        if column.name in OWN:
+            problems.append(f"{name}: a column of this name is millrace's own: --without {name}")
+        if column.generated:
+            problems.append(f"{name} is generated, and PostgreSQL does not send it: --without {name}")
+        if column.toastable and found.toast is None and table.identity != FULL:
+            problems.append(f"{name} of type {column.declared} may be left out by TOAST, and nothing tells:"
+                            f" ALTER TABLE {table.full_name} REPLICA IDENTITY FULL, or --without {name}")  # fmt: skip
+        nullable = column.nullable and column.name not in key
+        fields.append(Field(column, found, column.name in key, nullable, (missing or {}).get(column.name)))
+    if not key:
+        problems.append(
+            f"{table.full_name} has no primary key: ALTER TABLE {table.full_name} ADD PRIMARY KEY (...), or"
+            f" --key {table.full_name}=COLUMN,... (unique, NOT NULL)"
+        )
+    for each in set(key) - {field.column.name for field in fields}:
+        problems.append(f"{table.full_name}.{each} is of the key, which can neither be left out nor missing")
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return Replica(table, tuple(fields), key)

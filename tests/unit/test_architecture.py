@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": DATA
     | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack"},
     "doctor": DATA | {"demo", "sinks", "archive", "stack"},
+    "embedded": GROUND | {"stack"},
     "explore": DATA | {"spark", "sinks", "archive"},
     "superset": GROUND | {"demo", "applications", "sinks", "stack"},
     "demo": DATA | {"applications", "sinks", "stack"},
@@ -36,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "applications": DATA | {"spark", "sinks", "archive", "queries", "cases"},
     "spark": DATA | {"sinks", "archive", "queries"},
     "spark.launch": DATA | {"queries", "stack"},
-    "sinks": DATA | {"archive"},
+    "sinks": DATA | {"archive", "embedded"},
     "archive": DATA,
     "queries": {"kafka", "names", "errors", "durations"},
     "ingest": DATA,
@@ -53,7 +54,7 @@ OUTSIDE = {  # packages that a folder may not import
     "simulate": {"pyspark"},
     "stack": {"pyspark"},
     "view": {"pyspark"},
-    "kafka": {"sqlalchemy", "elasticsearch"},
+    "kafka": {"sqlalchemy", "elasticsearch", "clickhouse_connect"},
     "demo": {"pyspark"},
 }
 PARSERS = {"kafka.parse", "kafka.posts", "kafka.market", "kafka.utc"}  # all that queries know of Kafka
@@ -123,7 +124,7 @@ def test_a_room_knows_no_package_of_another_stage(room):
 def test_only_launching_takes_what_the_stack_downloads():
     users = {module for module, path in MODULES.items() if any(within(name, "stack") for name in ours(path))}
     faces = ("cli", "demo", "doctor", "superset")
-    assert all(within(module, "stack", "spark.launch", *faces) for module in users)
+    assert all(within(module, "stack", "spark.launch", "embedded", *faces) for module in users)
 
 
 def test_no_imports_run_in_a_circle():

@@ -29,11 +29,13 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(sql.sql)
 app.command()(store.prune)
 
-Servers = Annotated[list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs")]
+Servers = Annotated[
+    list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs")
+]
 Stoppable = Annotated[
     list[str] | None,
     typer.Argument(
-        help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs; superset, which `make superset` started"
+        help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs; superset, which `make superset` started"
     ),
 ]
 

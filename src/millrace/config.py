@@ -7,14 +7,14 @@ import difflib
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from millrace.errors import ConfigError
-from millrace.urls import is_mongodb, is_sql, is_url
+from millrace.urls import is_clickhouse, is_mongodb, is_sql, is_url
 
 PREFIX = "MILLRACE_"
 BLUESKY_HOSTS = "wss://jetstream1.us-east.bsky.network,wss://jetstream2.us-east.bsky.network,wss://jetstream1.us-west.bsky.network,wss://jetstream2.us-west.bsky.network"
@@ -72,6 +72,10 @@ class Settings(BaseSettings):
         None, description="mongodb://USER:PASSWORD@HOST:27017/?tls=true or mongodb+srv://"
     )
 
+    clickhouse_url: SecretStr | None = Field(
+        None,
+        description="http(s)://USER:PASSWORD@HOST:8123/DATABASE, or chdb:///FOLDER; default <home>/data/clickhouse",
+    )
     cdc_source_url: SecretStr | None = Field(None, description="PostgreSQL to capture; default that of postgres_url")
     connect_url: str | None = Field(None, description="Kafka Connect, http://host:8083; `millrace up connect` sets it")
 
@@ -172,6 +176,20 @@ class Settings(BaseSettings):
             raise ValueError("expected mongodb://USER:PASSWORD@HOST:27017/DATABASE?tls=true or mongodb+srv://HOST")
         return value
 
+    @field_validator("clickhouse_url")
+    @classmethod
+    def _clickhouse(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not is_clickhouse(value.get_secret_value()):
+            raise ValueError("expected http://USER:PASSWORD@HOST:8123/DATABASE, https:// or chdb:///FOLDER")
+        return value
+
+    @property
+    def clickhouse(self) -> str:
+        """The URL of ClickHouse, by default a folder in the home folder, whose server starts when it is asked."""
+        if self.clickhouse_url:
+            return self.clickhouse_url.get_secret_value()
+        return f"chdb://{quote(str(self.home.resolve() / 'data' / 'clickhouse'))}"
+
     @property
     def sqlite(self) -> str:
         """The SQLite URL, by default a file in the home folder."""
@@ -187,8 +205,8 @@ class Settings(BaseSettings):
 
     def store_url(self, store: str) -> str:
         """Return the URL of the sink `store`; raises ConfigError where none is set."""
-        if store == "sqlite":
-            return self.sqlite
+        if store in ("sqlite", "clickhouse"):
+            return str(getattr(self, store))
         secret: SecretStr | None = getattr(self, f"{store}_url")
         if secret is None:
             raise ConfigError(

@@ -44,3 +44,10 @@ def is_mongodb(url: str) -> bool:
         return bool(parse_uri(url, warn=False)["nodelist"])
     except (PyMongoError, ValueError):
         return False
+
+
+def is_clickhouse(url: str) -> bool:
+    """Return whether `url` is a server of ClickHouse, or a folder as an absolute path: chdb:///FOLDER."""
+    if url.startswith("chdb://"):
+        return url.startswith("chdb:///") and not any(each in url for each in "?#") and len(url) > len("chdb:///")
+    return is_url(url, "http", "https")

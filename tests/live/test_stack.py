@@ -35,7 +35,7 @@ from millrace.stack.hdfs import DATANODE, HDFS, NAMENODE
 from millrace.stack.mariadb import MARIADB
 from millrace.stack.process import Launch
 
-NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs", "mongodb"]
+NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs", "mongodb", "clickhouse"]
 TEXT = "café ☕ 😀 ' \\ %s"
 
 
@@ -117,6 +117,7 @@ def test_up_starts_all_and_says_where(own_home: Path) -> None:
         "MILLRACE_ARCHIVE_URL",
         "MILLRACE_WEBHDFS_URL",
         "MILLRACE_MONGODB_URL",
+        "MILLRACE_CLICKHOUSE_URL",
     }
 
 

@@ -28,22 +28,23 @@ ROOMS: dict[str, set[str]] = {
     "cli": DATA
     | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack", "cdc"},
     "doctor": DATA | {"demo", "sinks", "archive", "stack", "cdc"},
+    "embedded": GROUND | {"stack"},
     "explore": DATA | {"spark", "sinks", "archive"},
     "superset": GROUND | {"demo", "applications", "sinks", "stack"},
     "demo": DATA | {"applications", "sinks", "stack"},
     "demo.views": {"logs"},
     "view": DATA | {"sinks"},
-    "applications": DATA | {"spark", "sinks", "archive", "queries", "cases"},
+    "applications": DATA | {"spark", "sinks", "archive", "queries", "cases", "cdc"},
     "spark": DATA | {"sinks", "archive", "queries"},
     "spark.launch": DATA | {"queries", "stack"},
-    "sinks": DATA | {"archive"},
+    "sinks": DATA | {"archive", "embedded"},
     "archive": DATA,
     "queries": {"kafka", "names", "errors", "durations"},
     "ingest": DATA,
     "cases": {"names", "errors"},
     "kafka": {"names", "errors", "durations", "logs"},
     "simulate": {"errors"},
-    "cdc": DATA,
+    "cdc": DATA | {"sinks"},
     "stack": DATA | {"cdc"},
     **dict.fromkeys(GROUND, GROUND),
 }  # fmt: skip
@@ -53,9 +54,8 @@ OUTSIDE = {  # packages that a folder may not import
     "cases": {"pyspark"},
     "simulate": {"pyspark"},
     "stack": {"pyspark"},
-    "cdc": {"pyspark"},
     "view": {"pyspark"},
-    "kafka": {"sqlalchemy", "elasticsearch"},
+    "kafka": {"sqlalchemy", "elasticsearch", "clickhouse_connect"},
     "demo": {"pyspark"},
 }
 PARSERS = {"kafka.parse", "kafka.posts", "kafka.market", "kafka.utc"}  # all that queries know of Kafka
@@ -125,7 +125,7 @@ def test_a_room_knows_no_package_of_another_stage(room):
 def test_only_launching_takes_what_the_stack_downloads():
     users = {module for module, path in MODULES.items() if any(within(name, "stack") for name in ours(path))}
     faces = ("cli", "demo", "doctor", "superset")
-    assert all(within(module, "stack", "spark.launch", *faces) for module in users)
+    assert all(within(module, "stack", "spark.launch", "embedded", *faces) for module in users)
 
 
 def test_no_imports_run_in_a_circle():

@@ -71,6 +71,27 @@ def test_an_address_of_mongodb(monkeypatch, url):
     assert config.load().store_url("mongodb") == url and "hunter2" not in repr(config.load())
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["h", "chdb://folder", "chdb:///", "chdb:///a?b=c", "http://", "https://u:hunter2@h:99999", "tcp://u:hunter2@h"],
+)
+def test_an_address_of_clickhouse_that_is_none(monkeypatch, url):
+    monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", url)
+    with pytest.raises(ConfigError, match="MILLRACE_CLICKHOUSE_URL: expected http://USER") as caught:
+        config.load()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://h", "https://u:hunter2@h:8443/d?verify=false", "chdb:///a%20folder/of/mine"])
+def test_an_address_of_clickhouse(monkeypatch, url):
+    monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", url)
+    assert config.load().store_url("clickhouse") == url and "hunter2" not in repr(config.load())
+
+
+def test_without_an_address_clickhouse_is_a_folder_of_the_home(tmp_path):
+    assert config.load(home=tmp_path / "a b").store_url("clickhouse") == f"chdb://{tmp_path}/a%20b/data/clickhouse"
+
+
 def test_passwords_are_masked(monkeypatch):
     monkeypatch.setenv("MILLRACE_MYSQL_URL", "mysql+mysqlconnector://u:hunter2@h/d")
     settings = config.load()

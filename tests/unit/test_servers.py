@@ -37,6 +37,7 @@ def test_down_and_status_without_anything_running(tmp_path: Path) -> None:
         ("elasticsearch", None, False),
         ("hdfs", None, False),
         ("mongodb", None, False),
+        ("clickhouse", None, False),
         ("connect", None, False),
     ]
 

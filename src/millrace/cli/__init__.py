@@ -30,12 +30,13 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command()(store.prune)
 
 Servers = Annotated[
-    list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs, connect")
+    list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect")
 ]
 Stoppable = Annotated[
     list[str] | None,
     typer.Argument(
-        help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs, connect; superset, which `make superset` started"
+        help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect; superset, which `make "
+        "superset` started"
     ),
 ]
 

@@ -42,6 +42,11 @@ class Running:
     started: int
     port: int
 
+    @classmethod
+    def of(cls, pid: int, port: int) -> "Running":
+        """Return what is to be told of the process `pid`, which serves `port`."""
+        return cls(pid, _start_ticks(pid) or 0, port)
+
     def alive(self) -> bool:
         """Return whether that very process still runs."""
         return _start_ticks(self.pid) == self.started
@@ -60,7 +65,7 @@ def read(pid_file: Path) -> Running | None:
     """Return what `pid_file` records, alive or not; None without a readable file."""
     try:
         return Running(**json.loads(pid_file.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 
@@ -79,11 +84,17 @@ def start(launch: Launch, log: Path, pid_file: Path, port: int) -> Running:
             check=True,
             **accounts.identity(launch.user),
         )
-    pid = int(done.stdout)
-    running = Running(pid, _start_ticks(pid) or 0, port)
-    pid_file.parent.mkdir(parents=True, exist_ok=True)
-    pid_file.write_text(json.dumps(asdict(running)) + "\n")
+    running = Running.of(int(done.stdout), port)
+    note(running, pid_file)
     return running
+
+
+def note(running: Running, pid_file: Path) -> None:
+    """Write a pid file, which others see whole or not at all."""
+    pid_file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(asdict(running)) + "\n")
+    fresh.replace(pid_file)
 
 
 def wait_ready(

@@ -19,6 +19,7 @@ from millrace.kafka import results, topics, transactions
 from millrace.logs import say
 from millrace.stack import env_file, kafka, process
 from millrace.stack.artifacts import only_one
+from millrace.stack.clickhouse import CLICKHOUSE, PID_FILE
 from millrace.stack.connect import CONNECT
 from millrace.stack.elasticsearch import ELASTICSEARCH
 from millrace.stack.hdfs import HDFS
@@ -31,7 +32,7 @@ from millrace.stack.server import LOOPBACK, Server, free_port, is_free
 from millrace.stack.superset import SUPERSET
 
 ATTEMPTS = 3  # a port is free when it is chosen, and may be taken before the server binds it
-SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CONNECT)}
+SERVERS = {server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CLICKHOUSE, CONNECT)}
 NOTHING: Mapping[str, str] = {}
 STOPPABLE = {**SERVERS, SUPERSET.name: SUPERSET}  # `make superset` starts that one, for it wants more than a start
 
@@ -179,12 +180,12 @@ def _wait(server: Server, home: Path, running: Running) -> None:
 
 
 def _down(server: Server, home: Path) -> None:
-    pid_file = _pid_file(home, server)
-    running = process.read(pid_file)
-    if running and running.alive():
-        process.stop(running, server.stop_signal)
-        say(f"{server.name}: stopped")
-    pid_file.unlink(missing_ok=True)
+    for pid_file in (_pid_file(home, server), folder(home, server) / PID_FILE):  # that of one which others started
+        running = process.read(pid_file)
+        if running and running.alive():
+            process.stop(running, server.stop_signal)
+            say(f"{server.name}: stopped")
+        pid_file.unlink(missing_ok=True)
 
 
 def _status(server: Server, home: Path) -> Status:

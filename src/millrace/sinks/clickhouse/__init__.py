@@ -1,0 +1,4 @@
+"""Rows as tables of ClickHouse.
+
+May import what `sinks` may.
+"""

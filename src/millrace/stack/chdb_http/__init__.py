@@ -1,0 +1,1 @@
+"""ClickHouse's HTTP protocol over chDB, its engine in this process. May import what `stack` may."""

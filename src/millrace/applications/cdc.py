@@ -1,7 +1,6 @@
 """The job that copies tables of PostgreSQL into ClickHouse row for row, from the changes that Debezium captured."""
 
 from argparse import ArgumentParser, ArgumentTypeError
-from dataclasses import replace
 
 from millrace.applications import outputs
 from millrace.applications.job import Application, Job
@@ -63,19 +62,23 @@ def _choice(options: Options) -> Choice:
 
 
 def _flows(application: Application, options: Options) -> list[Flow]:
-    source = connect(options.settings.cdc_source)
+    if (url := options.settings.cdc_source) is None:
+        raise ConfigError("MILLRACE_CDC_SOURCE_URL is not set: the PostgreSQL to copy from (`millrace up postgres`)")
+    source = connect(url)
     following = Following(source, options.settings.store_url(SINK), _choice(options))
     target = outputs.target(options)
     if target.prepare:
         target.patience.attempt(following.begin)
-        target.create([DEAD_LETTERS, *(Topic(each, "the table's", "Debezium", KEEP_FOREVER) for each in options.topics)])
+        target.create(
+            [DEAD_LETTERS, *(Topic(each, "the table's", "Debezium", KEEP_FOREVER) for each in options.topics)]
+        )
         read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
     records = read.stream(
         application.spark, options.bootstrap, options.topics, "earliest", options.args.max_offsets, headers=True
     )  # fmt: skip
     refused = publish(DEAD_LETTERS, letters.KEY, options.bootstrap)
     writer = merge(options.settings.store_url(SINK), following.inserts, refused=refused)
-    return [Flow(replace(options), changes(records), writer, sums=False)]
+    return [Flow(options, changes(records), writer, sums=False)]
 
 
 CDC = Job("cdc", "tables of PostgreSQL in ClickHouse, row for row", _flows, _arguments, (SINK,), check=check)

@@ -24,12 +24,12 @@ ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
 # ClickHouse's numbers for values that do not fit: text, numbers, dates, nulls, and what the statement itself throws
 UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
 PLACES = ("generation", "streamed", "commit", "lsn")
-FLOOR = f"INSERT INTO {FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
+FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
 Inserts = Mapping[str, str]  # the statement of each table, by schema.table
 
 
 def merge(url: str, inserts: Callable[[], Inserts], *, refused: Writer, patience: Patience | None = None) -> Writer:
-    """Return a writer of `kafka.changes` into the storage of their tables; `inserts` is asked before each batch.
+    """Return a writer of `kafka.changes` into their tables' storage; `inserts` is asked before each batch.
 
     What has a reason, is of no known table, or holds a value that ClickHouse refuses goes as a dead letter to `refused`,
     a writer that must take its whole batch; all other rows are written. Raises Unavailable when the server stays away
@@ -129,7 +129,7 @@ class Merging:
             raise unfit
 
     def _floors(self, rows: pa.Table) -> None:
-        """Tell which tables were emptied where, and of a new generation, which is above all older rows of each table."""
+        """Tell which tables were emptied where, and that a new generation is above all older rows of each table."""
         emptied = rows.filter(pc.equal(rows["kind"], EMPTIED))
         if len(emptied):
             self._put(FLOOR, _block(emptied).append_column("name", emptied["table"]))
@@ -139,7 +139,7 @@ class Merging:
             names = pa.array(list(self.inserts))
             zeros = pa.nulls(len(names), pa.int64()).fill_null(0)
             start = {"row": pa.nulls(len(names), pa.string()).fill_null(""), "deleted": zeros.cast(pa.uint8())}
-            start |= {name: zeros for name in (*PLACES, "changed_at")}
+            start |= dict.fromkeys((*PLACES, "changed_at"), zeros)
             start["generation"] = pc.add(zeros, ended)
             self._put(FLOOR, pa.table(start | {"name": names}))
 
@@ -159,4 +159,4 @@ def _letter(row: dict[str, Any], reason: str) -> dict[str, Any]:
 
 def _reason(error: DatabaseError) -> str:
     text = " ".join(str(error).split())
-    return f"ClickHouse: {text.partition('DB::Exception: ')[2] or text}"
+    return f"ClickHouse: {(text.partition('DB::Exception: ')[2] or text).partition(': while executing')[0]}"

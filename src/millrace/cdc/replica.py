@@ -156,7 +156,7 @@ class Replica:
 
     @cached_property
     def insert(self) -> str:
-        """The statement that puts changes into storage; rows of INPUT follow it."""
+        """What follows INSERT INTO, so that changes are put into storage; rows of INPUT follow it."""
         texts = {field: field.text(place, self.is_full) for place, field in enumerate(self.fields, 1)}
         given = [f"{text} AS t{place}" for place, text in enumerate(texts.values(), 1)]
         values = [f"{field.type.value(f't{place}')} AS v{place}" for place, field in enumerate(self.fields, 1)]
@@ -170,7 +170,7 @@ class Replica:
         own = [VERSION, "deleted", f"arrayConcat({', '.join(left_out)})" if left_out else "[]"]
         names = ", ".join([*(field.name for field in self.fields), *OWN])
         return (
-            f"INSERT INTO {self.storage} ({names}) "
+            f"{self.storage} ({names}) "
             f"SELECT {', '.join([*final, *own, 'fromUnixTimestamp64Micro(changed_at)'])} "
             f"FROM (SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(given)} FROM "
             f"(SELECT *, JSONExtract(row, {format_str(f'Tuple({parsed})')}) AS r FROM input({format_str(INPUT)})))) "

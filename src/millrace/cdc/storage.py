@@ -11,6 +11,7 @@ from millrace.cdc.replica import OWN, Field, Replica
 from millrace.errors import ConfigError
 
 ENGINE = re.compile(r"\w*ReplacingMergeTree\((.*, )?_version, _deleted\)")
+COLUMN = re.compile(r"`((?:[^`\\]|\\.)*)`|([^,()\s`]+)")
 WIDER = {"int2": {"int4", "int8"}, "int4": {"int8"}, "float4": {"float8"}, "varchar": {"text"}, "text": {"varchar"}}
 LONGER = {"varchar", "timestamp without time zone", "timestamp with time zone", "time without time zone"}
 UNLIMITED = (1 << 31,)
@@ -54,8 +55,8 @@ def look(client: Client, replica: Replica) -> Found | None:
     tables = {row[0]: row[1:] for row in rows}
     if (view := tables.get(names["view"])) and view[0] != "View":
         raise ConfigError(
-            f"{replica.target} in ClickHouse is a table of engine {view[0]}, where the view of {replica.source.full_name}"
-            f" belongs: rename it, RENAME TABLE {replica.view} TO {quote_identifier(replica.target + '_before')}"
+            f"{replica.target} in ClickHouse is a table of engine {view[0]}, where the view of"
+            f" {replica.source.full_name} belongs: rename it, RENAME TABLE {replica.view} TO {quote_identifier(replica.target + '_before')}"
         )
     if (storage := tables.get(names["storage"])) is None:
         return None
@@ -123,7 +124,7 @@ def _require(replica: Replica, found: Found, columns: set[str]) -> None:
         )
 
 
-def _stored(name: str, type: str, comment: str) -> Stored:  # noqa: A002
+def _stored(name: str, type: str, comment: str) -> Stored:
     try:
         known = json.loads(comment)
         return Stored(name, type, known["number"], known["type"], known.get("missing"))
@@ -132,7 +133,7 @@ def _stored(name: str, type: str, comment: str) -> Stored:  # noqa: A002
 
 
 def _names(order: str) -> tuple[str, ...]:
-    return tuple(name.strip().strip("`") for name in order.split(",")) if order else ()
+    return tuple(re.sub(r"\\(.)", r"\1", quoted) or bare for quoted, bare in COLUMN.findall(order))
 
 
 def _named(replica: Replica, field: Field) -> str:

@@ -47,13 +47,12 @@ class Type:
         ours = f"concat(toString(length({self.clickhouse('item')})), ':', {self.clickhouse('item')})"
         return Type(
             items,
-            lambda text: f"arrayMap(item -> {self.value('item')}, JSONExtract(ifNull({text}, '[]'), '{ARRAY}'))",
-            lambda column: f"(SELECT {told} FROM unnest({column}) WITH ORDINALITY AS items (item, place))",
+            lambda text: f"arrayMap(item -> {self.value('item')}, {_items(text)})",
+            lambda column: f"(SELECT {told} FROM unnest({column}) WITH ORDINALITY AS _ (item, place))",
             lambda column: f"arrayStringConcat(arrayMap(item -> ifNull({ours}, 'null'), {column}), ',')",
             None,
             lambda text, value: (
-                f"length(JSONExtract(ifNull({text}, '[]'), '{ARRAY}')) != length({value}) OR arrayExists("
-                f"(given, item) -> isNotNull(given) AND isNull(item), JSONExtract(ifNull({text}, '[]'), '{ARRAY}'), {value})"
+                f"arrayExists((given, item) -> isNotNull(given) AND isNull(item), {_items(text)}, {value})"
             ),
             True,
         )
@@ -74,6 +73,10 @@ def of(column: Column) -> Type | None:
 def as_text(column: Column) -> Type:
     """Return text for `column`: as PostgreSQL prints it where that is known, else as Debezium sends it."""
     return TEXTS.get(column.type, STRING)
+
+
+def _items(text: str) -> str:
+    return f"JSONExtract(ifNull({text}, '[]'), '{ARRAY}')"
 
 
 def _joined(item: str) -> str:
@@ -130,7 +133,9 @@ def _bits(length: int) -> Type:
         return Type("String", lambda text: f"transform({text}, ['true', 'false'], ['1', '0'], NULL)", _out, _as_is)
     zeros = f"repeat('0', {length})"
     bits = f"right(concat({zeros}, bin(reverse(tryBase64Decode({{0}})))), {length})"
-    return Type("String", lambda text: f"if(isNull({text}), NULL, {bits.format(f'assumeNotNull({text})')})", _out, _as_is)
+    return Type(
+        "String", lambda text: f"if(isNull({text}), NULL, {bits.format(f'assumeNotNull({text})')})", _out, _as_is
+    )
 
 
 def _between(number: str, limits: tuple[int, int], then: str) -> str:
@@ -156,9 +161,9 @@ def _time(text: str) -> str:
     number = f"assumeNotNull(toUInt64OrNull({text}))"
     parts = [f"leftPad(toString(intDiv({number}, {unit}) % 60), 2, '0')" for unit in (60_000_000, 1_000_000)]
     hours = f"leftPad(toString(intDiv({number}, 3600000000)), 2, '0')"
-    rest = f"trim(TRAILING '0' FROM leftPad(toString({number} % 1000000), 6, '0'))"
-    whole = f"concat({hours}, ':', {parts[0]}, ':', {parts[1]})"
-    return f"if(isNull(toUInt64OrNull({text})), NULL, concat({whole}, if({number} % 1000000 = 0, '', concat('.', {rest}))))"
+    digits = f"trim(TRAILING '0' FROM leftPad(toString({number} % 1000000), 6, '0'))"
+    rest = f"if({number} % 1000000 = 0, '', concat('.', {digits}))"
+    return f"if(isNull(toUInt64OrNull({text})), NULL, concat({hours}, ':', {parts[0]}, ':', {parts[1]}, {rest}))"
 
 
 def _interval(column: str) -> str:
@@ -183,7 +188,13 @@ BYTES = Type(
 )
 BOOL = Type("Bool", _cast("Bool"), lambda column: f"{column}::text", _to_string)
 TYPES = {
-    **{"bool": BOOL, "int2": _plain("Int16"), "int4": _plain("Int32"), "int8": _plain("Int64"), "oid": _plain("UInt32")},
+    **{
+        "bool": BOOL,
+        "int2": _plain("Int16"),
+        "int4": _plain("Int32"),
+        "int8": _plain("Int64"),
+        "oid": _plain("UInt32"),
+    },
     **{"float4": _float(4), "float8": _float(8), "uuid": _plain("UUID"), "bytea": BYTES},
     **{"date": DATE, "timestamp": TIMESTAMP, "timestamptz": MOMENT},
     **{"time": replace(STRING, value=_time), "interval": replace(STRING, postgres=_interval)},

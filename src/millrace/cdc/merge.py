@@ -25,15 +25,32 @@ ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
 UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
 PLACES = ("generation", "streamed", "commit", "lsn")
 FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
-Inserts = Mapping[str, str]  # the statement of each table, by schema.table
 
 
-def merge(url: str, inserts: Callable[[], Inserts], *, refused: Writer, patience: Patience | None = None) -> Writer:
-    """Return a writer of `kafka.changes` into their tables' storage; `inserts` is asked before each batch.
+@dataclass(frozen=True)
+class Statements:
+    """What follows INSERT INTO for changes of one table, and for those that are long or moved (`toast.inserts`)."""
 
-    What has a reason, is of no known table, or holds a value that ClickHouse refuses goes as a dead letter to `refused`,
-    a writer that must take its whole batch; all other rows are written. Raises Unavailable when the server stays away
-    longer than `patience` (2 minutes), ConfigError when a retry cannot help.
+    insert: str
+    toasts: tuple[str, ...] = ()
+
+
+Inserts = Mapping[str, Statements]  # by schema.table
+
+
+def merge(
+    url: str,
+    inserts: Callable[[], Inserts],
+    *,
+    refused: Writer,
+    settle: Callable[[], None] = lambda: None,
+    patience: Patience | None = None,
+) -> Writer:
+    """Return a writer of `kafka.changes` into their tables' storage: `inserts` is asked before each batch.
+
+    `settle` is called after it. What has a reason, is of no known table, or holds a value that ClickHouse refuses goes
+    as a dead letter to `refused`, a writer that must take its whole batch; all other rows are written. Raises
+    Unavailable when the server stays away longer than `patience` (2 minutes), ConfigError when a retry cannot help.
 
     Delivery: at-least-once, effectively once by key and place in the source's history, in any order.
     """
@@ -45,6 +62,7 @@ def merge(url: str, inserts: Callable[[], Inserts], *, refused: Writer, patience
             refused(batch.mapInArrow(send, letters.COLUMNS), batch_id)
         except PySparkException as error:
             raise task_errors.cause(error) or error from None
+        settle()
 
     return write
 
@@ -94,8 +112,14 @@ class Merging:
         )
 
     def _send(self, name: str) -> list[dict[str, Any]]:
-        rows = pa.concat_tables(self.waiting.pop(name))
-        return self._insert(self.inserts[name], _block(rows), rows)
+        rows, statements = pa.concat_tables(self.waiting.pop(name)), self.inserts[name]
+        refused = self._insert(statements.insert, _block(rows), rows)
+        if statements.toasts:
+            places = {(row["partition"], row["offset"]) for row in refused}
+            rows = rows.filter(pa.array([place not in places for place in _places(rows)])) if places else rows
+            for statement in statements.toasts:
+                self._put(statement, _block(rows))
+        return refused
 
     def _insert(self, statement: str, block: pa.Table, rows: pa.Table) -> list[dict[str, Any]]:
         """Insert a block; one that is refused is halved until the rows that do not fit are alone."""
@@ -138,7 +162,8 @@ class Merging:
             self.begun = ended
             names = pa.array(list(self.inserts))
             zeros = pa.nulls(len(names), pa.int64()).fill_null(0)
-            start = {"row": pa.nulls(len(names), pa.string()).fill_null(""), "deleted": zeros.cast(pa.uint8())}
+            empty = pa.nulls(len(names), pa.string()).fill_null("")
+            start = {"row": empty, "old_key": empty, "deleted": pc.add(zeros, 1).cast(pa.uint8())}
             start |= dict.fromkeys((*PLACES, "changed_at"), zeros)
             start["generation"] = pc.add(zeros, ended)
             self._put(FLOOR, pa.table(start | {"name": names}))
@@ -147,9 +172,13 @@ class Merging:
 def _block(rows: pa.Table) -> pa.Table:
     """Return what ClickHouse takes of changes: replica.INPUT."""
     gone = pc.equal(rows["kind"], GONE).cast(pa.uint8())
-    own = {"row": pc.fill_null(rows["row"], ""), "deleted": gone}
+    own = {"row": pc.fill_null(rows["row"], ""), "old_key": pc.fill_null(rows["old_key"], ""), "deleted": gone}
     own |= {name: rows[name] for name in PLACES} | {"streamed": rows["streamed"].cast(pa.uint8())}
     return pa.table(own | {"changed_at": pc.fill_null(rows["changed_at"], 0)})
+
+
+def _places(rows: pa.Table) -> Iterator[tuple[int, int]]:
+    return zip(rows["partition"].to_pylist(), rows["offset"].to_pylist(), strict=True)
 
 
 def _letter(row: dict[str, Any], reason: str) -> dict[str, Any]:

@@ -35,7 +35,10 @@ VERSION = (
     f"bitShiftLeft(toUInt128(generation), {2 * LSN + 2}) + bitShiftLeft(toUInt128(streamed), {2 * LSN + 1})"
     f" + bitShiftLeft(toUInt128(commit), {LSN + 1}) + bitShiftLeft(toUInt128(lsn), 1) + (1 - deleted)"
 )
-INPUT = "row String, deleted UInt8, generation UInt32, streamed UInt8, commit UInt64, lsn UInt64, changed_at Int64"
+INPUT = (
+    "row String, old_key String, deleted UInt8, "
+    "generation UInt32, streamed UInt8, commit UInt64, lsn UInt64, changed_at Int64"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Field:
     @property
     def comment(self) -> str:
         """What storage remembers of the column."""
-        return json.dumps({"number": self.column.number, "type": self.column.declared})
+        known = {"number": self.column.number, "type": self.column.declared, "missing": self.missing}
+        return json.dumps({name: value for name, value in known.items() if value is not None})
 
     @property
     def definition(self) -> str:
@@ -83,12 +87,17 @@ class Field:
     def _older(self) -> str:
         return f"CAST({format_str(self.missing or '')} AS Nullable(String))"
 
-    def text(self, place: int, is_full: bool) -> str:
+    @property
+    def is_sparse(self) -> bool:
+        """Whether TOAST may leave it out, and tells."""
+        return self.column.toastable and self.type.toast is not None and not self.key
+
+    def text(self, place: int) -> str:
         """Return the text of its value in the tuple `r` at `place`, null for null and for what TOAST left out."""
         found = f"tupleElement(r, {place})"
         if self.missing is not None:
             found = f"if(deleted OR JSONHas(row, {format_str(self.column.name)}), {found}, {self._older})"
-        return found if is_full or self.type.toast is None else f"nullIf({found}, {format_str(self.type.toast)})"
+        return f"nullIf({found}, {format_str(self.type.toast or '')})" if self.is_sparse else found
 
     def final(self, value: str, text: str) -> str:
         """Return the value as storage takes it; null is what the type has for none where no null may be."""
@@ -100,11 +109,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Replica:
-    """One table of PostgreSQL as ClickHouse has it."""
+    """One table of PostgreSQL as ClickHouse has it; `toasts` is whether `toast.py` keeps what TOAST leaves out."""
 
     source: Table
     fields: tuple[Field, ...]
     key: tuple[str, ...]
+    toasts: bool = False
 
     @property
     def target(self) -> str:
@@ -127,53 +137,65 @@ class Replica:
         return ", ".join(map(quote_identifier, self.key))
 
     @property
-    def is_full(self) -> bool:
-        """Whether the source sends whole rows, so that TOAST leaves nothing out."""
-        return self.source.identity == FULL
+    def sparse(self) -> list[Field]:
+        """The columns that TOAST may leave out of a change."""
+        return [field for field in self.fields if field.is_sparse]
 
     @property
     def floor(self) -> str:
         """The place at or below which no row counts."""
         return f"(SELECT max(position) FROM {FLOORS} WHERE `table` = {format_str(self.source.full_name)})"
 
-    def create(self) -> list[str]:
-        """Return the statements that make storage."""
+    @property
+    def create(self) -> str:
+        """The statement that makes storage."""
         own = [f"{name} {type}" for name, type in OWN.items()]
         columns = ", ".join([*(field.definition for field in self.fields), *own])
-        return [
+        return (
             f"CREATE TABLE IF NOT EXISTS {self.storage} ({columns}) "
             f"ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY ({self.order}) "
             f"COMMENT {format_str(f'Changes of {self.source.full_name}, newest a key')}"
-        ]
+        )
 
+    @property
     def create_view(self) -> str:
-        """Return the statement that makes the view of the current rows."""
+        """The statement that makes the view of the current rows, where TOAST leaves nothing out."""
         columns = ", ".join(field.name for field in self.fields)
         return (
             f"CREATE OR REPLACE VIEW {self.view} AS SELECT {columns} FROM {self.storage} FINAL "
             f"WHERE _version > {self.floor}"
         )
 
-    @cached_property
+    @property
     def insert(self) -> str:
         """What follows INSERT INTO, so that changes are put into storage; rows of INPUT follow it."""
-        texts = {field: field.text(place, self.is_full) for place, field in enumerate(self.fields, 1)}
-        given = [f"{text} AS t{place}" for place, text in enumerate(texts.values(), 1)]
-        values = [f"{field.type.value(f't{place}')} AS v{place}" for place, field in enumerate(self.fields, 1)]
-        final = [field.final(f"v{place}", f"t{place}") for place, field in enumerate(self.fields, 1)]
-        parsed = ", ".join(f"{field.name} Nullable(String)" for field in self.fields)
-        left_out = [
-            f"if(tupleElement(r, {place}) = {format_str(field.type.toast)}, [{format_str(field.column.name)}], [])"
-            for place, field in enumerate(self.fields, 1)
-            if field.type.toast and field.column.toastable and not self.is_full
-        ]
-        own = [VERSION, "deleted", f"arrayConcat({', '.join(left_out)})" if left_out else "[]"]
         names = ", ".join([*(field.name for field in self.fields), *OWN])
+        own = [VERSION, "deleted", "unavailable", "fromUnixTimestamp64Micro(changed_at)"]
+        return f"{self.storage} ({names}) SELECT {', '.join([*self.finals(), *own])} FROM ({self.rows})"
+
+    def finals(self, *, sparse: bool = False) -> list[str]:
+        """Return the values of `rows` as storage takes them: of all columns, or of the key and the sparse ones."""
+        return [
+            field.final(f"v{place}", f"t{place}")
+            for place, field in enumerate(self.fields, 1)
+            if field.key or field.is_sparse or not sparse
+        ]
+
+    @cached_property
+    def rows(self) -> str:
+        """The rows of INPUT, parsed: the text t and the value v of each column by its place, and those left out."""
+        texts = [f"{field.text(place)} AS t{place}" for place, field in enumerate(self.fields, 1)]
+        values = [f"{field.type.value(f't{place}')} AS v{place}" for place, field in enumerate(self.fields, 1)]
+        left_out = [
+            f"if(tupleElement(r, {place}) = {format_str(field.type.toast or '')}, [{format_str(field.column.name)}], [])"
+            for place, field in enumerate(self.fields, 1)
+            if field.is_sparse
+        ]
+        left = f"arrayConcat({', '.join(left_out)})" if left_out else "CAST([] AS Array(String))"
+        parsed = ", ".join(f"{field.name} Nullable(String)" for field in self.fields)
         return (
-            f"{self.storage} ({names}) "
-            f"SELECT {', '.join([*final, *own, 'fromUnixTimestamp64Micro(changed_at)'])} "
-            f"FROM (SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(given)} FROM "
-            f"(SELECT *, JSONExtract(row, {format_str(f'Tuple({parsed})')}) AS r FROM input({format_str(INPUT)})))) "
+            f"SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(texts)}, {left} AS unavailable FROM "
+            f"(SELECT *, JSONExtract(row, {format_str(f'Tuple({parsed})')}) AS r FROM input({format_str(INPUT)}))) "
             f"WHERE {' AND '.join(self._checks())}"
         )
 
@@ -189,6 +211,12 @@ class Replica:
                 )
                 wrong = field.type.wrong(f"t{place}", f"v{place}")
                 yield f"NOT throwIf(NOT deleted AND ({wrong}), {text})"
+        if self.sparse and not self.toasts:
+            text = format_str(
+                "TOAST left a value out, which was before REPLICA IDENTITY FULL: "
+                f"`millrace cdc snapshot {self.source.full_name}` reads it"
+            )
+            yield f"NOT throwIf(NOT deleted AND notEmpty(unavailable), {text})"
 
 
 def plan(
@@ -234,4 +262,4 @@ def plan(
         problems.append(f"{table.full_name}.{each} is of the key, which can neither be left out nor missing")
     if problems:
         raise ConfigError("; ".join(problems))
-    return Replica(table, tuple(fields), key)
+    return Replica(table, tuple(fields), key, table.identity != FULL and any(field.is_sparse for field in fields))

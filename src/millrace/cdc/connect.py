@@ -12,7 +12,7 @@ from millrace.errors import ConfigError, Unavailable
 TIMEOUT = 60.0  # seconds; a worker that checks a configuration connects to the database first
 PATIENCE = 60.0  # seconds for a worker that is about to spread its work anew
 PAUSE = 0.5  # seconds between two looks
-RUNNING, FAILED, STOPPED = "RUNNING", "FAILED", "STOPPED"
+RUNNING, FAILED, STOPPED, PAUSED = "RUNNING", "FAILED", "STOPPED", "PAUSED"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Connect:
 
     def config(self, name: str) -> dict[str, str] | None:
         """Return the configuration of a connector, None where there is none of the name."""
-        return self._ask("GET", f"{_path(name)}/config")
+        found: dict[str, str] | None = self._ask("GET", f"{_path(name)}/config", absent=True)
+        return found
 
     def problems(self, config: dict[str, str]) -> list[str]:
         """Return what the worker, which tries the database, says against a configuration."""
@@ -68,8 +69,12 @@ class Connect:
         values = [each["value"] for each in answer["configs"]]
         return [f"{value['name']}: {error}" for value in values for error in value.get("errors", ())]
 
+    def create(self, name: str, config: dict[str, str]) -> None:
+        """Make a connector that does not start before `resume`."""
+        self._ask("POST", "/connectors", json={"name": name, "config": config, "initial_state": STOPPED})
+
     def put(self, name: str, config: dict[str, str]) -> None:
-        """Make a connector, or give one another configuration, by which its tasks start anew."""
+        """Give a connector another configuration, by which its tasks start anew."""
         self._ask("PUT", f"{_path(name)}/config", json=config)
 
     def status(self, name: str) -> Status | None:
@@ -104,8 +109,7 @@ class Connect:
 
     def offsets(self, name: str) -> list[dict[str, Any]]:
         """Return where a connector is: `partition` and `offset` of its source, as Debezium writes them."""
-        answer = self._ask("GET", f"{_path(name)}/offsets") or {}
-        found: list[dict[str, Any]] = answer.get("offsets", [])
+        found: list[dict[str, Any]] = self._ask("GET", f"{_path(name)}/offsets")["offsets"]
         return found
 
     def forget_offsets(self, name: str) -> None:
@@ -114,15 +118,16 @@ class Connect:
 
     def delete(self, name: str) -> None:
         """Remove a connector, if it is there; its offsets stay in Kafka."""
-        self._ask("DELETE", _path(name))
+        self._ask("DELETE", _path(name), absent=True)
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
+    def _ask(self, method: str, path: str, *, absent: bool = False, **options: Any) -> Any:
+        """Return the answer; None where there is none, or where `absent` allows that what is asked of is not there."""
         deadline = time.monotonic() + PATIENCE
         while (answer := self._send(method, path, **options)).status_code == httpx.codes.CONFLICT:
             if time.monotonic() > deadline:  # it spreads its work among workers, which ends
                 raise Unavailable(f"{self._where}: {_message(answer)}")
             time.sleep(PAUSE)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if absent and answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.is_server_error:
             raise Unavailable(f"{self._where}: {_message(answer)}")

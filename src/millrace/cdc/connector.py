@@ -6,7 +6,7 @@ docs/cdc.md says of each setting why it is so. `python -m millrace.cdc.connector
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from millrace.errors import ConfigError
 
@@ -18,6 +18,7 @@ HEADER = "generation"  # on each record: a new initial snapshot has the next num
 DEMO = ("public.demo_table1", "public.demo_table2")
 LARGEST = 32 * 1024**2  # bytes of a record, before it is compressed
 JSON = "org.apache.kafka.connect.json.JsonConverter"
+Keys = Mapping[str, Sequence[str]]
 _PARTS = re.compile(r"(?:([^.,\s]+)\.)?([^.,]+)")
 
 SETTINGS = {
@@ -33,6 +34,7 @@ SETTINGS = {
     "slot.name": SLOT,
     "publication.name": PUBLICATION,
     "publication.autocreate.mode": "filtered",
+    "publish.via.partition.root": "true",
     "snapshot.mode": "initial",
     "signal.enabled.channels": "source",
     "signal.data.collection": SIGNALS,
@@ -43,7 +45,7 @@ SETTINGS = {
     "decimal.handling.mode": "string",
     "time.precision.mode": "isostring",
     "interval.handling.mode": "string",
-    "binary.handling.mode": "base64",
+    "binary.handling.mode": "bytes",
     "hstore.handling.mode": "json",
     "include.unknown.datatypes": "true",
     "extended.headers.enabled": "false",
@@ -72,12 +74,19 @@ SETTINGS = {
 }
 
 
-def config(tables: Sequence[str], prefix: str = PREFIX, generation: int = 1) -> dict[str, str]:
-    """Return the connector's configuration for `tables`, each `schema.table`, with the signals' table beside them."""
+def config(
+    tables: Sequence[str], keys: Keys | None = None, prefix: str = PREFIX, generation: int = 1
+) -> dict[str, str]:
+    """Return the connector's configuration for `tables`, each `schema.table`, with the signals' table beside them.
+
+    `keys`: by table, the columns that are its key where it has no primary key.
+    """
+    columns = {f"{_pattern(table)}:{','.join(names)}" for table, names in (keys or {}).items()}
     return {
         **SETTINGS,
         "topic.prefix": prefix,
         "table.include.list": ",".join(map(_pattern, (*tables, SIGNALS))),
+        **({"message.key.columns": ";".join(sorted(columns))} if columns else {}),
         "transforms": HEADER,
         f"transforms.{HEADER}.type": "org.apache.kafka.connect.transforms.InsertHeader",
         f"transforms.{HEADER}.header": HEADER,
@@ -96,6 +105,12 @@ def tables(found: dict[str, str]) -> list[str]:
     return [name for each in patterns if (name := re.sub(r"\\(.)", r"\1", each)) not in ("", SIGNALS)]
 
 
+def keys(found: dict[str, str]) -> dict[str, list[str]]:
+    """Return the keys of a connector's configuration that are no primary keys."""
+    pairs = [each.partition(":") for each in found.get("message.key.columns", "").split(";") if each]
+    return {re.sub(r"\\(.)", r"\1", table): columns.split(",") for table, _, columns in pairs}
+
+
 def topic(table: str, prefix: str = PREFIX) -> str:
     """Return the topic of a table: characters that Kafka does not take are underscores, as Debezium writes them."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", f"{prefix}.{table}")
@@ -107,6 +122,14 @@ def named(text: str) -> list[str]:
     if wrong := [each for each, match in zip(text.split(","), found, strict=True) if not match]:
         raise ConfigError(f"--tables: no table is called {', '.join(map(repr, wrong))}; expected schema.table[,...]")
     return list(dict.fromkeys(f"{match[1] or 'public'}.{match[2]}" for match in found if match))
+
+
+def keyed(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return the keys of `--key schema.table=column,column`. Raises ConfigError."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (_, _, columns) in zip(texts, pairs, strict=True) if not all(columns.split(","))]:
+        raise ConfigError(f"--key {wrong[0]!r}: expected schema.table=column[,column]")
+    return {named(table)[0]: columns.split(",") for table, _, columns in pairs}
 
 
 def as_file() -> str:

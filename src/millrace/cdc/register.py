@@ -11,6 +11,7 @@ from millrace.cdc import connector, demo, postgres
 from millrace.cdc.connect import PAUSED, STOPPED, Connect, Status
 from millrace.cdc.connector import NAME, PUBLICATION, SIGNALS, SLOT, Keys
 from millrace.cdc.postgres import Connection
+from millrace.cdc.source import REGISTER, problems
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import browse
@@ -66,6 +67,7 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
     prefix = wanted.prefix or (found or {}).get("topic.prefix", connector.PREFIX)
     keys = {**(connector.keys(found) if found else {}), **wanted.keys}
     keys = {table: keys[table] for table in tables if table in keys}
+    refuse(url, tables, keys)
     with postgres.connection(url) as source:
         _prepare(source, tables)
         number = connector.generation(found) if found else _newest(settings, tables, prefix)
@@ -88,6 +90,13 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
         status = _wait(connect, source, tell)
     added = [table for table in tables if found and not anew and table not in before]
     return Registered(tables, [connector.topic(table, prefix) for table in tables], number, status, added)
+
+
+def refuse(url: str, tables: Sequence[str], keys: Keys) -> None:
+    """Raise ConfigError with all that stands against capturing the tables and that this command does not mend."""
+    found = [each for each in problems(url, tables, keys) if each.fatal and not each.mend.startswith(REGISTER)]
+    if found:
+        raise ConfigError("nothing was changed, for\n" + "\n".join(f"  {each}" for each in found))
 
 
 def drop_slot(source: Connection) -> None:
@@ -115,6 +124,18 @@ def _prepare(source: Connection, tables: Sequence[str]) -> None:
     )
     there = "SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = %s) AS there"
     _once(source, there, PUBLICATION, publication.as_string(source))
+
+    if source.info.server_version >= GENERATED_COLUMNS:
+        _amend(source)
+
+
+def _amend(source: Connection) -> None:
+    """Add generated columns to a publication that Debezium made without, if it is ours."""
+    lacks = "SELECT FROM pg_publication WHERE pubname = %s AND pubgencols <> 's' AND pg_has_role(pubowner, 'USAGE')"
+    if source.execute(lacks.encode(), [PUBLICATION]).fetchall():
+        source.execute(
+            sql.SQL("ALTER PUBLICATION {} SET (publish_generated_columns = stored)").format(sql.Identifier(PUBLICATION))
+        )
 
 
 def _once(source: Connection, question: str, subject: str, statement: str) -> None:

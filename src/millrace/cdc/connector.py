@@ -14,6 +14,7 @@ NAME = "postgres-cdc"
 PREFIX = "cdc"  # of the topics: <prefix>.<schema>.<table>
 SLOT = PUBLICATION = "millrace_cdc"
 SIGNALS = "public.millrace_cdc_signals"  # what asks for a snapshot while the stream runs
+NOTES = "cdc-notifications"  # the topic in which the connector tells how far its snapshots are
 HEADER = "generation"  # on each record: a new initial snapshot has the next number
 DEMO = ("public.demo_table1", "public.demo_table2")
 LARGEST = 32 * 1024**2  # bytes of a record, before it is compressed
@@ -49,6 +50,8 @@ SETTINGS = {
     "hstore.handling.mode": "json",
     "include.unknown.datatypes": "true",
     "extended.headers.enabled": "false",
+    "notification.enabled.channels": "sink",
+    "notification.sink.topic.name": NOTES,
     "heartbeat.interval.ms": "10000",
     "heartbeat.action.query": "SELECT pg_logical_emit_message(false, 'heartbeat', now()::text)",
     "message.prefix.exclude.list": "heartbeat",
@@ -75,18 +78,24 @@ SETTINGS = {
 
 
 def config(
-    tables: Sequence[str], keys: Keys | None = None, prefix: str = PREFIX, generation: int = 1
+    tables: Sequence[str],
+    keys: Keys | None = None,
+    excluded: Keys | None = None,
+    prefix: str = PREFIX,
+    generation: int = 1,
 ) -> dict[str, str]:
     """Return the connector's configuration for `tables`, each `schema.table`, with the signals' table beside them.
 
-    `keys`: by table, the columns that are its key where it has no primary key.
+    By table: `keys` are the columns of its key where it has no primary key, `excluded` those that are left out.
     """
-    columns = {f"{_pattern(table)}:{','.join(names)}" for table, names in (keys or {}).items()}
+    columns = sorted(f"{pattern(table)}:{','.join(names)}" for table, names in (keys or {}).items())
+    without = [f"{pattern(table)}[.]{re.escape(name)}" for table, names in (excluded or {}).items() for name in names]
     return {
         **SETTINGS,
         "topic.prefix": prefix,
-        "table.include.list": ",".join(map(_pattern, (*tables, SIGNALS))),
-        **({"message.key.columns": ";".join(sorted(columns))} if columns else {}),
+        "table.include.list": ",".join(map(pattern, (*tables, SIGNALS))),
+        **({"message.key.columns": ";".join(columns)} if columns else {}),
+        **({"column.exclude.list": ",".join(without)} if without else {}),
         "transforms": HEADER,
         f"transforms.{HEADER}.type": "org.apache.kafka.connect.transforms.InsertHeader",
         f"transforms.{HEADER}.header": HEADER,
@@ -137,7 +146,7 @@ def as_file() -> str:
     return json.dumps({"name": NAME, "config": config(DEMO)}, indent=2) + "\n"
 
 
-def _pattern(table: str) -> str:
+def pattern(table: str) -> str:
     """Return what Debezium, which takes regular expressions, matches with this table."""
     return ".".join(map(re.escape, table.split(".", 1)))
 

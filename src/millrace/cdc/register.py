@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from millrace.cdc import connector, demo, postgres
+from millrace.cdc import connector, demo, postgres, tables_there
 from millrace.cdc.connect import PAUSED, STOPPED, Connect, Status
 from millrace.cdc.connector import NAME, PUBLICATION, SIGNALS, SLOT, Keys
 from millrace.cdc.postgres import Connection
@@ -20,7 +20,6 @@ READY_WITHIN = 120.0  # seconds until the connector reads; its initial snapshot 
 RELEASED_WITHIN = 30.0  # seconds until PostgreSQL notices that the connector has gone
 PAUSE = 0.5  # seconds between two looks
 STEADY = 4  # looks in a row that find it running: a task that cannot start fails after a moment
-GENERATED_COLUMNS = 180_000  # the version of PostgreSQL since which a publication may have them
 
 Tell = Callable[[str], None]
 
@@ -70,10 +69,11 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
     refuse(url, tables, keys)
     with postgres.connection(url) as source:
         _prepare(source, tables)
+        generated = {name: row["generated"] for name, row in tables_there.read(source, tables).items()}
         number = connector.generation(found) if found else _newest(settings, tables, prefix)
         if found is None:
             tell("making the connector")
-            connect.create(NAME, connector.config(tables, keys, prefix, max(number, 1)))
+            connect.create(NAME, connector.config(tables, keys, generated, prefix, max(number, 1)))
         offsets, slot = connect.offsets(NAME), _slot(source)
         if found and offsets and not slot and not resnapshot:
             raise ConfigError(
@@ -82,7 +82,7 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
             )
         anew = resnapshot or (found is None and not (offsets and slot))
         number = number + 1 if anew else max(number, 1)
-        config = {**(found or {}), **connector.config(tables, keys, prefix, number)}
+        config = {**(found or {}), **connector.config(tables, keys, generated, prefix, number)}
         if anew:
             _begin_anew(connect, source, config, tell)
         elif config != found:
@@ -114,28 +114,11 @@ def drop_slot(source: Connection) -> None:
 def _prepare(source: Connection, tables: Sequence[str]) -> None:
     """Make the signals' table and the publication where they are not there."""
     _once(source, "SELECT to_regclass(%s) IS NOT NULL AS there", SIGNALS, demo.SIGNALS)
-    options = ["publish_via_partition_root = true"]
-    if source.info.server_version >= GENERATED_COLUMNS:  # without it, such a column would come with snapshots alone
-        options.append("publish_generated_columns = stored")
-    publication = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH ({})").format(
-        sql.Identifier(PUBLICATION),
-        sql.SQL(", ").join(map(postgres.name, (*tables, SIGNALS))),
-        sql.SQL(", ".join(options)),
+    publication = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true)").format(
+        sql.Identifier(PUBLICATION), sql.SQL(", ").join(map(postgres.name, (*tables, SIGNALS)))
     )
     there = "SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = %s) AS there"
     _once(source, there, PUBLICATION, publication.as_string(source))
-
-    if source.info.server_version >= GENERATED_COLUMNS:
-        _amend(source)
-
-
-def _amend(source: Connection) -> None:
-    """Add generated columns to a publication that Debezium made without, if it is ours."""
-    lacks = "SELECT FROM pg_publication WHERE pubname = %s AND pubgencols <> 's' AND pg_has_role(pubowner, 'USAGE')"
-    if source.execute(lacks.encode(), [PUBLICATION]).fetchall():
-        source.execute(
-            sql.SQL("ALTER PUBLICATION {} SET (publish_generated_columns = stored)").format(sql.Identifier(PUBLICATION))
-        )
 
 
 def _once(source: Connection, question: str, subject: str, statement: str) -> None:

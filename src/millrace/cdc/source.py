@@ -123,8 +123,3 @@ def _published(table: str, there: dict[str, Any], published: dict[str, Any] | No
     if missing := [kind for kind in ("insert", "update", "delete", "truncate") if not row[f"pub{kind}"]]:
         mend = f"ALTER PUBLICATION {name} SET (publish = 'insert, update, delete, truncate');"
         yield Problem(table, f"the publication leaves out each {' and '.join(missing)}", mend)
-    if there["generated"] and row.get("pubgencols", "s") != "s":
-        columns = ", ".join(there["generated"])
-        mend = f"ALTER PUBLICATION {name} SET (publish_generated_columns = stored);"
-        mend = REGISTER if published["ours"] else mend
-        yield Problem(table, f"generated columns ({columns}) come with snapshots alone", mend)

@@ -60,6 +60,9 @@ def problems(table: str, row: dict[str, Any] | None, key: Sequence[str] | None, 
     yield from _privileges(table, row, plain(role))
     yield from _key(table, row, key)
     yield from _toast(table, row)
+    if names := ", ".join(row["generated"]):
+        mend = f"ALTER TABLE {quoted(table)} ALTER COLUMN ... DROP EXPRESSION; or compute them where they are read"
+        yield Problem(table, f"generated columns ({names}) are left out: changes do not have them", mend, fatal=False)
 
 
 def _privileges(table: str, row: dict[str, Any], role: str) -> Iterator[Problem]:

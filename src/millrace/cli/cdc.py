@@ -35,7 +35,7 @@ def register(
 
     Example: millrace cdc register --tables public.orders,public.customers
     """
-    from millrace.cdc import connector, postgres, register
+    from millrace.cdc import connector, postgres, register, snapshot
 
     settings = config.load(home=home)
     named = connector.named(tables) if tables else []
@@ -47,6 +47,27 @@ def register(
     wanted = register.Wanted(named, connector.keyed(key or []), prefix)
     with line(connector.NAME) as tell:
         done = register.register(settings, wanted, tell, resnapshot=resnapshot)
+        if done.added:
+            tell(f"new: {', '.join(done.added)}")
+            snapshot.snapshot(settings, register.worker(settings), done.added, tell)
     pairs = zip(done.tables, done.topics, strict=True)
     Console().print(grid([{"table": table, "topic": topic} for table, topic in pairs], ""))
     typer.echo(f"{connector.NAME}: {done.status}, generation {done.generation}", err=True)
+
+
+@app.command()
+def snapshot(
+    tables: Annotated[list[str], typer.Argument(help="schema.table of those that are captured")], home: Home = None
+) -> None:
+    """Read all rows of tables again, of a new or a repaired one, while the stream of changes goes on.
+
+    Example: millrace cdc snapshot public.orders
+    """
+    from millrace.cdc import connector, register
+    from millrace.cdc.snapshot import snapshot as read
+
+    settings = config.load(home=home)
+    named = connector.named(",".join(tables))
+    with line("snapshot") as tell:
+        rows = read(settings, register.worker(settings), named, tell)
+    typer.echo(f"snapshot: {rows} rows of {', '.join(named)}", err=True)

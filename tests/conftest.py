@@ -101,6 +101,12 @@ def mongodb(kafka: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def clickhouse(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `clickhouse_url` is a server without tables."""
+    return _started("clickhouse", kafka.home)
+
+
+@pytest.fixture(scope="session")
 def hdfs(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `archive_url` is an empty HDFS."""
     return _started("hdfs", kafka.home)

@@ -147,6 +147,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "MILLRACE_MYSQL_URL": settings.mysql_url,
         "MILLRACE_ELASTICSEARCH_URL": settings.elasticsearch_url,
         "MILLRACE_MONGODB_URL": settings.mongodb_url,
+        "MILLRACE_CLICKHOUSE_URL": settings.clickhouse_url,
     }
     known = {key: value.get_secret_value() for key, value in secrets.items() if value}
     return {"MILLRACE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, **known}

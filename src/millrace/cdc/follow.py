@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, text
 
 from millrace.cdc import catalog, replica, storage, toast, types
-from millrace.cdc.catalog import Table
 from millrace.cdc.merge import Statements
 from millrace.cdc.replica import Replica
+from millrace.cdc.table import Table
 from millrace.errors import ConfigError
 from millrace.sinks.clickhouse import client
 from millrace.sinks.sql import database
@@ -86,8 +86,10 @@ class Following:
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
             statements = storage.mends(made, found) if found else [replica.CREATE_FLOORS, made.create]
-            if made.toasts:
-                statements += toast.widen(made) if found and found.toasts else toast.create(made)
+            if made.toasts and not (found and found.toasts):
+                statements += toast.create(made)
+            elif made.toasts and statements:
+                statements += toast.widen(made)
             for statement in statements:
                 log.info("ClickHouse: %s", statement)
                 server.command(statement)

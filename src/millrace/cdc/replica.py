@@ -13,7 +13,7 @@ from functools import cached_property
 from clickhouse_connect.driver.binding import format_str, quote_identifier
 
 from millrace.cdc import types
-from millrace.cdc.catalog import FULL, Column, Table
+from millrace.cdc.table import FULL, Column, Table
 from millrace.cdc.types import Type
 from millrace.errors import ConfigError
 from millrace.kafka.changes import BEYOND
@@ -187,9 +187,9 @@ class Replica:
         texts = [f"{field.text(place)} AS t{place}" for place, field in enumerate(self.fields, 1)]
         values = [f"{field.type.value(f't{place}')} AS v{place}" for place, field in enumerate(self.fields, 1)]
         left_out = [
-            f"if(tupleElement(r, {place}) = {format_str(field.type.toast or '')}, [{format_str(field.column.name)}], [])"
+            f"if(tupleElement(r, {place}) = {format_str(field.type.toast or '')}, [{name}], [])"
             for place, field in enumerate(self.fields, 1)
-            if field.is_sparse
+            if field.is_sparse and (name := format_str(field.column.name))
         ]
         left = f"arrayConcat({', '.join(left_out)})" if left_out else "CAST([] AS Array(String))"
         parsed = ", ".join(f"{field.name} Nullable(String)" for field in self.fields)

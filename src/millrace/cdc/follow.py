@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from millrace.cdc import catalog, replica, storage, toast, types
 from millrace.cdc.merge import Statements
+from millrace.cdc.plan import plan
 from millrace.cdc.replica import Replica
 from millrace.cdc.table import Table
 from millrace.errors import ConfigError
@@ -29,7 +30,7 @@ class Choice:
 
     def plan(self, table: Table, missing: Mapping[str, str] | None = None) -> Replica:
         """Return what `table` is in ClickHouse; raises ConfigError."""
-        return replica.plan(table, self.keys, self.as_text, self.without, missing)
+        return plan(table, self.keys, self.as_text, self.without, missing)
 
 
 @dataclass

@@ -79,7 +79,7 @@ class Connect:
 
     def status(self, name: str) -> Status | None:
         """Return the state of a connector, None where there is none, or where the worker has none yet."""
-        answer = self._ask("GET", f"{_path(name)}/status")
+        answer = self._ask("GET", f"{_path(name)}/status", absent=True)
         if answer is None:
             return None
         parts = [answer["connector"], *answer["tasks"]]

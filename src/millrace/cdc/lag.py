@@ -131,9 +131,9 @@ def _seconds(settings: Settings, source: Connection, prefix: str) -> float:
         batches = tail.follow(reader, topic, tail.ends(reader, topic))
         begin = time.monotonic()
         source.execute(PROBE.encode(), [mark])
-        while (passed := time.monotonic() - begin) < PROBED_WITHIN:
+        while time.monotonic() < begin + PROBED_WITHIN:
             if any(_content(record.value) == mark.encode() for record in next(batches)):
-                return passed
+                return time.monotonic() - begin
     return math.inf
 
 

@@ -74,6 +74,12 @@ def postgres(kafka: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def connect(postgres: Settings) -> Settings:
+    """Those of `postgres`, whose `connect_url` is a worker of Kafka Connect without connectors."""
+    return _started("connect", postgres.home)
+
+
+@pytest.fixture(scope="session")
 def mysql(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `mysql_url` is an empty database."""
     return _started("mysql", kafka.home)

@@ -55,6 +55,7 @@ SETTINGS = {
     "heartbeat.interval.ms": "10000",
     "heartbeat.action.query": "SELECT pg_logical_emit_message(false, 'heartbeat', now()::text)",
     "message.prefix.exclude.list": "heartbeat",
+    "poll.interval.ms": "100",
     "max.queue.size.in.bytes": str(2 * LARGEST),
     "key.converter": JSON,
     "key.converter.schemas.enable": "false",

@@ -92,6 +92,24 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
     return Registered(tables, [connector.topic(table, prefix) for table in tables], number, status, added)
 
 
+def unregister(settings: Settings, tell: Tell) -> None:
+    """Remove connector, offsets, replication slot and publication; the topics stay, and so do the tables.
+
+    Without a running Kafka Connect nothing is removed: a connector that finds its slot gone makes another one, and
+    goes on without the changes in between.
+    """
+    connect = worker(settings)
+    if connect.config(NAME):
+        tell("stopping the connector")
+        connect.stop(NAME)
+        connect.forget_offsets(NAME)
+        connect.delete(NAME)
+    with postgres.connection(postgres.source(settings)) as source:
+        tell("dropping slot and publication")
+        drop_slot(source)
+        source.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(PUBLICATION)))
+
+
 def refuse(url: str, tables: Sequence[str], keys: Keys) -> None:
     """Raise ConfigError with all that stands against capturing the tables and that this command does not mend."""
     found = [each for each in problems(url, tables, keys) if each.fatal and not each.mend.startswith(REGISTER)]

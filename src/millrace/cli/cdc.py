@@ -71,3 +71,33 @@ def snapshot(
     with line("snapshot") as tell:
         rows = read(settings, register.worker(settings), named, tell)
     typer.echo(f"snapshot: {rows} rows of {', '.join(named)}", err=True)
+
+
+@app.command()
+def lag(home: Home = None) -> None:
+    """Show how far the connector is behind PostgreSQL, and the job behind the connector; exits 1 when none reads.
+
+    Example: millrace cdc lag
+    """
+    from millrace.cdc import connector, register
+    from millrace.cdc.lag import lag as ask
+
+    settings = config.load(home=home)
+    found = ask(settings, register.worker(settings))
+    Console().print(grid(found.rows(), ""))
+    if not (found.status and found.status.running):
+        typer.echo(f"{connector.NAME} does not run: `millrace cdc register` starts it", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def unregister(home: Home = None) -> None:
+    """Remove the connector, its slot and its publication, so that PostgreSQL keeps no log for it; topics stay.
+
+    Example: millrace cdc unregister
+    """
+    from millrace.cdc import connector, register
+
+    with line(connector.NAME) as tell:
+        register.unregister(config.load(home=home), tell)
+    typer.echo(f"{connector.NAME}: connector, slot and publication are gone; its topics stay", err=True)

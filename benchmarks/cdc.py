@@ -30,8 +30,9 @@ COLUMNS = (
     "id bigint PRIMARY KEY, name text, amount numeric(12,2), at timestamptz, day date, flag boolean, n int, note text"
 )
 PLAIN = (
-    "CREATE TABLE {} (id Int64, name Nullable(String), amount Nullable(Decimal(12, 2)), at Nullable(DateTime64(6, 'UTC')),"
-    " day Nullable(Date32), flag Nullable(Bool), n Nullable(Int32), note Nullable(String)) ENGINE = {} ORDER BY id"
+    "CREATE TABLE {} (id Int64, name Nullable(String), amount Nullable(Decimal(12, 2)),"
+    " at Nullable(DateTime64(6, 'UTC')), day Nullable(Date32), flag Nullable(Bool), n Nullable(Int32),"
+    " note Nullable(String)) ENGINE = {} ORDER BY id"
 )
 
 

@@ -74,8 +74,7 @@ def look(client: Client, replica: Replica) -> Found | None:
     found = Found(storage[1], _names(storage[2]), own, names["toast"] in tables)
     _require(replica, found, {row[0] for row in columns})
     if storage[3] != replica.comment:
-        raise ConfigError(f"{replica.source.full_name} was dropped and made anew, {names['storage']} has rows of the one"
-                          f" before: {_anew(replica)}")  # fmt: skip
+        raise ConfigError(f"{replica.source.full_name} was dropped and made anew: {_anew(replica)}")
     return found
 
 

@@ -25,6 +25,7 @@ from millrace.sinks.together import Writer
 ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
 # ClickHouse's numbers for values that do not fit: text, numbers, dates, nulls, and what the statement itself throws
 UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
+SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "compile_expressions": 0}  # none is used twice
 PLACES = ("generation", "streamed", "commit", "lsn")
 FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
 
@@ -151,7 +152,8 @@ class Merging:
         def attempt() -> DatabaseError | None:
             with client.errors(self.url, "change data capture"):
                 try:
-                    client.connect(self.url).raw_insert(statement, insert_block=body.getvalue(), fmt="ArrowStream")
+                    server = client.connect(self.url)
+                    server.raw_insert(statement, insert_block=body.getvalue(), fmt="ArrowStream", settings=SETTINGS)
                 except DatabaseError as error:
                     if error.code not in UNFIT:
                         raise

@@ -58,7 +58,7 @@ def committed(home: Path) -> set[str]:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [10, 60])
-@pytest.mark.parametrize("store", ["mysql", "mongodb"])
+@pytest.mark.parametrize("store", ["mysql", "mongodb", "clickhouse"])
 def test_a_store_that_hangs(
     *,
     store: str,
@@ -90,8 +90,8 @@ def test_a_store_that_hangs(
     assert job.stop() == 0, job.text()
 
 
-AWAY = [("postgres", 10), ("mongodb", 10)]
-FAR_AWAY = [("mysql", 60), ("postgres", 60), ("mongodb", 60), ("mysql", 150)]
+AWAY = [("postgres", 10), ("mongodb", 10), ("clickhouse", 10)]
+FAR_AWAY = [("mysql", 60), ("postgres", 60), ("mongodb", 60), ("clickhouse", 60), ("mysql", 150)]
 AWAY += [pytest.param(*each, marks=pytest.mark.faults) for each in FAR_AWAY]
 
 

@@ -58,7 +58,7 @@ class Following:
         """Return the statements that put changes into each table; raises ConfigError and Unavailable."""
         self._follow(catalog.read(self.source, self.choice.tables))
         return {
-            name: Statements(each.insert, tuple(toast.inserts(each)) if each.toasts else ())
+            name: Statements(each.insert, each.refused, tuple(toast.inserts(each)) if each.toasts else ())
             for name, each in self.replicas.items()
         }
 
@@ -86,7 +86,7 @@ class Following:
             server = client.connect(self.target)
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
-            statements = storage.mends(made, found) if found else [replica.CREATE_FLOORS, made.create]
+            statements = storage.mends(made, found) if found else [*replica.CREATE, made.create]
             if made.toasts and not (found and found.toasts):
                 statements += toast.create(made)
             elif made.toasts and statements:

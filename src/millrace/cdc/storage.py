@@ -52,7 +52,7 @@ def look(client: Client, replica: Replica) -> Found | None:
     """Return what there is of `replica`, None if nothing; raises ConfigError if its names are taken by others."""
     names = {"storage": f"{replica.target}__cdc", "view": replica.target, "toast": f"{replica.target}__toast"}
     rows = client.query(
-        "SELECT name, engine, engine_full, sorting_key FROM system.tables "
+        "SELECT name, engine, engine_full, sorting_key, comment FROM system.tables "
         "WHERE database = currentDatabase() AND name IN ({storage:String}, {view:String}, {toast:String})",
         names,
     ).result_rows
@@ -73,6 +73,8 @@ def look(client: Client, replica: Replica) -> Found | None:
     own = tuple(_stored(*row) for row in columns if row[0] not in OWN)
     found = Found(storage[1], _names(storage[2]), own, names["toast"] in tables)
     _require(replica, found, {row[0] for row in columns})
+    if storage[3] != replica.comment:
+        raise ConfigError(f"{replica.source.full_name} was dropped and made anew: {_anew(replica)}")
     return found
 
 

@@ -56,7 +56,8 @@ def _client(address: str, _: int) -> Client:
             settings={"async_insert": 0},
         )
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{place(address)}: {error}; expected {EXAMPLE}") from None
+        told = "what is behind ? may be a part of the password" if "@" in urlsplit(address).query else str(error)
+        raise ConfigError(f"{place(address)}: {told}; expected {EXAMPLE}") from None
 
 
 def is_embedded(url: str) -> bool:

@@ -20,6 +20,11 @@ READY_WITHIN = 120.0  # seconds until the connector reads; its initial snapshot 
 RELEASED_WITHIN = 30.0  # seconds until PostgreSQL notices that the connector has gone
 PAUSE = 0.5  # seconds between two looks
 STEADY = 4  # looks in a row that find it running: a task that cannot start fails after a moment
+OUT_OF_REACH = "no longer available on the server"  # as Debezium says where the slot does not reach back
+GONE = (
+    f"the replication slot {SLOT} is gone or another one, and changes with it: `millrace cdc register --resnapshot` reads "
+    "all rows anew"
+)
 
 Tell = Callable[[str], None]
 
@@ -76,10 +81,7 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
             connect.create(NAME, connector.config(tables, keys, generated, prefix, max(number, 1)))
         offsets, slot = connect.offsets(NAME), _slot(source)
         if found and offsets and not slot and not resnapshot:
-            raise ConfigError(
-                f"the replication slot {SLOT} is gone, and changes with it: `millrace cdc register --resnapshot` reads "
-                "all rows anew"
-            )
+            raise ConfigError(GONE)
         anew = resnapshot or (found is None and not (offsets and slot))
         number = number + 1 if anew else max(number, 1)
         config = {**(found or {}), **connector.config(tables, keys, generated, prefix, number)}
@@ -95,8 +97,7 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
 def unregister(settings: Settings, tell: Tell) -> None:
     """Remove connector, offsets, replication slot and publication; the topics stay, and so do the tables.
 
-    Without a running Kafka Connect nothing is removed: a connector that finds its slot gone makes another one, and
-    goes on without the changes in between.
+    Without a running Kafka Connect nothing is removed: its connector would come back, and find its slot gone.
     """
     connect = worker(settings)
     if connect.config(NAME):
@@ -185,6 +186,8 @@ def _wait(connect: Connect, source: Connection, tell: Tell) -> Status:
         tell(f"waiting for the connector: {status or 'not there yet'}")
         now = time.monotonic()
         if status and status.failed:
+            if OUT_OF_REACH in status.reason:
+                raise ConfigError(GONE)
             if since or (restarted and now > restarted + RELEASED_WITHIN):
                 raise Unavailable(f"{NAME} failed: {status.reason}")
             if not restarted:

@@ -387,6 +387,20 @@ def test_a_server_that_ended_is_started_again_with_its_data(tmp_path: Path, endi
         stop(tmp_path)
 
 
+def test_a_server_that_was_held_still_goes_on(tmp_path: Path) -> None:
+    url = embedded.url(tmp_path)
+    running = process.read(tmp_path / clickhouse.PID_FILE)
+    assert running
+    try:
+        os.kill(running.pid, signal.SIGSTOP)
+        threading.Event().wait(1.5)  # longer than between two looks
+        os.kill(running.pid, signal.SIGCONT)
+        threading.Event().wait(1.5)
+        assert httpx.post(url, content="SELECT 1").text == "1\n" and running.alive()
+    finally:
+        stop(tmp_path)
+
+
 def test_a_server_that_nobody_asks_ends(tmp_path: Path) -> None:
     embedded.url(tmp_path, idle=0.2)
     running = process.read(tmp_path / clickhouse.PID_FILE)
@@ -435,7 +449,7 @@ def test_a_place_has_no_password(url: str, text: str) -> None:
         ("http://u:hunter2@{}", ConfigError, "user u: .*Authentication failed.*MILLRACE_CLICKHOUSE_URL"),
         ("http://{}/nothing", ConfigError, "database nothing: .*Database nothing does not exist"),
         ("http://{}/?tsl=true", ConfigError, "unexpected keyword argument 'tsl'; expected http://USER"),
-        ("http://u:hunter2@127.0.0.1:1", Unavailable, "127.0.0.1:1, database default, user u: .*refused"),
+        ("http://u:hunter2@127.0.0.1:1", Unavailable, "127.0.0.1:1, database default, user u: .*with url: / .*refused"),
     ],
 )
 def test_an_address_that_leads_nowhere(url: str, address: str, error: type[Exception], text: str) -> None:

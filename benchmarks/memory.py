@@ -32,6 +32,7 @@ def run(settings: Settings, job: str, command: list[str]) -> list[int]:
     environment = launch.environment()
     environment["SPARK_SUBMIT_OPTS"] += f" -Xms{HEAP} -XX:+AlwaysPreTouch"
     log = settings.home / "logs" / f"{job}-memory.log"
+    (settings.home / "run" / f"{job}.json").unlink(missing_ok=True)  # an earlier run's
     found: dict[int, int] = {}
     with mill.process(command, log, environment) as child:
         while child.poll() is None:
@@ -46,7 +47,9 @@ def run(settings: Settings, job: str, command: list[str]) -> list[int]:
 
 def needed(child: subprocess.Popen[bytes]) -> int | None:
     """Return the bytes that a job and all it started hold, of the heap only what lives; None if it has just ended."""
-    collected = subprocess.run([JCMD, str(child.pid), "GC.class_histogram"], capture_output=True, text=True, check=False)
+    collected = subprocess.run(
+        [JCMD, str(child.pid), "GC.class_histogram"], capture_output=True, text=True, check=False
+    )
     live = re.search(r"^Total +\d+ +(\d+)", collected.stdout, re.MULTILINE)
     held = together.memory(child)
     return held - HEAP + int(live[1]) if live and held > HEAP else None

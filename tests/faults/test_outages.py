@@ -128,7 +128,9 @@ def test_a_store_that_is_away(
         assert [other.state()["records"] - read > 10 * seconds for other, read in zip(others, told, strict=True)] == [
             True
         ] * len(others)
-        job.says("trying again in")  # MongoDB's client looks for a server for ten seconds before it says that there is none
+        job.says(
+            "trying again in"
+        )  # MongoDB's client looks for a server for ten seconds before it says that there is none
         link.restore()
         stop()
     wait(lambda: stored(url) == posts.right, "right table", job, 60)

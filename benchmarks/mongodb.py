@@ -1,19 +1,17 @@
 """Documents a second into MongoDB beside PyMongo's bare bulk_write; tweets a second into windows there, and memory."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
 from pymongo import ReplaceOne
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
-from benchmarks import documents, fill, hashtags, memory, mill, submit
+from benchmarks import documents, fill, hashtags, memory, mill, submit, turns
 from benchmarks.fill import Pattern
-from benchmarks.report import Figure, number, ratio
+from benchmarks.report import Figure, ratio
 from millrace import explore
 from millrace.config import Settings
 from millrace.kafka.results import ENGAGEMENT, TWEET_CASES
@@ -21,7 +19,6 @@ from millrace.sinks.mongodb import cluster
 from millrace.sinks.mongodb import writer as mongodb
 
 NAME = "mongodb"
-GOAL = 0.9
 BATCHES = 20
 FLAT = 1.1  # memory of the second half of a run, as a multiple of the first half's
 MIB = 1024**2
@@ -49,14 +46,16 @@ def compare(spark: SparkSession, url: str, size: int, rounds: int) -> Figure:
     plain = [row.asDict() for row in batch.collect()]
     collection = cluster.collection(url, BY_ID.documents)
     write = mongodb.replace(url, BY_ID, refused=lambda letters, _: print(letters.count(), end=""))
-    ways: dict[str, Callable[[], Any]] = {"sink": lambda: write(batch, 0), "bare": lambda: bare(collection, plain)}
-    ways["sink"]()  # from here on every document is there already
-    ways["bare"]()
-    taken = [(_timed(ways["sink"]), _timed(ways["bare"])) for _ in range(rounds)]  # in turn: load hits both
-    sink, alone = (median(times) for times in zip(*taken, strict=True))
-    share = ratio(alone, sink)
-    note = f"{number(size / sink)} documents/s, bulk_write {number(size / alone)}"
-    return Figure(NAME, f"{size:,} scored posts, one task", share, "of bare", f">= {GOAL}", share >= GOAL, note)
+    return turns.compare(
+        NAME,
+        f"{size:,} scored posts, one task",
+        size=size,
+        unit="documents",
+        sink=lambda: write(batch, 0),
+        client="bulk_write",
+        bare=lambda: bare(collection, plain),
+        rounds=rounds,
+    )
 
 
 def bare(collection: Collection[dict[str, Any]], plain: list[dict[str, Any]]) -> None:
@@ -100,9 +99,3 @@ def command(settings: Settings, topic: str, tweets: int, *more: str) -> list[str
     bite = str(tweets // BATCHES + BATCHES)
     options = ["--topic", topic, "--once", "--max-offsets", bite, "--cases", f"file:{numbers}"]
     return submit.ours("cases", *options, *more)
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began

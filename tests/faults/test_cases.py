@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.faults.test_recovery import wait_for_random_moment
+from tests.proxy import Proxy, through
 from tests.support import Child, Job, new_topic, now, pid_of, records, wait, window
 from tests.telling import telling
 from tests.tweeting import NUMBERS, Told, record, windows
@@ -82,6 +84,27 @@ def test_mongodb_is_killed(mongodb: Settings, told: Told, tmp_path: Path, begin:
     again = begin(Job, "cases", mongodb, tmp_path, *more)
     assert again.ends() == 0, again.text()
     assert is_right(told, mongodb)
+
+
+@pytest.mark.faults
+def test_a_job_ends_in_time_while_mongodb_is_away(
+    *, mongodb: Settings, told: Told, proxy: Callable[[str, int], Proxy], tmp_path: Path, begin: Callable[..., Any]
+) -> None:
+    """Neither the store nor what is encoded ahead keeps SIGTERM waiting; the next start brings what was left."""
+    link, detour = through(mongodb.store_url("mongodb"), proxy)
+    settings = mongodb.model_copy(update={"mongodb_url": SecretStr(detour)})
+    topic = new_topic(mongodb.kafka_bootstrap)
+    with telling(mongodb, topic, sent(told)) as finish:
+        job = begin(Job, "cases", settings, tmp_path, *RUNNING, "--topic", topic)
+        job.has_read(300)
+        link.cut()
+        job.says("trying again in")
+        assert job.stop(deadline=30) == 0, job.text()
+        finish()
+    link.restore()
+    again = begin(Job, "cases", settings, tmp_path, *RUNNING, "--topic", topic)
+    wait(lambda: is_right(told, mongodb), "right documents", again, 120)
+    assert again.stop() == 0, again.text()
 
 
 @pytest.mark.faults

@@ -1,4 +1,4 @@
-"""`millrace cdc`: change data capture of PostgreSQL, at its source."""
+"""`millrace cdc`: change data capture of PostgreSQL."""
 
 from typing import Annotated
 
@@ -6,10 +6,12 @@ import typer
 from rich.console import Console
 
 from millrace import config
+from millrace.cli import cdc_verify
 from millrace.cli.options import Home
 from millrace.cli.tables import grid, line
 
 app = typer.Typer(no_args_is_help=True, help="Change data capture: PostgreSQL through Debezium into Kafka.")
+app.command()(cdc_verify.verify)
 
 Tables = Annotated[str | None, typer.Option(help="schema.table[,schema.table]; default: those of before")]
 Keys = Annotated[

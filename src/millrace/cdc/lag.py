@@ -93,7 +93,7 @@ def slot(source: Connection) -> Slot | None:
 
 def unread(settings: Settings, tables: Sequence[str], prefix: str | None) -> dict[str, int] | None:
     """Return, by table, how many records of its topic the job has not read; None where no job has begun."""
-    done = _read(settings.home)
+    done = read_to(settings.home)
     if done is None:
         return None
     topics = {table: connector.topic(table, prefix or connector.PREFIX) for table in tables}
@@ -112,7 +112,7 @@ def unread(settings: Settings, tables: Sequence[str], prefix: str | None) -> dic
     return {table: sum(behind[each] for each in places if each.topic == topic) for table, topic in topics.items()}
 
 
-def _read(home: Path) -> dict[str, dict[str, int]] | None:
+def read_to(home: Path) -> dict[str, dict[str, int]] | None:
     """Return, by topic and partition, up to where the job `cdc` has read: from the newest batch of its checkpoints."""
     batches = [path for path in home.glob("checkpoints/cdc*/offsets/*") if path.name.isdecimal()]
     if not batches:

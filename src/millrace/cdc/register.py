@@ -22,7 +22,8 @@ PAUSE = 0.5  # seconds between two looks
 STEADY = 4  # looks in a row that find it running: a task that cannot start fails after a moment
 OUT_OF_REACH = "no longer available on the server"  # as Debezium says where the slot does not reach back
 GONE = (
-    f"the replication slot {SLOT} is gone or another one, and changes with it: `millrace cdc register --resnapshot` reads "
+    f"the replication slot {SLOT} is gone or another one, and changes with it: `millrace cdc register --resnapshot`"
+    " reads "
     "all rows anew"
 )
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from clickhouse_connect.driver.binding import quote_identifier
+from clickhouse_connect.driver.client import Client
 
 from millrace.cdc import lag, postgres
 from millrace.cdc.connector import PUBLICATION, SIGNALS
@@ -14,7 +15,7 @@ from millrace.sinks.clickhouse import client
 
 SOON_COUNTED = 64 * 1024**2  # bytes of a table in PostgreSQL, and
 FEW = 2_000_000  # rows in ClickHouse, below which rows are counted
-COMMENT = re.compile(r"Changes of (.+), newest a key")
+COMMENT = re.compile(r"Changes of (.+), newest a key; pg_class.oid \d+")
 ONLY_READ = "SET default_transaction_read_only = on; SET statement_timeout = '10s'"
 PUBLISHED = """
 SELECT p.schemaname || '.' || p.tablename AS name,
@@ -88,7 +89,7 @@ def target(settings: Settings) -> dict[str, Target]:
     return found
 
 
-def _counted(server: client.Client, storage: str, total: int) -> Target:
+def _counted(server: Client, storage: str, total: int) -> Target:
     exact = total <= FEW
     rows = f"(SELECT count() FROM {quote_identifier(storage.removesuffix('__cdc'))})" if exact else str(total)
     newest = f"SELECT {rows}, max(_changed_at), count() FROM {quote_identifier(storage)}"

@@ -8,12 +8,12 @@ from sqlalchemy import ARRAY, Connection, Engine, Text, TextClause, bindparam, t
 from sqlalchemy.dialects import postgresql
 
 from millrace.cdc import types
-from millrace.cdc.catalog import Table
+from millrace.cdc.table import Table
 from millrace.cdc.replica import Replica
 from millrace.cdc.verify.rows import Hashed, Key, Sums, Texts, by_key, key_of
 from millrace.sinks.sql import database
 
-quote = postgresql.dialect().identifier_preparer.quote_identifier
+quote = postgresql.dialect().identifier_preparer.quote_identifier  # type: ignore[no-untyped-call]
 SESSION = {  # what texts of values go by, and what may end a transaction that takes long
     **{"timezone": "UTC", "datestyle": "ISO", "extra_float_digits": "3", "bytea_output": "hex", "lc_monetary": "C"},
     **{"statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "row_security": "off"},

@@ -122,7 +122,7 @@ def difference(
 
 def apart(source: str | None, target: str | None) -> tuple[str | None, str | None]:
     """Return both texts, cut so that the place where they begin to differ is shown."""
-    same = os.path.commonprefix([source or "", target or ""])
+    same = os.path.commonprefix([source or "", target or ""])  # noqa: RUF071 - characters are what is meant
     start = max(0, len(same) - CUT // 2) if max(len(source or ""), len(target or "")) > CUT else 0
     return cut(source, start), cut(target, start)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from random import randrange
 from typing import Any
 from uuid import uuid4
 
@@ -163,7 +164,7 @@ def test_clickhouse_holds_the_same(
 ) -> None:
     """Nobody has started it, and no setting names it; a gap that is told later marks what is stored."""
     monkeypatch.delenv("MILLRACE_CLICKHOUSE_URL", raising=False)
-    topic, day = new_topic(kafka.kafka_bootstrap), NOON + timedelta(days=9)
+    topic, day = new_topic(kafka.kafka_bootstrap), NOON - timedelta(days=randrange(10, 10_000))  # of no gap yet
     ticks = stocks.walk(symbols[:2], 400, seed=15, start=day)
     send(kafka, topic, ticks)
     settings = config.load(home=tmp_path)

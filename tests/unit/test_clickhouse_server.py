@@ -419,6 +419,21 @@ def test_down_ends_the_server_that_nobody_started_by_hand(tmp_path: Path) -> Non
     assert running and not running.alive() and not folder.exists()
 
 
+def test_up_takes_over_the_folder_of_the_embedded_server(tmp_path: Path) -> None:
+    """Whoever was told the one address finds the other, for both are of one folder."""
+    embedded_url = config.load(home=tmp_path).clickhouse
+    client.connect(embedded_url).command("CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 1 AS n")
+    before = client.connect(embedded_url).url
+    try:
+        stack.up(["clickhouse"], config.load(home=tmp_path))
+        told = config.load(home=tmp_path).clickhouse
+        assert told.startswith("http://") and told == client.connect(embedded_url).url != before
+        assert client.connect(told).query("SELECT n FROM t").first_row == (1,)
+    finally:
+        stack.down(config.load(home=tmp_path), ["clickhouse"])
+    assert not (tmp_path / "data" / "clickhouse" / clickhouse.PID_FILE).exists()
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="file/data: Not a directory"):

@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     cdc_source_url: SecretStr | None = Field(None, description="PostgreSQL to capture; default that of postgres_url")
     connect_url: str | None = Field(None, description="Kafka Connect, http://host:8083; `millrace up connect` sets it")
 
+    registry_url: str | None = Field(
+        None, description="Schema registry, by Confluent's interface; `millrace up registry` sets it"
+    )
+
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
 
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
@@ -116,11 +120,11 @@ class Settings(BaseSettings):
             raise ValueError("expected http://host:8088")
         return value
 
-    @field_validator("connect_url")
+    @field_validator("connect_url", "registry_url")
     @classmethod
-    def _connect(cls, value: str | None) -> str | None:
+    def _web_address(cls, value: str | None) -> str | None:
         if value and not is_url(value, "http", "https"):
-            raise ValueError("expected http://host:8083")
+            raise ValueError("expected http://host:port")
         return value.rstrip("/") if value else None
 
     @field_validator("archive_url")

@@ -44,6 +44,7 @@ def test_down_and_status_without_anything_running(tmp_path: Path) -> None:
         ("hdfs", None, False),
         ("mongodb", None, False),
         ("connect", None, False),
+        ("registry", None, False),
     ]
 
 

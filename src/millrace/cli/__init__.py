@@ -31,12 +31,12 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command()(store.prune)
 
 Servers = Annotated[
-    list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs, connect")
+    list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs, connect, registry")
 ]
 Stoppable = Annotated[
     list[str] | None,
     typer.Argument(
-        help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs, connect; superset, which `make superset` started"
+        help="kafka, postgres, mysql, elasticsearch, mongodb, hdfs, connect, registry; superset of `make superset`"
     ),
 ]
 

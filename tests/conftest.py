@@ -80,6 +80,12 @@ def connect(postgres: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def registry(connect: Settings) -> Settings:
+    """Those of `connect`, whose `registry_url` is a registry of schemas."""
+    return _started("registry", connect.home)
+
+
+@pytest.fixture(scope="session")
 def mysql(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `mysql_url` is an empty database."""
     return _started("mysql", kafka.home)

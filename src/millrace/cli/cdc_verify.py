@@ -1,5 +1,6 @@
 """`millrace cdc verify`: whether ClickHouse has what PostgreSQL has."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -44,7 +45,7 @@ def verify(
         raise ConfigError(f"--wait: {error}") from None
     settings = config.load(home=home)
     choice = compare.choice(tables, key or [], as_text or [], without or [])
-    say = lambda text: typer.echo(text, err=True)  # noqa: E731
+    say = partial(typer.echo, err=True)
     found = compare.verify(settings, choice, compare.Way(prefix, slot, seconds), limit=limit, bar=bar, tell=say)
     Console().print(grid([table.row() for table in found.tables], ""))
     if lines := [line for table in found.tables for line in table.lines()]:

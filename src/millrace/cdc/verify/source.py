@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import ARRAY, Connection, Engine, Text, TextClause, bindparam, text
 
-
 from millrace.cdc import types
 from millrace.cdc.catalog import Table
 from millrace.cdc.replica import Replica

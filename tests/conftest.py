@@ -74,6 +74,12 @@ def postgres(kafka: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def connect(postgres: Settings) -> Settings:
+    """Those of `postgres`, whose `connect_url` is a worker of Kafka Connect without connectors."""
+    return _started("connect", postgres.home)
+
+
+@pytest.fixture(scope="session")
 def mysql(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `mysql_url` is an empty database."""
     return _started("mysql", kafka.home)
@@ -98,6 +104,12 @@ def elasticsearch(kafka: Settings) -> Settings:
 def mongodb(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `mongodb_url` is a server without databases."""
     return _started("mongodb", kafka.home)
+
+
+@pytest.fixture(scope="session")
+def clickhouse(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `clickhouse_url` is a server without tables."""
+    return _started("clickhouse", kafka.home)
 
 
 @pytest.fixture(scope="session")

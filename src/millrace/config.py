@@ -113,18 +113,11 @@ class Settings(BaseSettings):
             raise ValueError("expected https:// URLs without user and query, separated by commas")
         return value
 
-    @field_validator("superset_url")
+    @field_validator("superset_url", "connect_url")
     @classmethod
-    def _superset(cls, value: str | None) -> str | None:
+    def _service(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and not is_url(value, "http", "https"):
-            raise ValueError("expected http://host:8088")
-        return value
-
-    @field_validator("connect_url")
-    @classmethod
-    def _connect(cls, value: str | None) -> str | None:
-        if value and not is_url(value, "http", "https"):
-            raise ValueError("expected http://host:8083")
+            raise ValueError(f"expected http://host:{8088 if info.field_name == 'superset_url' else 8083}")
         return value.rstrip("/") if value else None
 
     @field_validator("archive_url")

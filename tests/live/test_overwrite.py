@@ -81,7 +81,7 @@ def test_big_batches_are_right_too(spark: SparkSession, store: Store) -> None:
     assert found(store) == [8, 8, *[4] * (many - 2)]
 
 
-@pytest.mark.parametrize("store", ["elasticsearch"], indirect=True)
+@pytest.mark.parametrize("store", ["elasticsearch", "clickhouse"], indirect=True)
 def test_a_run_beside_that_began_before_changes_no_window_that_was_made_right(
     spark: SparkSession, store: Store
 ) -> None:
@@ -93,5 +93,5 @@ def test_a_run_beside_that_began_before_changes_no_window_that_was_made_right(
 
 
 def test_each_sink_says_whether_it_can() -> None:
-    able = ["sqlite", "postgres", "mysql", "elasticsearch", "mongodb"]
+    able = ["sqlite", "postgres", "mysql", "elasticsearch", "mongodb", "clickhouse"]
     assert [name for name, sink in SINKS.items() if sink.overwrites] == able

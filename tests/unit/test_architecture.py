@@ -14,7 +14,6 @@ from millrace.applications.job import Job
 from millrace.applications.registry import JOBS
 from millrace.cli.options import SqlStore
 from millrace.sinks.registry import SINKS
-from millrace.sinks.sink import Need
 from millrace.spark import launch
 
 SOURCE = Path(__file__).parents[2] / "src" / "millrace"
@@ -243,5 +242,5 @@ def test_the_docs_show_the_same_sinks():
 
 def test_commands_choose_among_the_sql_stores_of_the_table():
     assert [store.value for store in SqlStore] == sorted(
-        (name for name, sink in SINKS.items() if sink.need is Need.TABLE), key=list(SqlStore).index
+        (name for name, sink in SINKS.items() if sink.relational), key=list(SqlStore).index
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from millrace.cdc import address, connector
+from millrace.cdc import address, connector, demo
 from millrace.stack import lock
 from millrace.stack.server import Server
 from millrace.stack.servers import SERVERS
@@ -83,6 +83,11 @@ def test_connect_has_the_release_and_the_variables_of_millrace_up() -> None:
 def test_the_connector_that_is_registered_by_hand_is_that_of_cdc_register() -> None:
     """`python -m millrace.cdc.connector > docker/debezium/postgres-cdc.json` makes it."""
     assert (DOCKER / "debezium" / "postgres-cdc.json").read_text() == connector.as_file()
+
+
+def test_the_seed_that_is_run_by_hand_is_that_of_cdc_register() -> None:
+    """`python -m millrace.cdc.demo > docker/debezium/seed.sql` makes it."""
+    assert (DOCKER / "debezium" / "seed.sql").read_text() == demo.as_file()
 
 
 def test_mysql_gets_the_accounts_with_the_passwords_of_the_example() -> None:

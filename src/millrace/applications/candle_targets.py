@@ -40,7 +40,7 @@ class Targets:
         self.refused: set[str] = set()  # symbols whose topic or view is another symbol's
         self.target = target(options)
         self.chosen = [SINKS[name] for name in options.args.sink]
-        self.urls = [options.settings.store_url(sink.name) for sink in self.chosen if sink.need is Need.TABLE]
+        self.urls = [options.settings.store_url(sink.name) for sink in self.chosen if sink.relational]
         self.engines = [database.connect(url) for url in self.urls]
         for engine in self.engines:
             weakref.finalize(self, engine.dispose)
@@ -136,6 +136,9 @@ class Targets:
             return
         for engine in self.engines:
             stores.mark_incomplete(engine, spans, self.target.patience)
+        for sink in self.chosen:
+            if sink.mark:
+                sink.mark(self.options.settings, spans, self.target.patience)
         if any(sink.need is Need.TOPIC for sink in self.chosen):
             longest = timedelta(seconds=max(map(seconds, self.options.args.resolution)))
             with self._publishing:

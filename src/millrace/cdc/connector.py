@@ -6,7 +6,7 @@ docs/cdc.md says of each setting why it is so. `python -m millrace.cdc.connector
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from millrace.errors import ConfigError
 
@@ -14,10 +14,12 @@ NAME = "postgres-cdc"
 PREFIX = "cdc"  # of the topics: <prefix>.<schema>.<table>
 SLOT = PUBLICATION = "millrace_cdc"
 SIGNALS = "public.millrace_cdc_signals"  # what asks for a snapshot while the stream runs
+NOTES = "cdc-notifications"  # the topic in which the connector tells how far its snapshots are
 HEADER = "generation"  # on each record: a new initial snapshot has the next number
 DEMO = ("public.demo_table1", "public.demo_table2")
 LARGEST = 32 * 1024**2  # bytes of a record, before it is compressed
 JSON = "org.apache.kafka.connect.json.JsonConverter"
+Keys = Mapping[str, Sequence[str]]
 _PARTS = re.compile(r"(?:([^.,\s]+)\.)?([^.,]+)")
 
 SETTINGS = {
@@ -33,6 +35,7 @@ SETTINGS = {
     "slot.name": SLOT,
     "publication.name": PUBLICATION,
     "publication.autocreate.mode": "filtered",
+    "publish.via.partition.root": "true",
     "snapshot.mode": "initial",
     "signal.enabled.channels": "source",
     "signal.data.collection": SIGNALS,
@@ -47,14 +50,19 @@ SETTINGS = {
     "hstore.handling.mode": "json",
     "include.unknown.datatypes": "true",
     "extended.headers.enabled": "false",
+    "notification.enabled.channels": "sink",
+    "notification.sink.topic.name": NOTES,
     "heartbeat.interval.ms": "10000",
     "heartbeat.action.query": "SELECT pg_logical_emit_message(false, 'heartbeat', now()::text)",
     "message.prefix.exclude.list": "heartbeat",
+    "poll.interval.ms": "100",
     "max.queue.size.in.bytes": str(2 * LARGEST),
     "key.converter": JSON,
     "key.converter.schemas.enable": "false",
+    "key.converter.replace.null.with.default": "false",
     "value.converter": JSON,
     "value.converter.schemas.enable": "false",
+    "value.converter.replace.null.with.default": "false",
     "header.converter": JSON,
     "header.converter.schemas.enable": "false",
     "topic.creation.default.partitions": "3",
@@ -70,12 +78,25 @@ SETTINGS = {
 }
 
 
-def config(tables: Sequence[str], prefix: str = PREFIX, generation: int = 1) -> dict[str, str]:
-    """Return the connector's configuration for `tables`, each `schema.table`, with the signals' table beside them."""
+def config(
+    tables: Sequence[str],
+    keys: Keys | None = None,
+    excluded: Keys | None = None,
+    prefix: str = PREFIX,
+    generation: int = 1,
+) -> dict[str, str]:
+    """Return the connector's configuration for `tables`, each `schema.table`, with the signals' table beside them.
+
+    By table: `keys` are the columns of its key where it has no primary key, `excluded` those that are left out.
+    """
+    columns = sorted(f"{pattern(table)}:{','.join(names)}" for table, names in (keys or {}).items())
+    without = [f"{pattern(table)}[.]{re.escape(name)}" for table, names in (excluded or {}).items() for name in names]
     return {
         **SETTINGS,
         "topic.prefix": prefix,
-        "table.include.list": ",".join(map(_pattern, (*tables, SIGNALS))),
+        "table.include.list": ",".join(map(pattern, (*tables, SIGNALS))),
+        **({"message.key.columns": ";".join(columns)} if columns else {}),
+        **({"column.exclude.list": ",".join(without)} if without else {}),
         "transforms": HEADER,
         f"transforms.{HEADER}.type": "org.apache.kafka.connect.transforms.InsertHeader",
         f"transforms.{HEADER}.header": HEADER,
@@ -94,6 +115,12 @@ def tables(found: dict[str, str]) -> list[str]:
     return [name for each in patterns if (name := re.sub(r"\\(.)", r"\1", each)) not in ("", SIGNALS)]
 
 
+def keys(found: dict[str, str]) -> dict[str, list[str]]:
+    """Return the keys of a connector's configuration that are no primary keys."""
+    pairs = [each.partition(":") for each in found.get("message.key.columns", "").split(";") if each]
+    return {re.sub(r"\\(.)", r"\1", table): columns.split(",") for table, _, columns in pairs}
+
+
 def topic(table: str, prefix: str = PREFIX) -> str:
     """Return the topic of a table: characters that Kafka does not take are underscores, as Debezium writes them."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", f"{prefix}.{table}")
@@ -107,12 +134,20 @@ def named(text: str) -> list[str]:
     return list(dict.fromkeys(f"{match[1] or 'public'}.{match[2]}" for match in found if match))
 
 
+def keyed(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return the keys of `--key schema.table=column,column`. Raises ConfigError."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (_, _, columns) in zip(texts, pairs, strict=True) if not all(columns.split(","))]:
+        raise ConfigError(f"--key {wrong[0]!r}: expected schema.table=column[,column]")
+    return {named(table)[0]: columns.split(",") for table, _, columns in pairs}
+
+
 def as_file() -> str:
     """Return docker/debezium/postgres-cdc.json: what POST /connectors takes, for the tables of the demo."""
     return json.dumps({"name": NAME, "config": config(DEMO)}, indent=2) + "\n"
 
 
-def _pattern(table: str) -> str:
+def pattern(table: str) -> str:
     """Return what Debezium, which takes regular expressions, matches with this table."""
     return ".".join(map(re.escape, table.split(".", 1)))
 

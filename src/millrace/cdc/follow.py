@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, text
 
-from millrace.cdc import catalog, replica, storage, types
-from millrace.cdc.catalog import Table
+from millrace.cdc import catalog, replica, storage, toast, types
+from millrace.cdc.merge import Statements
+from millrace.cdc.plan import plan
 from millrace.cdc.replica import Replica
+from millrace.cdc.table import Table
 from millrace.errors import ConfigError
 from millrace.sinks.clickhouse import client
 from millrace.sinks.sql import database
 
 log = logging.getLogger(__name__)
+LONGEST_WAY = 5  # changes of a row's key in one batch, each of which left its values behind
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Choice:
 
     def plan(self, table: Table, missing: Mapping[str, str] | None = None) -> Replica:
         """Return what `table` is in ClickHouse; raises ConfigError."""
-        return replica.plan(table, self.keys, self.as_text, self.without, missing)
+        return plan(table, self.keys, self.as_text, self.without, missing)
 
 
 @dataclass
@@ -51,10 +54,23 @@ class Following:
             raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs")
         self._follow(found)
 
-    def inserts(self) -> dict[str, str]:
-        """Return the statement that puts changes into each table; raises ConfigError and Unavailable."""
+    def inserts(self) -> dict[str, Statements]:
+        """Return the statements that put changes into each table; raises ConfigError and Unavailable."""
         self._follow(catalog.read(self.source, self.choice.tables))
-        return {name: each.insert for name, each in self.replicas.items()}
+        return {
+            name: Statements(each.insert, each.refused, tuple(toast.inserts(each)) if each.toasts else ())
+            for name, each in self.replicas.items()
+        }
+
+    def settle(self) -> None:
+        """Give rows whose key was changed the values that TOAST left out; raises ConfigError and Unavailable."""
+        for each in self.replicas.values():
+            if each.toasts:
+                with client.errors(self.target, f"{each.target}__moved"):
+                    server = client.connect(self.target)
+                    moved = server.query(toast.any_moved(each)).result_rows[0][0]
+                    for _ in range(min(moved, LONGEST_WAY)):
+                        server.command(toast.settle(each))
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():
@@ -70,10 +86,15 @@ class Following:
             server = client.connect(self.target)
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
-            for statement in storage.mends(made, found) if found else [replica.CREATE_FLOORS, *made.create()]:
+            statements = storage.mends(made, found) if found else [*replica.CREATE, made.create]
+            if made.toasts and not (found and found.toasts):
+                statements += toast.create(made)
+            elif made.toasts and statements:
+                statements += toast.widen(made)
+            for statement in statements:
                 log.info("ClickHouse: %s", statement)
                 server.command(statement)
-            server.command(made.create_view())
+            server.command(toast.create_view(made) if made.toasts else made.create_view)
         return made
 
 

@@ -1,5 +1,6 @@
 """Put changes into ClickHouse: every Spark task sends its own part in large blocks, ClickHouse reads the rows' JSON."""
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from millrace.cdc.replica import FLOORS, INPUT, VERSION
+from millrace.cdc.replica import FLOORS, INPUT, REFUSED, VERSION
+from millrace.errors import ConfigError
 from millrace.kafka import letters
 from millrace.kafka.changes import EMPTIED, GONE
 from millrace.sinks import task_errors
@@ -23,17 +25,39 @@ from millrace.sinks.together import Writer
 ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
 # ClickHouse's numbers for values that do not fit: text, numbers, dates, nulls, and what the statement itself throws
 UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
+SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "compile_expressions": 0}  # none is used twice
 PLACES = ("generation", "streamed", "commit", "lsn")
 FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
-Inserts = Mapping[str, str]  # the statement of each table, by schema.table
 
 
-def merge(url: str, inserts: Callable[[], Inserts], *, refused: Writer, patience: Patience | None = None) -> Writer:
-    """Return a writer of `kafka.changes` into their tables' storage; `inserts` is asked before each batch.
+@dataclass(frozen=True)
+class Statements:
+    """What follows INSERT INTO for changes of one table, and for those that are long or moved (`toast.inserts`).
 
-    What has a reason, is of no known table, or holds a value that ClickHouse refuses goes as a dead letter to `refused`,
-    a writer that must take its whole batch; all other rows are written. Raises Unavailable when the server stays away
-    longer than `patience` (2 minutes), ConfigError when a retry cannot help.
+    `refused` makes the statement that tells which rows of a block do not fit (`Replica.refused`).
+    """
+
+    insert: str
+    refused: Callable[[str], str]
+    toasts: tuple[str, ...] = ()
+
+
+Inserts = Mapping[str, Statements]  # by schema.table
+
+
+def merge(
+    url: str,
+    inserts: Callable[[], Inserts],
+    *,
+    refused: Writer,
+    settle: Callable[[], None] = lambda: None,
+    patience: Patience | None = None,
+) -> Writer:
+    """Return a writer of `kafka.changes` into their tables' storage: `inserts` is asked before each batch.
+
+    `settle` is called after it. What has a reason, is of no known table, or holds a value that ClickHouse refuses goes
+    as a dead letter to `refused`, a writer that must take its whole batch; all other rows are written. Raises
+    Unavailable when the server stays away longer than `patience` (2 minutes), ConfigError when a retry cannot help.
 
     Delivery: at-least-once, effectively once by key and place in the source's history, in any order.
     """
@@ -45,6 +69,7 @@ def merge(url: str, inserts: Callable[[], Inserts], *, refused: Writer, patience
             refused(batch.mapInArrow(send, letters.COLUMNS), batch_id)
         except PySparkException as error:
             raise task_errors.cause(error) or error from None
+        settle()
 
     return write
 
@@ -94,20 +119,29 @@ class Merging:
         )
 
     def _send(self, name: str) -> list[dict[str, Any]]:
-        rows = pa.concat_tables(self.waiting.pop(name))
-        return self._insert(self.inserts[name], _block(rows), rows)
-
-    def _insert(self, statement: str, block: pa.Table, rows: pa.Table) -> list[dict[str, Any]]:
-        """Insert a block; one that is refused is halved until the rows that do not fit are alone."""
+        rows, statements = pa.concat_tables(self.waiting.pop(name)), self.inserts[name]
+        found = []
         try:
-            self._put(statement, block)
+            self._put(statements.insert, _block(rows))
         except DatabaseError as error:
-            if len(block) > 1:
-                half = len(block) // 2
-                parts = ((block.slice(*part), rows.slice(*part)) for part in ((0, half), (half,)))
-                return [letter for part in parts for letter in self._insert(statement, *part)]
-            return [_letter(row, _reason(error)) for row in rows.to_pylist()]
-        return []
+            reasons = self._unfit(statements, _block(rows), error)
+            found = [_letter(rows.slice(place, 1).to_pylist()[0], reason) for place, reason in reasons.items()]
+            rows = rows.filter(pa.array([place not in reasons for place in range(len(rows))]))
+            self._put(statements.insert, _block(rows))
+        for statement in statements.toasts:
+            self._put(statement, _block(rows))
+        return found
+
+    def _unfit(self, statements: Statements, block: pa.Table, error: DatabaseError) -> dict[int, str]:
+        """Return why which rows of a refused block do not fit, by place; raises ConfigError if none is to blame."""
+        name = str(uuid.uuid4())
+        self._put(statements.refused(name), block)
+        question = f"SELECT place, reason FROM {REFUSED} WHERE block = {{block:UUID}} ORDER BY place"
+        with client.errors(self.url, REFUSED):
+            found = client.connect(self.url).query(question, {"block": name}).result_rows
+        if not found:
+            raise ConfigError(f"{client.place(self.url)} refuses changes: {_reason(error)}")
+        return {place: f"ClickHouse: {reason}" for place, reason in found}
 
     def _put(self, statement: str, block: pa.Table) -> None:
         """Insert a block, again and again while the server is away; raises DatabaseError for values that do not fit."""
@@ -118,7 +152,8 @@ class Merging:
         def attempt() -> DatabaseError | None:
             with client.errors(self.url, "change data capture"):
                 try:
-                    client.connect(self.url).raw_insert(statement, insert_block=body.getvalue(), fmt="ArrowStream")
+                    server = client.connect(self.url)
+                    server.raw_insert(statement, insert_block=body.getvalue(), fmt="ArrowStream", settings=SETTINGS)
                 except DatabaseError as error:
                     if error.code not in UNFIT:
                         raise
@@ -138,7 +173,8 @@ class Merging:
             self.begun = ended
             names = pa.array(list(self.inserts))
             zeros = pa.nulls(len(names), pa.int64()).fill_null(0)
-            start = {"row": pa.nulls(len(names), pa.string()).fill_null(""), "deleted": zeros.cast(pa.uint8())}
+            empty = pa.nulls(len(names), pa.string()).fill_null("")
+            start = {"row": empty, "old_key": empty, "deleted": pc.add(zeros, 1).cast(pa.uint8())}
             start |= dict.fromkeys((*PLACES, "changed_at"), zeros)
             start["generation"] = pc.add(zeros, ended)
             self._put(FLOOR, pa.table(start | {"name": names}))
@@ -146,8 +182,9 @@ class Merging:
 
 def _block(rows: pa.Table) -> pa.Table:
     """Return what ClickHouse takes of changes: replica.INPUT."""
-    gone = pc.equal(rows["kind"], GONE).cast(pa.uint8())
-    own = {"row": pc.fill_null(rows["row"], ""), "deleted": gone}
+    own = {"place": pa.array(range(len(rows)), pa.uint32())}
+    own |= {name: pc.fill_null(rows[name], "") for name in ("row", "old_key")}
+    own |= {"deleted": pc.equal(rows["kind"], GONE).cast(pa.uint8()), "partial": rows["partial"].cast(pa.uint8())}
     own |= {name: rows[name] for name in PLACES} | {"streamed": rows["streamed"].cast(pa.uint8())}
     return pa.table(own | {"changed_at": pc.fill_null(rows["changed_at"], 0)})
 
@@ -159,4 +196,4 @@ def _letter(row: dict[str, Any], reason: str) -> dict[str, Any]:
 
 def _reason(error: DatabaseError) -> str:
     text = " ".join(str(error).split())
-    return f"ClickHouse: {(text.partition('DB::Exception: ')[2] or text).partition(': while executing')[0]}"
+    return (text.partition("DB::Exception: ")[2] or text).partition(": while executing")[0]

@@ -37,26 +37,31 @@ class Stored:
 
 @dataclass(frozen=True)
 class Found:
-    """Storage as it is: its engine with its settings, its order, and the columns of the source, dropped ones too."""
+    """Storage as it is: its engine with its settings, its order, and the columns of the source, dropped ones too.
+
+    `toasts` is whether the tables of `toast.py` are there.
+    """
 
     engine: str
     order: tuple[str, ...]
     columns: tuple[Stored, ...]
+    toasts: bool
 
 
 def look(client: Client, replica: Replica) -> Found | None:
     """Return what there is of `replica`, None if nothing; raises ConfigError if its names are taken by others."""
-    names = {"storage": f"{replica.target}__cdc", "view": replica.target}
+    names = {"storage": f"{replica.target}__cdc", "view": replica.target, "toast": f"{replica.target}__toast"}
     rows = client.query(
-        "SELECT name, engine, engine_full, sorting_key FROM system.tables "
-        "WHERE database = currentDatabase() AND name IN ({storage:String}, {view:String})",
+        "SELECT name, engine, engine_full, sorting_key, comment FROM system.tables "
+        "WHERE database = currentDatabase() AND name IN ({storage:String}, {view:String}, {toast:String})",
         names,
     ).result_rows
     tables = {row[0]: row[1:] for row in rows}
     if (view := tables.get(names["view"])) and view[0] != "View":
+        aside = quote_identifier(f"{replica.target}_before")
         raise ConfigError(
             f"{replica.target} in ClickHouse is a table of engine {view[0]}, where the view of"
-            f" {replica.source.full_name} belongs: rename it, RENAME TABLE {replica.view} TO {quote_identifier(replica.target + '_before')}"
+            f" {replica.source.full_name} belongs: RENAME TABLE {replica.view} TO {aside}"
         )
     if (storage := tables.get(names["storage"])) is None:
         return None
@@ -65,18 +70,23 @@ def look(client: Client, replica: Replica) -> Found | None:
         "WHERE database = currentDatabase() AND table = {storage:String} ORDER BY position",
         names,
     ).result_rows
-    found = Found(storage[1], _names(storage[2]), tuple(_stored(*row) for row in columns if row[0] not in OWN))
+    own = tuple(_stored(*row) for row in columns if row[0] not in OWN)
+    found = Found(storage[1], _names(storage[2]), own, names["toast"] in tables)
     _require(replica, found, {row[0] for row in columns})
+    if storage[3] != replica.comment:
+        raise ConfigError(f"{replica.source.full_name} was dropped and made anew: {_anew(replica)}")
     return found
 
 
 def remembered(replica: Replica, found: Found) -> Replica:
-    """Return `replica` with the values for older rows that storage remembers; the source forgets them in a rewrite."""
+    """Return `replica` with what storage remembers: values for older rows, which the source forgets in a rewrite, and
+    that some of its changes came without values, which they may have again."""
     known = {each.number: each.missing for each in found.columns}
-    return replace(replica, fields=tuple(
+    fields = tuple(
         field if field.missing is not None else replace(field, missing=known.get(field.column.number))
         for field in replica.fields
-    ))  # fmt: skip
+    )
+    return replace(replica, fields=fields, toasts=replica.toasts or found.toasts)
 
 
 def mends(replica: Replica, found: Found) -> list[str]:
@@ -97,6 +107,8 @@ def mends(replica: Replica, found: Found) -> list[str]:
                 f" {quote_identifier(stored.name)} TO {field.name} in ClickHouse, start again, and"
                 f" `millrace cdc snapshot {replica.source.full_name}`"
             )
+        elif stored.declared == field.column.declared and _bare(stored.type) != field.type.name:
+            problems.append(f"{_named(replica, field)} is {stored.type} in ClickHouse: {_anew(replica)}")
         elif stored.declared != field.column.declared and not _is_wider(stored, field):
             problems.append(
                 f"{_named(replica, field)} was {stored.declared} and is {field.column.declared} now: {_anew(replica)}"
@@ -134,6 +146,10 @@ def _stored(name: str, type: str, comment: str) -> Stored:
 
 def _names(order: str) -> tuple[str, ...]:
     return tuple(re.sub(r"\\(.)", r"\1", quoted) or bare for quoted, bare in COLUMN.findall(order))
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"^(?:Nullable|Variant)\((.*)\)$", r"\1", name)
 
 
 def _named(replica: Replica, field: Field) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from millrace.cdc import texts, times
-from millrace.cdc.catalog import Column
+from millrace.cdc.table import Column
 
 Expression = Callable[[str], str]
 PLACEHOLDER = "__debezium_unavailable_value"  # instead of a value that is stored out of line and did not change

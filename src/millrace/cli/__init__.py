@@ -30,16 +30,9 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(sql.sql)
 app.command()(store.prune)
 
-Servers = Annotated[
-    list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect")
-]
-Stoppable = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect; superset, which `make "
-        "superset` started"
-    ),
-]
+LOCAL = "kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect"
+Servers = Annotated[list[str] | None, typer.Argument(help=LOCAL)]
+Stoppable = Annotated[list[str] | None, typer.Argument(help=f"{LOCAL}; superset, which `make superset` started")]
 
 
 @app.command()

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape as rich_escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from millrace.logs import escape
+from millrace.logs import escape, say
 
 
 def grid(rows: list[dict[str, Any]], empty: str) -> Table | str:
@@ -38,3 +39,21 @@ def bar(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task(label, total=total)
         yield lambda count: bars.advance(task, count)
+
+
+@contextmanager
+def line(label: str) -> Iterator[Callable[[str], None]]:
+    """Show one line that changes, on a terminal; elsewhere a line each time that it says something new."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(label) as status:
+            yield lambda text: status.update(f"{label}: {rich_escape(escape(text))}")
+        return
+    told = [""]
+
+    def tell(text: str) -> None:
+        if text != told[-1]:
+            told.append(text)
+            say(f"{label}: {text}")
+
+    yield tell

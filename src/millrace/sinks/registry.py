@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from millrace.errors import ConfigError
 from millrace.kafka.results import Result
 from millrace.sinks.archive.sink import ARCHIVE
+from millrace.sinks.clickhouse.sink import CLICKHOUSE
 from millrace.sinks.console import CONSOLE
 from millrace.sinks.elasticsearch.sink import ELASTICSEARCH
 from millrace.sinks.kafka import KAFKA
@@ -13,7 +14,7 @@ from millrace.sinks.sink import Target
 from millrace.sinks.sql.sink import MYSQL, POSTGRES, SQLITE
 from millrace.sinks.together import Direct, Writer, together
 
-ALL = (SQLITE, POSTGRES, MYSQL, ELASTICSEARCH, MONGODB, KAFKA, CONSOLE, ARCHIVE)
+ALL = (SQLITE, POSTGRES, MYSQL, ELASTICSEARCH, MONGODB, CLICKHOUSE, KAFKA, CONSOLE, ARCHIVE)
 SINKS = {sink.name: sink for sink in ALL}
 
 

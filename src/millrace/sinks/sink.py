@@ -1,6 +1,6 @@
 """Define what a sink is: what it needs of a result, how it makes a writer, how its store is checked and read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -8,6 +8,7 @@ from typing import Any
 
 from millrace.config import Settings
 from millrace.errors import ConfigError
+from millrace.kafka.gaps import Span
 from millrace.kafka.results import Result, TopicBy
 from millrace.kafka.topics import Topic, create
 from millrace.sinks.retry import Patience
@@ -58,7 +59,9 @@ class Sink:
     result back as Python values, one row per key, for tests and notebooks; `check` asks the store and returns what it
     found, or raises MillraceError, for the doctor. `servers` are the test fixtures on which the contract is proved.
     `appends`: what is written stays, so by default a row is written once, when its window has closed. `overwrites`:
-    it heeds the target's `overwrite`. `holds` returns whether the store can hold a key.
+    it heeds the target's `overwrite`. `relational`: it is one of the stores of `sinks/sql`, whose tables and views go
+    together. `mark` marks the candles that gaps touch as incomplete, in a store that is not. `holds` returns whether
+    the store can hold a key.
     """
 
     name: str
@@ -72,6 +75,8 @@ class Sink:
     servers: tuple[str, ...] = ()
     appends: bool = False
     overwrites: bool = False
+    relational: bool = False
+    mark: Callable[[Settings, Sequence[Span], Patience], None] | None = None
     holds: Callable[[str], bool] = lambda key: True
 
     @property

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import ARRAY, Connection, Engine, Text, TextClause, bindparam, text
 
 from millrace.cdc import types
-from millrace.cdc.catalog import Table
 from millrace.cdc.replica import Replica
+from millrace.cdc.table import Table
 from millrace.cdc.verify.rows import Hashed, Key, Sums, Texts, by_key, key_of
 from millrace.sinks.sql import database
 

@@ -126,10 +126,8 @@ def difference(
 
 def apart(source: str | None, target: str | None) -> tuple[str | None, str | None]:
     """Return both texts, cut so that the place where they begin to differ is shown."""
-    ours, theirs = source or "", target or ""
-    pairs = enumerate(zip(ours, theirs, strict=False))
-    same = next((place for place, (one, other) in pairs if one != other), min(len(ours), len(theirs)))
-    start = max(0, same - CUT // 2) if max(len(ours), len(theirs)) > CUT else 0
+    same = os.path.commonprefix([source or "", target or ""])  # noqa: RUF071 - characters are what is meant
+    start = max(0, len(same) - CUT // 2) if max(len(source or ""), len(target or "")) > CUT else 0
     return cut(source, start), cut(target, start)
 
 

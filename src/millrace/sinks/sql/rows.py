@@ -11,6 +11,7 @@ from sqlalchemy import Column, Numeric, String, Table, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 from millrace.errors import BadRecord, ConfigError
+from millrace.sinks import text
 
 Check = Callable[[pa.ChunkedArray], pa.ChunkedArray]  # values -> true where they cannot be stored
 YEARS = (datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))  # what every dialect can hold
@@ -26,20 +27,7 @@ def collect(batch: DataFrame, table: Table) -> pa.Table:
     if set(wanted) != set(found):
         missing, unknown = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
         raise ConfigError(f"the rows do not fit table {table.name}: missing {missing}, unknown {unknown}")
-    return _valid_text(rows.select(wanted))
-
-
-def _valid_text(rows: pa.Table) -> pa.Table:
-    """Replace text that is not valid UTF-8, which Spark lets pass and no store takes."""
-    try:
-        rows.validate(full=True)
-    except pa.ArrowInvalid:
-        for index, field in enumerate(rows.schema):
-            if pa.types.is_string(field.type):
-                raw = rows.column(index).cast(pa.binary()).to_pylist()
-                texts = [None if value is None else value.decode(errors="replace") for value in raw]
-                rows = rows.set_column(index, field.name, pa.array(texts, pa.string()))
-    return rows
+    return text.valid(rows.select(wanted))
 
 
 def settle_times(rows: pa.Table, dialect: str) -> pa.Table:

@@ -42,7 +42,7 @@ def _sink(name: str, *servers: str, embedded: bool = False) -> Sink:
 
     return Sink(
         name, Need.TABLE, writer, f"{name}_url", embedded=embedded, rows=rows, check=check, servers=servers,
-        overwrites=True,
+        overwrites=True, relational=True,
     )  # fmt: skip
 
 

@@ -85,7 +85,6 @@ class Settings(BaseSettings):
     )
 
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
-
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
     webhdfs_url: str | None = Field(None, description="The NameNode's HTTP side; default http://<host of it>:9870")
 

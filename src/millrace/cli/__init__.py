@@ -203,12 +203,12 @@ def view(
 @app.command()
 def demo(
     *,
-    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, tweets, or all")] = "bluesky",
+    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, tweets, cdc, or all")] = "bluesky",
     source: Annotated[str, typer.Option(help="live, simulator, or auto: the one that can be reached")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=1, help="Events a second of the simulator; default 200, of trades 60, of others 20"),
+        typer.Option(min=1, help="Events a second that are simulated; default 200, of trades 60, of others 20"),
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Save the last view as an SVG file")] = None,
     home: Home = None,

@@ -24,6 +24,7 @@ from millrace.archive.files import Files
 from millrace.config import Settings
 from millrace.stack import servers
 from millrace.stack.mariadb import MARIADB
+from tests.capture import Capture, capturing
 from tests.proxy import Proxy
 from tests.support import Child, skip_without_pydoop
 
@@ -80,6 +81,12 @@ def connect(postgres: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def registry(connect: Settings) -> Settings:
+    """Those of `connect`, whose `registry_url` is a registry of schemas."""
+    return _started("registry", connect.home)
+
+
+@pytest.fixture(scope="session")
 def mysql(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `mysql_url` is an empty database."""
     return _started("mysql", kafka.home)
@@ -110,6 +117,13 @@ def mongodb(kafka: Settings) -> Settings:
 def clickhouse(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `clickhouse_url` is a server without tables."""
     return _started("clickhouse", kafka.home)
+
+
+@pytest.fixture(scope="session")
+def capture(postgres: Settings, clickhouse: Settings) -> Iterator[Capture]:
+    """Debezium, which captures all tables of `postgres`, those of its tests too; its settings name `clickhouse`."""
+    with capturing(_started("connect", postgres.home), message_key_columns=".*[.]keyless:b,a") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

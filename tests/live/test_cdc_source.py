@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -45,7 +47,7 @@ def clear(settings: Settings) -> None:
         source.execute("DROP TABLE IF EXISTS demo_table1, demo_table2, millrace_cdc_signals")
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
     try:
-        while captured := [topic for topic in admin.list_topics() if topic.startswith(("cdc.", connector.NOTES))]:
+        while captured := [topic for topic in admin.list_topics() if topic.startswith(("cdc.", "cdc-"))]:
             with suppress(UnknownTopicOrPartitionError):  # deleted, and still listed for a moment
                 admin.delete_topics(captured)
     finally:
@@ -260,7 +262,7 @@ def test_all_rows_anew_are_of_the_next_generation(sql: Any, records: Rows, captu
     assert deleted["headers"] == tombstone["headers"] == {"generation": number + 1} and tombstone["value"] is None
 
 
-def test_a_slot_that_is_gone_is_told_and_not_made_again_in_silence(
+def test_a_slot_that_is_gone_or_made_by_somebody_else_asks_for_all_rows_anew(
     settings: Settings, sql: Any, capture: Capture
 ) -> None:
     worker = register.worker(settings)
@@ -270,7 +272,11 @@ def test_a_slot_that_is_gone_is_told_and_not_made_again_in_silence(
     worker.stop(NAME)
     with postgres.connection(postgres.source(settings)) as connection:
         register.drop_slot(connection)
-    with pytest.raises(ConfigError, match=r"slot millrace_cdc is gone, and changes with it: .*--resnapshot"):
+    gone = r"slot millrace_cdc is gone or another one, and changes with it: .*--resnapshot"
+    with pytest.raises(ConfigError, match=gone):
+        capture()
+    sql(f"SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')")
+    with pytest.raises(ConfigError, match=gone):
         capture()
     assert capture(resnapshot=True).status.running
 
@@ -287,6 +293,35 @@ def test_unregistered_nothing_is_kept_and_registered_again_it_is_the_next_genera
         capture()
     wanted = Wanted(["public.demo_table1"])
     assert register.register(settings, wanted, quiet).generation == number + 1
+
+
+def test_avro_is_what_clients_of_confluents_registry_read(
+    settings: Settings, registry: Settings, sql: Any, capture: Capture
+) -> None:
+    """Where a NULL could be told from a default no longer, and in topics of its own."""
+    register.unregister(settings, quiet)
+    sql("CREATE TABLE cdc_test.typed (id integer PRIMARY KEY, n numeric DEFAULT 1, b bytea)")
+    sql("INSERT INTO cdc_test.typed VALUES (1, NULL, '\\x00ff')")
+    wanted = Wanted(["cdc_test.typed"], prefix="cdc-avro", avro=True)
+    with pytest.raises(ConfigError, match=r"a NULL of n would be written .* ALTER COLUMN n DROP DEFAULT"):
+        register.register(registry, wanted, quiet)
+    with pytest.raises(ConfigError, match=r"MILLRACE_REGISTRY_URL is not set: .*millrace up registry"):
+        register.register(registry.model_copy(update={"registry_url": None}), wanted, quiet)
+    sql("ALTER TABLE cdc_test.typed ALTER n DROP DEFAULT")
+    [topic] = register.register(registry, wanted, quiet).topics
+    deadline, found = time.monotonic() + WITHIN, []
+    while not found:
+        assert time.monotonic() < deadline
+        with suppress(ConfigError):
+            found = browse.newest(registry.kafka_bootstrap, topic, 1)
+    for data, name in ((found[0].key, "Key"), (found[0].value, "Envelope")):
+        magic, number = struct.unpack(">bI", data[:5])
+        schema = httpx.get(f"{registry.registry_url}/schemas/ids/{number}", trust_env=False).json()["schema"]
+        assert magic == 0 and json.loads(schema)["name"] == name
+    assert found[0].key[5:] == b"\x02" and b"\x02\x00\x02\x04\x00\xff" in found[0].value  # 1; NULL, then two bytes
+    with pytest.raises(ConfigError, match=r"the topics cdc-avro\.\* hold the other one; --prefix"):
+        register.register(registry, Wanted(avro=False), quiet)
+    assert register.register(registry, Wanted(), quiet).status.running
 
 
 TABLES = """

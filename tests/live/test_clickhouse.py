@@ -112,6 +112,22 @@ def test_of_equals_the_last_written_stays(spark: SparkSession, store: ClickStore
     assert store.rows()["a"]["n"] == 4
 
 
+def test_a_block_that_comes_again_is_stored_again(spark: SparkSession, store: ClickStore) -> None:
+    """Servers with replicas leave out a block that they have had, but others may have come between."""
+    store.made().command(f"ALTER TABLE {store.table} MODIFY SETTING non_replicated_deduplication_window = 100")
+    write = store.direct()
+    for n in (1, 2, 1):
+        write(batch(spark, row("a", n)), 0)
+    assert store.rows()["a"]["n"] == 1
+
+
+def test_rows_around_a_wrong_one_keep_their_order(spark: SparkSession, store: ClickStore) -> None:
+    store.made().command(f"ALTER TABLE {store.table} ADD {CONSTRAINT}")
+    rows = [row("a", 1), row("b", 1), row("wrong", 100), row("a", 2), row("b", 2), row("a", 3)]
+    store.direct()(batch(spark, *rows).coalesce(1), 0)
+    assert {name: found["n"] for name, found in store.rows().items()} == {"a": 3, "b": 2} and len(store.letters) == 1
+
+
 def test_null_is_the_lowest_rank(spark: SparkSession, store: ClickStore) -> None:
     def unranked(name: str, n: int) -> tuple:
         return (*row(name, n)[:5], None)

@@ -94,7 +94,7 @@ def test_the_innermost_reason_of_a_failed_task_is_told(worker: Worker) -> None:
     worker.answers["GET /connectors/a/status"] = [(200, status("RUNNING", "FAILED", trace=trace))]
     found = Connect(worker.url).status("a")
     assert found and found.failed and not found.running and found.reason == "FATAL: no such role"
-    assert Status("FAILED", (), ("one line",)).reason == "one line"
+    assert Status("FAILED", (), ("org.Z: this\n\tat a.b\n",)).reason == "org.Z: this"
     assert Status("FAILED", ()).reason == "it does not say why"
 
 

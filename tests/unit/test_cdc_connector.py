@@ -12,7 +12,8 @@ from millrace.errors import ConfigError
 PRIMARY = {"name": "pk", "primary": True, "unique": True, "immediate": True, "identity": False, "columns": ["id"]}
 TABLE = {
     "kind": "r", "persistence": "p", "identity": "d", "toasts": False, "owned": True, "reachable": True,
-    "readable": True, "filtered": False, "generated": [], "required": ["id"], "columns": ["id", "v"], "large": {},
+    "readable": True, "filtered": False, "generated": [], "defaults": [],
+    "required": ["id"], "columns": ["id", "v"], "large": {},
     "indexes": [PRIMARY],
 }  # fmt: skip
 
@@ -118,13 +119,34 @@ def test_keys_of_the_command_line() -> None:
 
 def test_the_configuration_says_what_it_captures_and_can_be_read_back() -> None:
     tables, keys = ["public.orders", "Shop.a+b"], {"Shop.a+b": ["x", "y"]}
-    found = connector.config(tables, keys, {"public.orders": ["total"], "Shop.a+b": []}, "shop", 7)
+    found = connector.config(
+        tables, keys=keys, excluded={"public.orders": ["total"], "Shop.a+b": []}, prefix="shop", generation=7
+    )
     assert connector.tables(found) == tables and connector.keys(found) == keys and connector.generation(found) == 7
     assert found["topic.prefix"] == "shop" and found["column.exclude.list"] == "public.orders[.]total"
     patterns = found["table.include.list"].split(",")
     assert re.fullmatch(patterns[1], "Shop.a+b") and not re.fullmatch(patterns[1], "Shop.aab")
     assert re.fullmatch(patterns[-1], connector.SIGNALS)
     assert "message.key.columns" not in connector.config(tables)
+
+
+def test_avro_takes_the_place_of_json_and_what_a_user_added_stays() -> None:
+    registry = "http://h:1/apis/ccompat/v7"
+    json, avro = connector.config(["a.b"]), connector.config(["a.b"], registry=registry)
+    assert connector.is_avro(avro) and not connector.is_avro(json)
+    assert avro["value.converter.apicurio.registry.url"] == "http://h:1/apis/registry/v2"
+    assert "value.converter.schemas.enable" not in avro and json["value.converter.replace.null.with.default"] == "false"
+    for found in (json, avro, connector.config(["a.b"], keys={"a.b": ["c"]}, excluded={"a.b": ["d"]})):
+        assert connector.added({**found, "name": "n", "max.batch.size": "9"}) == {"name": "n", "max.batch.size": "9"}
+
+
+def test_a_null_that_avro_would_lose_is_told() -> None:
+    row = TABLE | {"defaults": ["n", "Odd"]}
+    [problem] = tables_there.defaults("public.t", row)
+    assert problem.fatal and problem.mend.startswith(
+        'ALTER TABLE public.t ALTER COLUMN n DROP DEFAULT, ALTER COLUMN "Odd" DROP DEFAULT;'
+    )
+    assert not list(tables_there.defaults("public.t", TABLE))
 
 
 def test_topics_are_named_as_debezium_names_them() -> None:

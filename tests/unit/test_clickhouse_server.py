@@ -387,6 +387,20 @@ def test_a_server_that_ended_is_started_again_with_its_data(tmp_path: Path, endi
         stop(tmp_path)
 
 
+def test_a_server_that_was_held_still_goes_on(tmp_path: Path) -> None:
+    url = embedded.url(tmp_path)
+    running = process.read(tmp_path / clickhouse.PID_FILE)
+    assert running
+    try:
+        os.kill(running.pid, signal.SIGSTOP)
+        threading.Event().wait(1.5)  # longer than between two looks
+        os.kill(running.pid, signal.SIGCONT)
+        threading.Event().wait(1.5)
+        assert httpx.post(url, content="SELECT 1").text == "1\n" and running.alive()
+    finally:
+        stop(tmp_path)
+
+
 def test_a_server_that_nobody_asks_ends(tmp_path: Path) -> None:
     embedded.url(tmp_path, idle=0.2)
     running = process.read(tmp_path / clickhouse.PID_FILE)
@@ -403,6 +417,21 @@ def test_down_ends_the_server_that_nobody_started_by_hand(tmp_path: Path) -> Non
     running = process.read(folder / clickhouse.PID_FILE)
     stack.down(settings, ["clickhouse"], data=True)
     assert running and not running.alive() and not folder.exists()
+
+
+def test_up_takes_over_the_folder_of_the_embedded_server(tmp_path: Path) -> None:
+    """Whoever was told the one address finds the other, for both are of one folder."""
+    embedded_url = config.load(home=tmp_path).clickhouse
+    client.connect(embedded_url).command("CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 1 AS n")
+    before = client.connect(embedded_url).url
+    try:
+        stack.up(["clickhouse"], config.load(home=tmp_path))
+        told = config.load(home=tmp_path).clickhouse
+        assert told.startswith("http://") and told == client.connect(embedded_url).url != before
+        assert client.connect(told).query("SELECT n FROM t").first_row == (1,)
+    finally:
+        stack.down(config.load(home=tmp_path), ["clickhouse"])
+    assert not (tmp_path / "data" / "clickhouse" / clickhouse.PID_FILE).exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -435,7 +464,7 @@ def test_a_place_has_no_password(url: str, text: str) -> None:
         ("http://u:hunter2@{}", ConfigError, "user u: .*Authentication failed.*MILLRACE_CLICKHOUSE_URL"),
         ("http://{}/nothing", ConfigError, "database nothing: .*Database nothing does not exist"),
         ("http://{}/?tsl=true", ConfigError, "unexpected keyword argument 'tsl'; expected http://USER"),
-        ("http://u:hunter2@127.0.0.1:1", Unavailable, "127.0.0.1:1, database default, user u: .*refused"),
+        ("http://u:hunter2@127.0.0.1:1", Unavailable, "127.0.0.1:1, database default, user u: .*with url: / .*refused"),
     ],
 )
 def test_an_address_that_leads_nowhere(url: str, address: str, error: type[Exception], text: str) -> None:

@@ -45,6 +45,7 @@ def test_down_and_status_without_anything_running(tmp_path: Path) -> None:
         ("mongodb", None, False),
         ("clickhouse", None, False),
         ("connect", None, False),
+        ("registry", None, False),
     ]
 
 
@@ -66,6 +67,14 @@ def test_what_a_server_needs_comes_with_it_unless_the_settings_name_another(
         monkeypatch.setenv(key, value)
     assert servers._needed([CONNECT], config.load(home=tmp_path)) == needed
     assert servers._needed([KAFKA], config.load(home=tmp_path)) == []
+
+
+def test_a_server_stops_before_those_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them it would wait for them until it is killed."""
+    stopped: list[str] = []
+    monkeypatch.setattr(servers, "_down", lambda server, _home: stopped.append(server.name))
+    stack.down(config.load(home=tmp_path))
+    assert stopped[0] == "connect" and {"kafka", "postgres"} <= set(stopped[1:])
 
 
 def test_kafka_connect_is_told_the_brokers_and_the_source_and_writes_no_password(

@@ -38,7 +38,7 @@ class Status:
         """What the innermost error of the first failure says."""
         lines = self.traces[0].splitlines() if self.traces else []
         causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-        return (causes or lines or ["it does not say why"])[-1].strip()
+        return (causes[-1:] or lines or ["it does not say why"])[0].strip()
 
     def __str__(self) -> str:
         """Return both in words."""

@@ -15,7 +15,7 @@ from millrace.sinks.clickhouse import client
 
 SOON_COUNTED = 64 * 1024**2  # bytes of a table in PostgreSQL, and
 FEW = 2_000_000  # rows in ClickHouse, below which rows are counted
-COMMENT = re.compile(r"Changes of (.+), newest a key(?:; .*)?")
+COMMENT = re.compile(r"Changes of (.+), newest a key; pg_class.oid \d+")
 ONLY_READ = "SET default_transaction_read_only = on; SET statement_timeout = '10s'"
 PUBLISHED = """
 SELECT p.schemaname || '.' || p.tablename AS name,

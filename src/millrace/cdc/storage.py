@@ -70,12 +70,12 @@ def look(client: Client, replica: Replica) -> Found | None:
         "WHERE database = currentDatabase() AND table = {storage:String} ORDER BY position",
         names,
     ).result_rows
+    engine, order = storage[1], _names(storage[2])
+    _require(replica, engine, order, {row[0] for row in columns})
     own = tuple(_stored(*row) for row in columns if row[0] not in OWN)
-    found = Found(storage[1], _names(storage[2]), own, names["toast"] in tables)
-    _require(replica, found, {row[0] for row in columns})
     if storage[3] != replica.comment:
         raise ConfigError(f"{replica.source.full_name} was dropped and made anew: {_anew(replica)}")
-    return found
+    return Found(engine, order, own, names["toast"] in tables)
 
 
 def remembered(replica: Replica, found: Found) -> Replica:
@@ -123,15 +123,15 @@ def mends(replica: Replica, found: Found) -> list[str]:
     return statements
 
 
-def _require(replica: Replica, found: Found, columns: set[str]) -> None:
+def _require(replica: Replica, engine: str, order: tuple[str, ...], columns: set[str]) -> None:
     """Raise ConfigError if storage was not made by millrace, or for another key."""
     name = f"{replica.target}__cdc"
-    if not ENGINE.match(found.engine) or not set(OWN) <= columns:
-        raise ConfigError(f"{name} in ClickHouse is no storage of millrace, its engine is {found.engine.split(' ')[0]}:"
+    if not ENGINE.match(engine) or not set(OWN) <= columns:
+        raise ConfigError(f"{name} in ClickHouse is no storage of millrace, its engine is {engine.split(' ')[0]}:"
                           f" expected ReplacingMergeTree(_version, _deleted); rename it")  # fmt: skip
-    if found.order != replica.key:
+    if order != replica.key:
         raise ConfigError(
-            f"{name} in ClickHouse is ordered by ({', '.join(found.order)}), but the key of {replica.source.full_name}"
+            f"{name} in ClickHouse is ordered by ({', '.join(order)}), but the key of {replica.source.full_name}"
             f" is ({', '.join(replica.key)}): {_anew(replica)}"
         )
 

@@ -1,5 +1,6 @@
 """`millrace cdc`: change data capture of PostgreSQL."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -19,6 +20,13 @@ Keys = Annotated[
 ]
 
 
+class Encoding(StrEnum):
+    """How records are written."""
+
+    json = "json"
+    avro = "avro"
+
+
 @app.command()
 def register(
     *,
@@ -26,6 +34,7 @@ def register(
     key: Keys = None,
     demo: Annotated[bool, typer.Option("--demo", help="Make demo_table1 and demo_table2, and capture them")] = False,
     prefix: Annotated[str | None, typer.Option(help="Of the topics: PREFIX.schema.table; default cdc")] = None,
+    encoding: Annotated[Encoding | None, typer.Option(help="Of the records; default that of before, else json")] = None,
     resnapshot: Annotated[
         bool, typer.Option("--resnapshot", help="Read all rows anew, as the next generation")
     ] = False,
@@ -46,7 +55,8 @@ def register(
 
         seed(postgres.source(settings))
         named = list(dict.fromkeys([*connector.DEMO, *named]))
-    wanted = register.Wanted(named, connector.keyed(key or []), prefix)
+    avro = None if encoding is None else encoding is Encoding.avro
+    wanted = register.Wanted(named, connector.keyed(key or []), prefix, avro)
     with line(connector.NAME) as tell:
         done = register.register(settings, wanted, tell, resnapshot=resnapshot)
         if done.added:

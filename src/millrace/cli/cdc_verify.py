@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from millrace import config, durations
+from millrace import config, durations, logs
 from millrace.cli.options import Home
 from millrace.cli.tables import bar, grid
 from millrace.errors import ConfigError
@@ -44,7 +44,7 @@ def verify(
         raise ConfigError(f"--wait: {error}") from None
     settings = config.load(home=home)
     choice = compare.choice(tables, key or [], as_text or [], without or [])
-    say = lambda text: typer.echo(text, err=True)  # noqa: E731
+    say = logs.say
     found = compare.verify(settings, choice, compare.Way(prefix, slot, seconds), limit=limit, bar=bar, tell=say)
     Console().print(grid([table.row() for table in found.tables], ""))
     if lines := [line for table in found.tables for line in table.lines()]:

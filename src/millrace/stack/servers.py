@@ -29,12 +29,14 @@ from millrace.stack.mongodb import MONGODB
 from millrace.stack.mysql import MYSQL
 from millrace.stack.postgres import POSTGRES
 from millrace.stack.process import Running
+from millrace.stack.registry import REGISTRY
 from millrace.stack.server import LOOPBACK, Server, free_port, is_free
 from millrace.stack.superset import SUPERSET
 
 ATTEMPTS = 3  # a port is free when it is chosen, and may be taken before the server binds it
 SERVERS = {
-    server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CLICKHOUSE, CONNECT)
+    server.name: server
+    for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CLICKHOUSE, CONNECT, REGISTRY)
 }
 NOTHING: Mapping[str, str] = {}
 STOPPABLE = {**SERVERS, SUPERSET.name: SUPERSET}  # `make superset` starts that one, for it wants more than a start

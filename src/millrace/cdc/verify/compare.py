@@ -9,7 +9,7 @@ a later one. A key whose version is new each time is in motion, and nothing is s
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -38,6 +38,7 @@ class Comparing:
     """One table while it is compared: `seen` are keys to be looked at, with the version that each had last."""
 
     replica: Replica
+    left_out: tuple[str, ...] = ()
     rows: int = 0
     seen: dict[Key, Version] = field(default_factory=dict)
     there: set[Key] = field(default_factory=set)  # keys that are not equal, and that the source has
@@ -56,7 +57,7 @@ class Comparing:
         equal = self.rows - len(self.there)
         return verdict.Table(
             *(self.replica.source.full_name, self.rows, equal, self.differing, len(self.seen)),
-            *(self.more, round(self.seconds, 3), tuple(self.differences)),
+            *(self.more, round(self.seconds, 3), tuple(self.differences), self.left_out),
         )
 
 
@@ -73,7 +74,7 @@ class Verifying:
 
     def run(self, choice: Choice) -> Verdict:
         """Compare the tables of `choice`; raises ConfigError and Unavailable."""
-        tables = [Comparing(replica) for replica in self._replicas(choice)]
+        tables = [_compared(replica) for replica in self._replicas(choice)]
         lsn, behind = self._all(tables)
         for _ in range(ROUNDS):
             if moving := [each for each in tables if each.seen]:
@@ -144,6 +145,13 @@ class Verifying:
         if listed := found[: self.limit - len(each.differences)]:
             texts = source.texts(each.replica, listed), self.target.texts(each.replica, listed)
             each.differences += [difference(each.names, *(side.get(key, ()) for side in texts)) for key in listed]
+
+
+def _compared(replica: Replica) -> Comparing:
+    """Return a table without the columns whose texts say nothing of their values."""
+    known = tuple(each for each in replica.fields if each.type.compared or each.key)
+    left_out = tuple(each.column.name for each in replica.fields if each not in known)
+    return Comparing(replace(replica, fields=known), left_out)
 
 
 def _parts(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:

@@ -17,8 +17,8 @@ from millrace.sinks.sql import database
 
 PAUSE = 0.2  # seconds between two looks
 SLOT = text(
-    r"SELECT (confirmed_flush_lsn - CAST('0/0' AS pg_lsn))\:\:bigint AS lsn, active, database = current_database() AS ours"
-    " FROM pg_replication_slots WHERE slot_name = :slot"
+    r"SELECT (confirmed_flush_lsn - CAST('0/0' AS pg_lsn))\:\:bigint AS lsn, active,"
+    " database = current_database() AS ours FROM pg_replication_slots WHERE slot_name = :slot"
 )
 Ends = dict[tuple[str, int], int]  # offset behind the last record, by topic and partition
 

@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import ARRAY, Connection, Engine, Text, TextClause, bindparam, text
-from sqlalchemy.dialects import postgresql
 
 from millrace.cdc import types
-from millrace.cdc.catalog import Table
 from millrace.cdc.replica import Replica
+from millrace.cdc.table import Table
 from millrace.cdc.verify.rows import Hashed, Key, Sums, Texts, by_key, key_of
 from millrace.sinks.sql import database
 
-quote = postgresql.dialect().identifier_preparer.quote_identifier
 SESSION = {  # what texts of values go by, and what may end a transaction that takes long
     **{"timezone": "UTC", "datestyle": "ISO", "extra_float_digits": "3", "bytea_output": "hex", "lc_monetary": "C"},
     **{"statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "row_security": "off"},
@@ -106,6 +104,11 @@ def snapshot(engine: Engine, tables: Iterable[Table]) -> Iterator[Snapshot]:
         names = ", ".join(_named(table) for table in tables)
         connection.execute(_text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))
         yield Snapshot(connection, connection.execute(LSN).scalar_one())
+
+
+def quote(name: str) -> str:
+    """Return a name as SQL text takes it; SQLAlchemy's own doubles percent signs, which `text` does, too."""
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _named(table: Table) -> str:

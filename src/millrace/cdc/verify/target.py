@@ -39,7 +39,7 @@ class Target:
         known = {each.number for each in found.columns}
         if new := [field.column.name for field in replica.fields if field.column.number not in known]:
             raise ConfigError(
-                f"{replica.source.full_name} has columns that ClickHouse has not yet: {', '.join(new)}; the job adds them"
+                f"{replica.source.full_name} has columns that ClickHouse lacks yet: {', '.join(new)}; the job adds them"
                 " with the next change"
             )
         storage.mends(replica, found)

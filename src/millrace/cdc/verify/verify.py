@@ -35,7 +35,7 @@ def choice(tables: str, keys: Sequence[str], as_text: Sequence[str], without: Se
 def verify(
     settings: Settings, choice: Choice, way: Way, *, limit: int, bar: Bar, tell: Callable[[str], object]
 ) -> Verdict:
-    """Compare tables of PostgreSQL with those of ClickHouse and keep the verdict; raises ConfigError and Unavailable."""
+    """Compare tables of PostgreSQL with ClickHouse's and keep the verdict; raises ConfigError and Unavailable."""
     if (url := settings.cdc_source) is None:
         raise ConfigError("MILLRACE_CDC_SOURCE_URL is not set: the PostgreSQL to compare with")
     topics = [connector.topic(table, way.prefix) for table in choice.tables]

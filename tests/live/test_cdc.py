@@ -1,0 +1,444 @@
+"""Changes of PostgreSQL in ClickHouse, by a real Debezium: one kind of change a test, and a random workload."""
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from pyspark.sql import SparkSession
+from tests.capture import Capture, Copy, Records, capturing
+from tests.support import wait
+from tests.workload import Workload
+
+from millrace.cdc.follow import Choice
+from millrace.errors import ConfigError
+
+OPERATIONS = 3_000
+Deliver = Callable[[Records, random.Random], Iterator[Records]]
+
+
+@dataclass
+class Place:
+    """A schema of one test, whose tables are copied; `#` in a statement is the schema."""
+
+    capture: Capture
+    spark: SparkSession
+    schema: str
+
+    def play(self, *statements: str) -> None:
+        self.capture.execute(*(each.replace("#", self.schema) for each in statements))
+
+    def copy(self, *tables: str, **choice: Any) -> Copy:
+        return Copy(self.capture, self.spark, Choice(tuple(f"{self.schema}.{each}" for each in tables), **choice))
+
+    def reversed(self, *tables: str) -> Copy:
+        """Return a copy to which the newer half of all records came first, newest first."""
+        copy = self.copy(*tables)
+        records = self.capture.records(copy.choice.tables)[::-1]
+        copy.take(records[: len(records) // 2], records[len(records) // 2 :])
+        return copy
+
+
+@pytest.fixture
+def place(capture: Capture, spark: SparkSession) -> Iterator[Place]:
+    found = Place(capture, spark, f"s{uuid.uuid4().hex[:8]}")
+    found.play("CREATE SCHEMA #")
+    yield found
+    found.play("DROP SCHEMA # CASCADE")
+
+
+PAIR = "CREATE TABLE #.t (id int PRIMARY KEY, name text)"
+ONE = (PAIR, "INSERT INTO #.t VALUES (1, 'a')")
+TWO = (PAIR, "INSERT INTO #.t VALUES (1, 'a'), (2, 'b')")
+CHANGES = {
+    "deleted and inserted in one transaction": (
+        [*ONE, "DELETE FROM #.t WHERE id = 1; INSERT INTO #.t VALUES (1, 'z')"], [(1, "z")]),
+    "inserted and deleted in one transaction": (
+        [*ONE, "INSERT INTO #.t VALUES (2, 'b'); DELETE FROM #.t WHERE id = 2"], [(1, "a")]),
+    "changed twice in one transaction": (
+        [*ONE, "UPDATE #.t SET name = 'b'; UPDATE #.t SET name = 'c'"], [(1, "c")]),
+    "another key": ([*ONE, "UPDATE #.t SET id = 2"], [(2, "a")]),
+    "another key and back": ([*ONE, "UPDATE #.t SET id = 2", "UPDATE #.t SET id = 1"], [(1, "a")]),
+    "another key and back in one transaction": (
+        [*ONE, "UPDATE #.t SET id = 2; UPDATE #.t SET id = 1, name = 'b'"], [(1, "b")]),
+    "a key that was just deleted": ([*TWO, "DELETE FROM #.t WHERE id = 2", "UPDATE #.t SET id = 2"], [(2, "a")]),
+    "a key that was just deleted, in one transaction": (
+        [*TWO, "DELETE FROM #.t WHERE id = 2; UPDATE #.t SET id = 2 WHERE id = 1"], [(2, "a")]),
+    "two keys swapped": (
+        [*TWO, "UPDATE #.t SET id = 3 WHERE id = 1; UPDATE #.t SET id = 1 WHERE id = 2; UPDATE #.t SET id = 2 WHERE id = 3"],
+        [(1, "b"), (2, "a")]),
+    "all keys moved by one": ([PAIR, "INSERT INTO #.t VALUES (3, 'c'), (2, 'b'), (1, 'a')", "UPDATE #.t SET id = id + 1"],
+                              [(2, "a"), (3, "b"), (4, "c")]),
+    "deleted and loaded anew": (
+        [*TWO, "DELETE FROM #.t; INSERT INTO #.t VALUES (2, 'b'), (3, 'c')"], [(2, "b"), (3, "c")]),
+    "emptied": ([*TWO, "TRUNCATE #.t"], []),
+    "emptied and filled in one transaction": (
+        [*TWO, "INSERT INTO #.t VALUES (3, 'c'); TRUNCATE #.t; INSERT INTO #.t VALUES (1, 'new')"], [(1, "new")]),
+    "emptied twice": ([*TWO, "TRUNCATE #.t", "INSERT INTO #.t VALUES (5, 'e')", "TRUNCATE #.t"], []),
+    "an emptying that was rolled back": (
+        [*TWO, "BEGIN; TRUNCATE #.t; ROLLBACK", "UPDATE #.t SET name = 'c' WHERE id = 1"], [(1, "c"), (2, "b")]),
+    "rolled back to a savepoint": (
+        [*ONE, "BEGIN; SAVEPOINT s; UPDATE #.t SET name = 'x'; ROLLBACK TO s; UPDATE #.t SET id = 7; COMMIT"], [(7, "a")]),
+    "an explicit null where the column has a default": (
+        ["CREATE TABLE #.t (id int PRIMARY KEY, name text DEFAULT 'given')", "INSERT INTO #.t VALUES (1, NULL)",
+         "INSERT INTO #.t VALUES (2)", "UPDATE #.t SET name = NULL WHERE id = 2"], [(1, None), (2, None)]),
+    "a null beside an empty text": ([PAIR, "INSERT INTO #.t VALUES (1, NULL), (2, '')"], [(1, None), (2, "")]),
+    "a key column that is text with blanks": (
+        ["CREATE TABLE #.t (id char(3) PRIMARY KEY, name text)", "INSERT INTO #.t VALUES ('a', 'x')",
+         "UPDATE #.t SET name = 'y' WHERE id = 'a'"], [("a  ", "y")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["default", "full"])
+def test_changes(full: bool, place: Place) -> None:
+    """Whatever the order in which they come, and with either identity of old rows."""
+    names = {name: f"t{number}" for number, name in enumerate(CHANGES)}
+    for name, (statements, _) in CHANGES.items():
+        create, *others = (each.replace("#.t", f"#.{names[name]}") for each in statements)
+        place.play(create, *([f"ALTER TABLE #.{names[name]} REPLICA IDENTITY FULL"] if full else []), *others)
+    copy = place.reversed(*names.values())
+    found = {name: copy.read(f"{place.schema}.{table}") for name, table in names.items()}
+    assert found == {name: expected for name, (_, expected) in CHANGES.items()}
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+def test_a_column_that_is_added_is_read_in_older_rows(place: Place) -> None:
+    """By its default, also where the record came before or after; what was null on purpose stays so."""
+    place.play(*ONE, "INSERT INTO #.t VALUES (2, 'b')")
+    copy, table = place.copy("t"), f"{place.schema}.t"
+    copy.catch_up()
+    place.play(
+        "ALTER TABLE #.t ADD COLUMN n int DEFAULT 7, ADD COLUMN at timestamptz NOT NULL DEFAULT '2020-02-29 12:00+00',"
+        " ADD COLUMN tags text[] DEFAULT '{a,NULL}', ADD COLUMN none text, ADD COLUMN price numeric(8,2) DEFAULT 1.5",
+        "INSERT INTO #.t VALUES (3, 'c', NULL, '2021-01-01 00:00+00', NULL, 'x', NULL)",
+        "UPDATE #.t SET name = 'B' WHERE id = 2",
+    )
+    copy.catch_up()
+    assert [row[2] for row in copy.read(table)] == [7, 7, None]
+    assert copy.differences() == {}
+    copy.begin()  # a restart
+    copy.catch_up()
+    place.play("UPDATE #.t SET n = NULL WHERE id = 1")
+    copy.take(copy.capture.records([table])[::-1])
+    assert [row[2] for row in copy.read(table)] == [None, 7, None]
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+def test_a_column_that_is_dropped_is_left_out(place: Place) -> None:
+    place.play("CREATE TABLE #.t (id int PRIMARY KEY, gone text, name text)", "INSERT INTO #.t VALUES (1, 'x', 'a')")
+    copy, table = place.copy("t"), f"{place.schema}.t"
+    copy.catch_up()
+    place.play("ALTER TABLE #.t DROP COLUMN gone", "INSERT INTO #.t VALUES (2, 'b')")
+    copy.catch_up()
+    assert copy.read(table) == [(1, "a"), (2, "b")]
+    copy.begin()
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+WIDENED = (
+    ("int", "bigint", "9223372036854775807"),
+    ("smallint", "int", "2147483647"),
+    ("varchar(3)", "text", "'longer than three'"),
+    ("varchar(3)", "varchar(9)", "'nine char'"),
+    ("real", "double precision", "0.1"),
+    ("numeric(6,2)", "numeric(10,2)", "12345678.90"),
+)
+
+
+def test_types_that_are_widened_go_on(place: Place) -> None:
+    columns, values = zip(*((f"c{n} {before}", value) for n, (before, _, value) in enumerate(WIDENED)), strict=True)
+    place.play(f"CREATE TABLE #.t (id int PRIMARY KEY, {', '.join(columns)})",
+               f"INSERT INTO #.t VALUES (1{', 12' * len(columns)}), (2{', NULL' * len(columns)})")  # fmt: skip
+    copy = place.copy("t")
+    copy.catch_up()
+    wider = ", ".join(f"ALTER c{n} TYPE {after}" for n, (_, after, _) in enumerate(WIDENED))
+    place.play(f"ALTER TABLE #.t {wider}", f"INSERT INTO #.t VALUES (3, {', '.join(values)})")
+    copy.catch_up()
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+STOPS = {
+    "renamed": (["ALTER TABLE #.t RENAME name TO title"], "title was called name: ALTER TABLE .* RENAME COLUMN"),
+    "narrowed": (["ALTER TABLE #.t ALTER n TYPE int"], "n was bigint and is integer now"),
+    "another type": (["ALTER TABLE #.t ALTER n TYPE text"], "n was bigint and is text now"),
+    "dropped and added": (["ALTER TABLE #.t DROP COLUMN name", "ALTER TABLE #.t ADD COLUMN name text"],
+                          "name was dropped and added again"),
+    "another key": (["ALTER TABLE #.t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (n)"], r"ordered by \(id\), but the key"),
+    "no key": (["ALTER TABLE #.t DROP CONSTRAINT t_pkey"], "has no primary key: ALTER TABLE"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(STOPS))
+def test_what_values_cannot_follow_stops_and_is_told(name: str, place: Place) -> None:
+    """Before its next batch, and at its next start."""
+    changes, words = STOPS[name]
+    place.play("CREATE TABLE #.t (id int PRIMARY KEY, name text, n bigint NOT NULL)")
+    copy = place.copy("t")
+    place.play(*changes)
+    with pytest.raises(ConfigError, match=words):
+        copy.following.inserts()
+    with pytest.raises(ConfigError, match=words):
+        copy.begin()
+
+
+def test_a_table_without_a_key(place: Place) -> None:
+    """It is refused; with unique columns as its key its rows are followed, though its records have no key."""
+    place.play(
+        "CREATE TABLE #.keyless (a int NOT NULL, b int NOT NULL, name text)",
+        "ALTER TABLE #.keyless REPLICA IDENTITY FULL",
+    )
+    with pytest.raises(ConfigError, match=r"no primary key: .* ADD PRIMARY KEY \(...\), or --key .*\.keyless=COLUMN"):
+        place.copy("keyless")
+    place.play(
+        "INSERT INTO #.keyless VALUES (1, 1, 'a'), (1, 2, 'b'), (2, 1, 'c')",
+        "UPDATE #.keyless SET name = 'B' WHERE b = 2; UPDATE #.keyless SET name = 'BB' WHERE b = 2",
+        "DELETE FROM #.keyless WHERE a = 2",
+        "UPDATE #.keyless SET a = 3 WHERE b = 1",
+    )
+    copy = place.copy("keyless", keys={f"{place.schema}.keyless": ["b", "a"]})
+    records = copy.capture.records(copy.choice.tables)
+    copy.take(records[::-1])
+    assert copy.read(f"{place.schema}.keyless") == [(3, 1, "a"), (1, 2, "BB")]
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("CREATE TABLE `#_t` (id Int32) ENGINE = MergeTree ORDER BY id", "is a table of engine MergeTree"),
+        ("CREATE TABLE `#_t__cdc` (id Int32) ENGINE = MergeTree ORDER BY id", "no storage of millrace, its engine is Merge"),
+        ("CREATE TABLE `#_t__cdc` (id Int32, _version UInt128, _deleted UInt8) ENGINE = "
+         "ReplacingMergeTree(_version, _deleted) ORDER BY id", "no storage of millrace"),
+    ],
+)  # fmt: skip
+def test_a_table_of_another_in_the_way(statement: str, words: str, place: Place) -> None:
+    place.play(*ONE)
+    copy = place.copy()
+    copy.client.command(statement.replace("#", place.schema))
+    copy.choice = Choice((f"{place.schema}.t",))
+    with pytest.raises(ConfigError, match=words):
+        copy.begin()
+
+
+def test_rows_of_snapshots_equal_those_of_the_stream(place: Place) -> None:
+    """Digit by digit: the stream alone, an initial snapshot alone and an incremental one alone."""
+    load = Workload(place.capture.source, f"{place.schema}x", seed=3)
+    load.create()
+    try:
+        load.run(300)
+        # Debezium's snapshots take dates before Christ for dates after it
+        place.play(f"UPDATE {load.schema}.everything SET t0 = NULL WHERE t0 < '0001-01-01'")
+        choice = Choice(tuple(load.names), as_text=frozenset(load.as_text))
+        streamed = Copy(place.capture, place.spark, choice)
+        streamed.catch_up()
+        place.capture.snapshot(*load.names)
+        wait(lambda: snapshots(place.capture.records(load.names)) >= rows_of(load), "snapshot")
+        incremental = Copy(place.capture, place.spark, choice)
+        incremental.take([each for each in place.capture.records(load.names) if operation(each) == "r"])
+        with capturing(place.capture.settings) as anew:
+            initial = Copy(anew, place.spark, choice)
+            initial.catch_up()
+        for copy in (streamed, incremental, initial):
+            assert (copy.differences(), copy.letters) == ({}, [])
+        told = [[storage(copy, table) for table in load.names] for copy in (streamed, incremental, initial)]
+        assert told[0] == told[1] == told[2]
+    finally:
+        place.play(f"DROP SCHEMA {load.schema} CASCADE")
+
+
+def test_a_transaction_that_an_incremental_snapshot_overtakes(place: Place) -> None:
+    """It wrote before the snapshot's window opens and commits after it closed: the row that was read is older."""
+    place.play(*TWO, "INSERT INTO #.t VALUES (3, 'c')")
+    table = f"{place.schema}.t"
+    with psycopg.connect(place.capture.source) as late:
+        late.execute(f"UPDATE {table} SET name = 'late' WHERE id = 1")
+        late.execute(f"DELETE FROM {table} WHERE id = 2")
+        late.execute(f"UPDATE {table} SET id = 4 WHERE id = 3")
+        place.capture.snapshot(table)
+        wait(lambda: snapshots(place.capture.records([table])) >= 3, "snapshot")
+        late.commit()
+    copy = place.reversed("t")
+    assert copy.read(table) == [(1, "late"), (4, "c")]
+    copy.catch_up()
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+def test_a_new_generation_leaves_out_what_has_gone(spark: SparkSession, capture: Capture) -> None:
+    """Changes were lost, and a new initial snapshot begins: rows that went meanwhile vanish, in any order."""
+    with capturing(capture.settings) as own:
+        place = Place(own, spark, f"s{uuid.uuid4().hex[:8]}")
+        place.play(
+            "CREATE SCHEMA #", *TWO, "CREATE TABLE #.empty (id int PRIMARY KEY)", "INSERT INTO #.empty VALUES (1)"
+        )
+        place.play("UPDATE #.t SET name = 'bb' WHERE id = 2")
+        tables = [f"{place.schema}.{name}" for name in ("t", "empty")]
+        first = own.records(tables)
+        own.stop()
+        place.play("DELETE FROM #.t WHERE id = 1", "INSERT INTO #.t VALUES (3, 'c')", "DELETE FROM #.empty")
+        own.start()
+        place.play("UPDATE #.t SET name = 'cc' WHERE id = 3")
+        copy = place.copy("t", "empty")
+        copy.take(first)
+        assert copy.read(tables[0]) == [(1, "a"), (2, "bb")]
+        copy.take(own.records([*tables, "public.cdc_marks"]))
+        assert copy.read(tables[0]) == [(2, "bb"), (3, "cc")]
+        assert copy.differences() == {}
+        other = place.copy("t", "empty")
+        other.take(own.records(tables)[::-1], first)
+        assert other.differences() == {}
+        place.play("DROP SCHEMA # CASCADE")
+
+
+def poison(records: Records, table: str) -> Records:
+    """Return records of a topic that no Debezium of ours wrote, each with the right value of the first one within."""
+    right = next(each for each in records if operation(each) == "c")
+    change = json.loads(right["value"])
+    source = change["source"]
+    values = [
+        b"",
+        b"no JSON",
+        b"\xff\xfe",
+        b"[]",
+        right["value"][:-9],
+        json.dumps({"schema": {}, "payload": change}).encode(),
+        json.dumps({}).encode(),
+        json.dumps(change | {"op": "x"}).encode(),
+        json.dumps(change | {"after": None}).encode(),
+        json.dumps(change | {"source": None}).encode(),
+        json.dumps(change | {"source": source | {"table": "unknown"}}).encode(),
+        json.dumps(change | {"source": source | {"lsn": None, "sequence": None}}).encode(),
+        json.dumps(change | {"source": source | {"lsn": -1, "sequence": None}}).encode(),
+        json.dumps(change | {"after": {"id": None, "name": "x"}}).encode(),
+        json.dumps(change | {"after": {"id": "none", "name": "x"}}).encode(),
+        json.dumps(change | {"after": {"name": "x"}}).encode(),
+        json.dumps(change | {"after": {"id": 1 << 40, "name": "x"}}).encode(),
+        json.dumps(change | {"op": "d", "before": {}, "after": None}).encode(),
+    ]
+    return [right | {"value": value, "offset": 1_000 + place} for place, value in enumerate(values)]
+
+
+def test_poison_is_put_aside_and_all_else_goes_on(place: Place) -> None:
+    """Broken envelopes and rows that are none: a dead letter each, with its reason."""
+    place.play(*TWO, "UPDATE #.t SET name = 'c' WHERE id = 1")
+    copy, table = place.copy("t"), f"{place.schema}.t"
+    records = copy.capture.records([table])
+    bad = poison(records, table)
+    mixed = [*records, *bad]
+    random.Random(1).shuffle(mixed)
+    copy.take(mixed)
+    assert copy.differences() == {}
+    assert sorted(each["offset"] for each in copy.letters) == [each["offset"] for each in bad]
+    assert all(each["reason"] and each["topic"] == bad[0]["topic"] for each in copy.letters)
+
+
+def test_a_value_that_clickhouse_has_not_is_put_aside(place: Place) -> None:
+    """A dead letter that names the column and what keeps it; all other rows of the block are there."""
+    place.play("CREATE TABLE #.t (id int PRIMARY KEY, price numeric(8,2), day date, at timestamptz)",
+               "INSERT INTO #.t SELECT n, n, '2024-02-29', '2024-02-29 12:00+00' FROM generate_series(1, 50) n",
+               "UPDATE #.t SET price = 'NaN' WHERE id = 7", "UPDATE #.t SET day = 'infinity' WHERE id = 8",
+               "UPDATE #.t SET at = '-infinity' WHERE id = 9")  # fmt: skip
+    copy, table = place.copy("t"), f"{place.schema}.t"
+    copy.catch_up()
+    for column in ("price", "day", "at"):
+        assert sum(f"column {column}:" in each["reason"] and f"--as-text {table}.{column}" in each["reason"]
+                   for each in copy.letters) == 1  # fmt: skip
+    assert len(copy.letters) == 3
+    assert len(copy.read(table)) == 50
+
+
+def test_a_large_row(place: Place) -> None:
+    place.play(PAIR, "INSERT INTO #.t SELECT 1, string_agg(md5(n::text), '') FROM generate_series(1, 400000) n",
+               "INSERT INTO #.t VALUES (2, 'b')")  # fmt: skip
+    copy = place.copy("t")
+    copy.catch_up()
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+def test_a_table_that_is_dropped_leaves_the_others(place: Place) -> None:
+    place.play(*ONE, "CREATE TABLE #.u (id int PRIMARY KEY)", "INSERT INTO #.u VALUES (1)")
+    copy = place.copy("t", "u")
+    place.play("INSERT INTO #.u VALUES (2)", "DROP TABLE #.u", "INSERT INTO #.t VALUES (2, 'b')")
+    copy.catch_up()
+    assert copy.read(f"{place.schema}.t") == [(1, "a"), (2, "b")]
+    assert copy.read(f"{place.schema}.u") == [(1,), (2,)]
+    assert copy.letters == []
+
+
+def chunks(records: Records, draw: random.Random) -> Iterator[Records]:
+    while records:
+        size = draw.randint(1, 2_500)
+        yield records[:size]
+        records = records[size:]
+
+
+def twice(records: Records, draw: random.Random) -> Iterator[Records]:
+    for batch in chunks(records, draw):
+        yield from (batch, batch)
+
+
+def replayed(records: Records, draw: random.Random) -> Iterator[Records]:
+    yield from chunks(records, draw)
+    yield records
+
+
+def shuffled(records: Records, draw: random.Random) -> Iterator[Records]:
+    return chunks(draw.sample(records, len(records)), draw)
+
+
+@dataclass
+class Worked:
+    """What a workload left: its tables, and the records that Kafka has of them."""
+
+    load: Workload
+    records: Records
+
+
+@pytest.fixture(scope="module")
+def worked(capture: Capture) -> Iterator[Worked]:
+    load = Workload(capture.source, f"w{uuid.uuid4().hex[:8]}", seed=1)
+    load.create()
+    load.run(OPERATIONS)
+    yield Worked(load, capture.records(load.names))
+    capture.execute(f"DROP SCHEMA {load.schema} CASCADE")
+
+
+@pytest.mark.parametrize("deliver", [chunks, twice, replayed, shuffled])
+def test_a_random_workload(deliver: Deliver, worked: Worked, capture: Capture, spark: SparkSession) -> None:
+    """Row by row and value by value, however the records of Kafka come."""
+    copy = Copy(capture, spark, Choice(tuple(worked.load.names), as_text=frozenset(worked.load.as_text)))
+    copy.take(*deliver(worked.records, random.Random(1)))
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+def test_a_random_workload_whose_old_rows_are_keys_alone(capture: Capture, spark: SparkSession) -> None:
+    """With the default identity, TOAST leaves out what did not change."""
+    load = Workload(capture.source, f"w{uuid.uuid4().hex[:8]}", seed=2, full=False)
+    load.create()
+    load.run(OPERATIONS // 3)
+    copy = Copy(capture, spark, Choice(tuple(load.names), as_text=frozenset(load.as_text)))
+    copy.take(*shuffled(capture.records(load.names), random.Random(2)))
+    assert (copy.differences(), copy.letters) == ({}, [])
+    capture.execute(f"DROP SCHEMA {load.schema} CASCADE")
+
+
+def operation(record: dict[str, Any]) -> str | None:
+    return json.loads(record["value"])["op"] if record["value"] else None
+
+
+def snapshots(records: Records) -> int:
+    return sum(operation(each) == "r" for each in records)
+
+
+def rows_of(load: Workload) -> int:
+    with psycopg.connect(load.url) as connection:
+        return sum(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in load.names)  # type: ignore[index]
+
+
+def storage(copy: Copy, table: str) -> list[tuple[Any, ...]]:
+    """Return rows as ClickHouse prints them, of which no client takes anything away."""
+    replica = copy.following.replicas[table]
+    return copy.client.raw_query(f"SELECT * FROM {replica.view} ORDER BY {replica.order}", fmt="TSV").splitlines()

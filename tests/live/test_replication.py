@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from pydantic import SecretStr
 from tests.live.test_cdc_source import clear, quiet
 from tests.support import wait
 
@@ -19,20 +20,22 @@ ONE, TWO = DEMO
 
 
 @pytest.fixture(scope="module")
-def settings(connect: Settings) -> Iterator[Settings]:
+def settings(connect: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Those of `connect`, whose small tables are captured; ClickHouse has them, empty, and no job has begun."""
     clear(connect)
     demo.seed(postgres.source(connect))
     register.register(connect, register.Wanted(DEMO), quiet)
-    for file in connect.home.glob("run/cdc*.json"):
-        file.unlink()
     server = client.connect(connect.clickhouse)
     for name in ("demo_table1", "demo_table2"):  # of an earlier run
         server.command(f"DROP VIEW IF EXISTS {name}")
         for part in ("cdc", "toast", "moved"):
             server.command(f"DROP TABLE IF EXISTS {name}__{part}")
-    Following(catalog(postgres.source(connect)), connect.clickhouse, Choice(DEMO)).begin()
-    yield connect
+    source = catalog(postgres.source(connect))
+    Following(source, connect.clickhouse, Choice(DEMO)).begin()
+    source.dispose()
+    home = tmp_path_factory.mktemp("replication")
+    (home / "run").mkdir()
+    yield connect.model_copy(update={"home": home, "clickhouse_url": SecretStr(connect.clickhouse)})
     clear(connect)
 
 

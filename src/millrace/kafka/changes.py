@@ -35,10 +35,11 @@ def changes(records: DataFrame) -> DataFrame:
     """Return COLUMNS of each change in Kafka records (key, value, headers, topic, partition, offset), one row each.
 
     `table` is schema.table; `row` the JSON of the row, of one that is gone that of its key at least, null for a table
-    that was emptied; `before` that of the row which an update replaced, where it is told; `old_key` the JSON of the key that a row had before; `partial` whether TOAST may have left values
-    out, which it can only of a row that was there and is not told as it was; `ended` whether the initial snapshot of
-    this generation is over; `changed_at` microseconds since 1970, of the transaction. What cannot be read has a
-    `reason` and its `value`, which are null else. Tombstones and messages that belong to no table are left out.
+    that was emptied; `before` that of the row which an update replaced, where it is told; `old_key` the JSON of the key
+    that a row had before; `partial` whether TOAST may have left values out, which it can only of a row that was there
+    and is not told as it was; `ended` whether the initial snapshot of this generation is over; `changed_at`
+    microseconds since 1970, of the transaction. What cannot be read has a `reason` and its `value`, which are null
+    else. Tombstones and messages that belong to no table are left out.
 
     Source: debezium.io/documentation/reference/stable/connectors/postgresql.html, "Data change events".
     """

@@ -171,6 +171,13 @@ def _interval(column: str) -> str:
     return f"format('P%sY%sM%sDT%sH%sM%sS', {fields}, trim_scale(extract(second FROM {column})))"
 
 
+def _microseconds(text: str) -> str:
+    """Return an interval with the microseconds that PostgreSQL has: Debezium's seconds were a double in between."""
+    found = f"extract({text}, '(-?[0-9.]+)S$')"
+    rounded = f"toString(round(toDecimal64OrZero({found}, 9), 6))"
+    return f"if({found} = '', {text}, concat(substring({text}, 1, length({text}) - length({found}) - 1), {rounded}, 'S'))"
+
+
 NAMES = "['NAN', 'POSITIVE_INFINITY', 'NEGATIVE_INFINITY'], ['NaN', 'Infinity', '-Infinity']"
 STRING = Type("String", _as_is, _out, _as_is)
 NUMERIC = replace(STRING, value=lambda text: f"transform({text}, {NAMES}, {text})")
@@ -197,7 +204,7 @@ TYPES = {
     },
     **{"float4": _float(4), "float8": _float(8), "uuid": _plain("UUID"), "bytea": BYTES},
     **{"date": DATE, "timestamp": TIMESTAMP, "timestamptz": MOMENT},
-    **{"time": replace(STRING, value=_time), "interval": replace(STRING, postgres=_interval)},
+    **{"time": replace(STRING, value=_time), "interval": replace(STRING, value=_microseconds, postgres=_interval)},
     **dict.fromkeys(("text", "varchar", "bpchar", "name", "char", "enum", "json", "jsonb", "xml"), STRING),
     **dict.fromkeys(("inet", "cidr", "macaddr", "macaddr8", "range", "tsvector"), STRING),
 }

@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks import (
     archive,
     candles,
+    cdc,
     documents,
     hashtags,
     ingest,
@@ -46,6 +47,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "together": lambda args: together.measure(args.posts or (50_000 if args.quick else 1_000_000)),
     "candles": lambda args: candles.measure(
         args.posts or (200_000 if args.quick else 3_000_000), 20 if args.quick else 60
+    ),
+    "cdc": lambda args: cdc.measure(
+        50_000 if args.quick else 1_000_000, 10 if args.quick else 60, 50_000 if args.quick else 1_000_000
     ),
     "view": lambda args: view.measure(50_000 if args.quick else 1_000_000, 2 if args.quick else 7),
     "hashtags": lambda args: hashtags.measure(args.posts or (100_000 if args.quick else 2_000_000), args.partitions),

@@ -1,8 +1,6 @@
 """Documents a second into Elasticsearch, beside what the client's bare streaming_bulk makes of the same documents."""
 
-import time
-from collections.abc import Callable, Iterator
-from statistics import median
+from collections.abc import Iterator
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -10,8 +8,8 @@ from elasticsearch.helpers import streaming_bulk
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import mill
-from benchmarks.report import Figure, number, ratio
+from benchmarks import mill, turns
+from benchmarks.report import Figure
 from millrace import explore
 from millrace.sinks.elasticsearch import indices
 from millrace.sinks.elasticsearch import writer as elasticsearch
@@ -20,7 +18,6 @@ from millrace.sinks.elasticsearch.limits import CHUNK
 
 ENGAGEMENT = INDICES["mastodon-engagement"]
 NAME = "documents"
-GOAL = 0.9
 
 
 def measure(size: int = 40_000, rounds: int = 7) -> Iterator[Figure]:
@@ -40,14 +37,16 @@ def compare(spark: SparkSession, url: str, size: int, rounds: int) -> Figure:
     batch = rows(spark, size).coalesce(1).persist()
     documents = [row.asDict() for row in batch.collect()]
     write, client = elasticsearch.index(url, ENGAGEMENT), Elasticsearch(url)
-    ways: dict[str, Callable[[], Any]] = {"sink": lambda: write(batch, 0), "bare": lambda: bare(client, documents)}
-    ways["sink"]()  # from here on every document is there already
-    ways["bare"]()
-    taken = [(_timed(ways["sink"]), _timed(ways["bare"])) for _ in range(rounds)]  # in turn: load hits both
-    sink, plain = (median(times) for times in zip(*taken, strict=True))
-    share = ratio(plain, sink)
-    note = f"{number(size / sink)} documents/s, streaming_bulk {number(size / plain)}"
-    return Figure(NAME, f"{size:,} scored posts, one task", share, "of bare", f">= {GOAL}", share >= GOAL, note)
+    return turns.compare(
+        NAME,
+        f"{size:,} scored posts, one task",
+        size=size,
+        unit="documents",
+        sink=lambda: write(batch, 0),
+        client="streaming_bulk",
+        bare=lambda: bare(client, documents),
+        rounds=rounds,
+    )
 
 
 def rows(spark: SparkSession, count: int) -> DataFrame:
@@ -83,9 +82,3 @@ def bare(client: Elasticsearch, documents: list[dict[str, Any]]) -> None:
     )
     for _ in streaming_bulk(client, actions, index=ENGAGEMENT.name, chunk_size=CHUNK):
         pass
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began

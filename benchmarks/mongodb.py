@@ -1,29 +1,24 @@
 """Documents a second into MongoDB beside PyMongo's bare bulk_write; tweets a second into windows there, and memory."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
 from pymongo import ReplaceOne
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
-from benchmarks import documents, fill, hashtags, mill, submit, together
+from benchmarks import documents, fill, hashtags, memory, mill, submit, turns
 from benchmarks.fill import Pattern
-from benchmarks.report import Figure, number, ratio
+from benchmarks.report import Figure, ratio
 from millrace import explore
 from millrace.config import Settings
-from millrace.errors import MillraceError
 from millrace.kafka.results import ENGAGEMENT, TWEET_CASES
 from millrace.sinks.mongodb import cluster
 from millrace.sinks.mongodb import writer as mongodb
-from millrace.stack.process import tail
 
 NAME = "mongodb"
-GOAL = 0.9
 BATCHES = 20
 FLAT = 1.1  # memory of the second half of a run, as a multiple of the first half's
 MIB = 1024**2
@@ -51,14 +46,16 @@ def compare(spark: SparkSession, url: str, size: int, rounds: int) -> Figure:
     plain = [row.asDict() for row in batch.collect()]
     collection = cluster.collection(url, BY_ID.documents)
     write = mongodb.replace(url, BY_ID, refused=lambda letters, _: print(letters.count(), end=""))
-    ways: dict[str, Callable[[], Any]] = {"sink": lambda: write(batch, 0), "bare": lambda: bare(collection, plain)}
-    ways["sink"]()  # from here on every document is there already
-    ways["bare"]()
-    taken = [(_timed(ways["sink"]), _timed(ways["bare"])) for _ in range(rounds)]  # in turn: load hits both
-    sink, alone = (median(times) for times in zip(*taken, strict=True))
-    share = ratio(alone, sink)
-    note = f"{number(size / sink)} documents/s, bulk_write {number(size / alone)}"
-    return Figure(NAME, f"{size:,} scored posts, one task", share, "of bare", f">= {GOAL}", share >= GOAL, note)
+    return turns.compare(
+        NAME,
+        f"{size:,} scored posts, one task",
+        size=size,
+        unit="documents",
+        sink=lambda: write(batch, 0),
+        client="bulk_write",
+        bare=lambda: bare(collection, plain),
+        rounds=rounds,
+    )
 
 
 def bare(collection: Collection[dict[str, Any]], plain: list[dict[str, Any]]) -> None:
@@ -70,48 +67,35 @@ def bare(collection: Collection[dict[str, Any]], plain: list[dict[str, Any]]) ->
 
 
 def throughput(settings: Settings, tweets: int) -> Iterator[Figure]:
-    """Yield the steady tweets/s of the job on two cores, their share of Spark's raw count, and how memory grew."""
+    """Yield the steady tweets/s of the job on two cores, their share of Spark's raw count, and how its memory grows.
+
+    Memory is that of a second run, which collects the heap after each batch (benchmarks/memory.py).
+    """
     topic = mill.topic(settings, "tweets-in-windows", 3)
     created = [Pattern.of(post) for post in fill.samples() if post["operation"] == "create"]
     fill.fill(settings.kafka_bootstrap, topic, 3, tweets, made_of=created)
     hashtags.warm_up(settings, topic, tweets)
     raw = hashtags.run(settings, topic, "raw", tweets)
-    steady, memory = run(settings, topic, tweets)
+    steady = submit.run(command(settings, topic, tweets), settings.home / "logs" / "cases.log", {}).steady
     share = f"{ratio(steady, raw.steady):.0%} of Spark's raw count, in {BATCHES} batches; that in {hashtags.BATCHES}"
     yield Figure(NAME, "tweets into windows of 20 s", steady, "tweets/s", note=share)
     stored = cluster.collection(settings.store_url("mongodb"), TWEET_CASES.documents).find({}, {"tweets": 1})
     counted = sum(each["tweets"] for each in stored)
     yield Figure(NAME, "tweets in the documents", float(counted), "", f"{tweets:,}", counted == tweets)
-    grown = ratio(max(memory[len(memory) // 2 :]), max(memory[len(memory) // 4 : len(memory) // 2]))
-    note = f"{max(memory) / MIB:,.0f} MiB at most; a quarter, in which it starts, is left out"
+    again = command(settings, topic, tweets, "--checkpoint", str(settings.home / "checkpoints" / "again"))
+    needed = memory.run(settings, "cases", again)
+    grown = memory.growth(needed)
+    note = (
+        f"{max(needed, default=0) / MIB:,.0f} MiB at most, without garbage; a quarter, in which it starts, is left out"
+    )
     yield Figure(NAME, "memory, second half / first", grown, "x", f"<= {FLAT}", grown <= FLAT, note)
 
 
-def run(settings: Settings, topic: str, tweets: int) -> tuple[float, list[int]]:
-    """Return the steady tweets/s of the job over the topic, in many batches, and its memory (bytes) all along."""
-    numbers, log = settings.home / "numbers.json", settings.home / "logs" / "cases.log"
+def command(settings: Settings, topic: str, tweets: int, *more: str) -> list[str]:
+    """Return the command line of the job over the whole topic, in BATCHES batches."""
+    numbers = settings.home / "numbers.json"
     rows = [{"country": "World", "total_cases_count": 1}]
     numbers.write_text(json.dumps({"as_of": "2024-04-13", "source_url": "own", "rows": rows}))
-    options = [
-        "--topic",
-        topic,
-        "--once",
-        "--max-offsets",
-        str(tweets // BATCHES + BATCHES),
-        "--cases",
-        f"file:{numbers}",
-    ]
-    memory = []
-    with mill.process(submit.ours("cases", *options), log) as child, fill.bar("tweets", 1):
-        while child.poll() is None:
-            memory.append(together.memory(child))
-            time.sleep(together.LOOK)
-    if child.returncode:
-        raise MillraceError(f"cases ended with exit code {child.returncode}: {tail(log)}")
-    return submit.Run(0, 0, submit.batches(log)).steady, memory
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
+    bite = str(tweets // BATCHES + BATCHES)
+    options = ["--topic", topic, "--once", "--max-offsets", bite, "--cases", f"file:{numbers}"]
+    return submit.ours("cases", *options, *more)

@@ -1,16 +1,14 @@
 """Rows a second into SQL stores, beside what the driver's bare executemany makes of the same rows."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from statistics import median
 
 import pyarrow as pa
 from sqlalchemy import Engine, Table
 
-from benchmarks import mill
-from benchmarks.report import Figure, number, ratio
+from benchmarks import mill, turns
+from benchmarks.report import Figure
 from millrace.config import Settings
 from millrace.sinks.sql import database, tables
 from millrace.sinks.sql import writer as sql
@@ -18,7 +16,6 @@ from millrace.sinks.sql.rows import represent
 from millrace.sinks.sql.statements import dialect_name, upsert_sql
 
 NAME = "sinks"
-GOAL = 0.9
 SIZES = (2_000, 30_000)  # rows a batch: the usual, and one that is staged
 MINUTE = datetime(2026, 7, 4, 12, tzinfo=UTC)
 
@@ -39,19 +36,19 @@ def compare(
     tables.create(url)
     engine = database.connect(url)
     batch = rows(size) if table is tables.hashtag_counts else candles(size)
-    ways: dict[str, Callable[[], None]] = {
-        "sink": lambda: sql.store(engine, table, batch),
-        "bare": lambda: bare(engine, table, batch),
-    }
     try:
-        ways["sink"]()  # from here on every row is there already
-        taken = [(_timed(ways["sink"]), _timed(ways["bare"])) for _ in range(rounds)]  # in turn: load hits both
+        return turns.compare(
+            name,
+            f"{store}, {size:,} rows a batch",
+            size=size,
+            unit="rows",
+            sink=lambda: sql.store(engine, table, batch),
+            client="executemany",
+            bare=lambda: bare(engine, table, batch),
+            rounds=rounds,
+        )
     finally:
         engine.dispose()
-    sink, plain = (median(times) for times in zip(*taken, strict=True))
-    share = ratio(plain, sink)
-    note = f"{number(size / sink)} rows/s, executemany {number(size / plain)}"
-    return Figure(name, f"{store}, {size:,} rows a batch", share, "of bare", f">= {GOAL}", share >= GOAL, note)
 
 
 def rows(count: int) -> pa.Table:
@@ -94,9 +91,3 @@ def bare(engine: Engine, table: Table, batch: pa.Table) -> None:
     values = list(zip(*(column.to_pylist() for column in columns), strict=True))
     with engine.begin() as connection:
         connection.exec_driver_sql(statement, values)
-
-
-def _timed(work: Callable[[], None]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began

@@ -75,6 +75,18 @@ def postgres(kafka: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def connect(postgres: Settings) -> Settings:
+    """Those of `postgres`, whose `connect_url` is a worker of Kafka Connect without connectors."""
+    return _started("connect", postgres.home)
+
+
+@pytest.fixture(scope="session")
+def registry(connect: Settings) -> Settings:
+    """Those of `connect`, whose `registry_url` is a registry of schemas."""
+    return _started("registry", connect.home)
+
+
+@pytest.fixture(scope="session")
 def mysql(kafka: Settings) -> Settings:
     """Those of `kafka`, whose `mysql_url` is an empty database."""
     return _started("mysql", kafka.home)

@@ -33,6 +33,9 @@ from millrace.applications.registry import JOBS
 from millrace.config import Settings
 from millrace.kafka import topics
 from millrace.kafka.results import HASHTAG_COUNTS
+from millrace.sinks.clickhouse import client as clickhouse
+from millrace.sinks.clickhouse import reader as clickhouse_reader
+from millrace.sinks.clickhouse import tables as clickhouse_tables
 from millrace.sinks.mongodb import cluster
 from millrace.sinks.sql import database, tables
 
@@ -266,6 +269,10 @@ def clear(*urls: str) -> None:
         if url.startswith("mongodb"):
             _collection(url).drop()
             continue
+        if url.startswith("http"):
+            clickhouse_tables.create(url, HASHTAG_COUNTS)
+            clickhouse.connect(url).command(f"TRUNCATE TABLE {clickhouse_tables.storage(HASHTAG_COUNTS)}")
+            continue
         tables.create(url)
         engine = database.connect(url)
         with engine.begin() as connection:
@@ -275,7 +282,7 @@ def clear(*urls: str) -> None:
 
 def stored(url: str, since: datetime | None = None) -> Counts:
     """Return the table hashtag_counts, from `since` on; every key is there once and its window a minute."""
-    rows = [SimpleNamespace(**each) for each in _collection(url).find()] if url.startswith("mongodb") else _rows(url)
+    rows = _rows(url)
     assert all(row.window_end - row.window_start == MINUTE and row.source == "bluesky" for row in rows)
     found = {(row.window_start.astimezone(UTC), row.hashtag): row.posts for row in rows}
     assert len(found) == len(rows)
@@ -283,6 +290,10 @@ def stored(url: str, since: datetime | None = None) -> Counts:
 
 
 def _rows(url: str) -> Sequence[Any]:
+    if url.startswith("mongodb"):
+        return [SimpleNamespace(**each) for each in _collection(url).find()]
+    if url.startswith("http"):
+        return [SimpleNamespace(**each) for each in clickhouse_reader.rows(url, HASHTAG_COUNTS)]
     engine = database.connect(url)
     with engine.connect() as connection:
         rows = connection.execute(select(tables.hashtag_counts)).all()

@@ -27,6 +27,7 @@ SQL = {
     "cdc_source_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
 }
+SERVICES = {"superset_url": 8088, "connect_url": 8083, "registry_url": "8085/apis/ccompat/v7"}
 
 
 def _secret(description: str, *names: str) -> Any:
@@ -79,8 +80,11 @@ class Settings(BaseSettings):
     cdc_source_url: SecretStr | None = Field(None, description="PostgreSQL to capture; default that of postgres_url")
     connect_url: str | None = Field(None, description="Kafka Connect, http://host:8083; `millrace up connect` sets it")
 
-    superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
+    registry_url: str | None = Field(
+        None, description="Schema registry, by Confluent's interface; `millrace up registry` sets it"
+    )
 
+    superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
     webhdfs_url: str | None = Field(None, description="The NameNode's HTTP side; default http://<host of it>:9870")
 
@@ -113,18 +117,11 @@ class Settings(BaseSettings):
             raise ValueError("expected https:// URLs without user and query, separated by commas")
         return value
 
-    @field_validator("superset_url")
+    @field_validator(*SERVICES)
     @classmethod
-    def _superset(cls, value: str | None) -> str | None:
+    def _service(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and not is_url(value, "http", "https"):
-            raise ValueError("expected http://host:8088")
-        return value
-
-    @field_validator("connect_url")
-    @classmethod
-    def _connect(cls, value: str | None) -> str | None:
-        if value and not is_url(value, "http", "https"):
-            raise ValueError("expected http://host:8083")
+            raise ValueError(f"expected http://host:{SERVICES[str(info.field_name)]}")
         return value.rstrip("/") if value else None
 
     @field_validator("archive_url")

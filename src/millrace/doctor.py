@@ -52,6 +52,7 @@ def examine(home: Path | None = None) -> list[Finding]:
         _kafka,
         _stores,
         _archive,
+        _cdc,
         _checkpoints,
         _feeds,
     ]
@@ -116,6 +117,31 @@ def _archive(settings: Settings) -> Iterator[Finding]:
         yield Finding("archive", True, f"{settings.archive}: {', '.join(topics) or 'empty'}")
     except MillraceError as error:
         yield Finding("archive", False, str(error), "`millrace up hdfs`, or correct MILLRACE_ARCHIVE_URL")
+
+
+def _cdc(settings: Settings) -> Iterator[Finding]:
+    if not settings.connect_url or not settings.cdc_source:
+        return
+    from millrace.cdc import connector, source  # noqa: PLC0415 - few runs need it
+    from millrace.cdc.connect import Connect  # noqa: PLC0415
+
+    try:
+        connect = Connect(settings.connect_url)
+        captured, status = connect.config(connector.NAME) or {}, connect.status(connector.NAME)
+    except MillraceError as error:
+        yield Finding("kafka connect", False, str(error), "`millrace up connect`, or correct MILLRACE_CONNECT_URL")
+        return
+    tables = connector.tables(captured)
+    running = status is not None and status.running
+    found = f"{status}: {', '.join(tables)}" if status else "nothing is captured"
+    advice = "`millrace cdc register` starts it" if status else "`millrace cdc register --tables ...`"
+    why = f" ({status.reason})" if status and status.failed else ""
+    yield Finding(f"connector {connector.NAME}", running or not status, found + why, "" if running else advice)
+    try:
+        for each in source.problems(settings.cdc_source, tables, connector.keys(captured)):
+            yield Finding(f"capture {each.subject}", not each.fatal, each.what, each.mend)
+    except MillraceError as error:
+        yield Finding("capture", False, str(error), "correct MILLRACE_CDC_SOURCE_URL")
 
 
 def _checkpoints(settings: Settings) -> Iterator[Finding]:

@@ -33,7 +33,9 @@ from millrace.kafka.results import RESULTS, TOPICS
 from millrace.kafka.times import moment
 from millrace.kafka.topics import TRADES
 from millrace.names import identifier
+from millrace.sinks.clickhouse import reader as clickhouse
 from millrace.sinks.mongodb import reader
+from millrace.sinks.registry import SINKS
 from millrace.sinks.sql import database, windows
 from millrace.spark import launch
 
@@ -41,13 +43,16 @@ WINDOW = ("window_start", "window_end")
 
 
 def table(name: str, store: str = "sqlite", limit: int | None = None, *, full: bool = False) -> pd.DataFrame:
-    """Return a table or view of `store` (sqlite, postgres, mysql), newest windows first where it has windows.
+    """Return a table or view of `store` (sqlite, postgres, mysql, clickhouse), newest windows first where it has some.
 
     With `full` only windows of a source that are full: those that still fill are left out. Times come as UTC
     timestamps. Raises ConfigError when the store or the table is not there, and says what fills it, or has no such
     windows.
     """
-    engine = database.connect(config.load().store_url(store))
+    url = config.load().store_url(store)
+    if not SINKS[store].relational:
+        return clickhouse.frame(url, identifier(name), limit, full=full)
+    engine = database.connect(url)
     with database.errors(engine.url), engine.connect() as connection:
         known = connection.dialect.get_table_names(connection) + connection.dialect.get_view_names(connection)
         if identifier(name) not in known:

@@ -17,7 +17,8 @@ from millrace.applications.candles import CANDLES
 from millrace.applications.mastodon import MASTODON as ANALYSES
 from millrace.applications.mastodon import choosing
 from millrace.config import Settings
-from millrace.demo.pipelines import MASTODON, STOCKS, SYMBOLS, Pipeline
+from millrace.demo.pipeline import Fed
+from millrace.demo.pipelines import MASTODON, STOCKS, SYMBOLS
 from millrace.demo.processes import address, check, serving, started
 from millrace.errors import ConfigError, MillraceError
 from millrace.logs import say
@@ -35,7 +36,7 @@ EMPTY = (
 OURS = (tables.progress, tables.symbols, tables.candle_windows, tables.versions)
 DATA = [table for table in tables.metadata.sorted_tables if table not in OURS]
 CHARTED = (COUNTS, HASHTAGS, LANGUAGES, AUTHORS, DASHBOARD, ENGAGEMENT)
-JOBS: tuple[tuple[Pipeline, tuple[str, ...]], ...] = (
+JOBS: tuple[tuple[Fed, tuple[str, ...]], ...] = (
     (STOCKS, (CANDLES.name, *SYMBOLS, "--resolution", "1m", "--resolution", "10s")),
     (MASTODON, (ANALYSES.name, *choosing(*CHARTED))),
 )
@@ -166,7 +167,7 @@ def feed(settings: Settings) -> None:
 
 
 def _pipeline(
-    settings: Settings, pipeline: Pipeline, job: tuple[str, ...], running: ExitStack
+    settings: Settings, pipeline: Fed, job: tuple[str, ...], running: ExitStack
 ) -> list[subprocess.Popen[bytes]]:
     def begin(name: str, *arguments: str) -> subprocess.Popen[bytes]:
         return running.enter_context(started(settings, name, *arguments, **pipeline.environment))

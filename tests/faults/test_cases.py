@@ -4,16 +4,17 @@ import json
 import os
 import random
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.faults.test_recovery import wait_for_random_moment
-from tests.support import Child, Job, new_topic, now, pid_of, producer, records, wait, window
+from tests.proxy import Proxy, through
+from tests.support import Child, Job, new_topic, now, pid_of, records, wait, window
+from tests.telling import telling
 from tests.tweeting import NUMBERS, Told, record, windows
 
 from millrace import config, stack
@@ -30,31 +31,10 @@ def told() -> Told:
     return Told(Talk(count=1200, rate=3, start=window(now()) - timedelta(minutes=9)))
 
 
-@contextmanager
-def telling(settings: Settings, topic: str, told: Told, per_second: int = 100) -> Iterator[Callable[[], None]]:
-    """Write the tweets at a pace; the function given writes what is left at once."""
-    hurry = threading.Event()
-
-    def work() -> None:
-        with producer(settings.kafka_bootstrap) as writer:
-            for number, line in enumerate(told.lines):
-                if number % (per_second // 10) == 0:
-                    hurry.wait(0.1)
-                value, at = record(line, told.source)
-                writer.send(topic, value, timestamp_ms=at)
-            writer.flush()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-
-    def finish() -> None:
-        hurry.set()
-        thread.join()
-
-    try:
-        yield finish
-    finally:
-        finish()
+def sent(told: Told) -> Iterator[dict[str, Any]]:
+    for line in told.lines:
+        value, at = record(line, told.source)
+        yield {"value": value, "timestamp_ms": at}
 
 
 def plain(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -72,7 +52,7 @@ def test_the_driver_is_killed_while_it_writes(
 ) -> None:
     draw = random.Random(seed)
     topic = new_topic(mongodb.kafka_bootstrap)
-    with telling(mongodb, topic, told) as finish:
+    with telling(mongodb, topic, sent(told)) as finish:
         for _ in range(2):
             job = begin(Job, "cases", mongodb, tmp_path, *RUNNING, "--topic", topic)
             job.has_read(draw.randint(1, 600))
@@ -89,7 +69,7 @@ def test_the_driver_is_killed_while_it_writes(
 def test_mongodb_is_killed(mongodb: Settings, told: Told, tmp_path: Path, begin: Callable[..., Any]) -> None:
     """What it had acknowledged it may lose, for the local server has no journal; the next version of a window comes."""
     topic = new_topic(mongodb.kafka_bootstrap)
-    with telling(mongodb, topic, told) as finish:
+    with telling(mongodb, topic, sent(told)) as finish:
         job = begin(Job, "cases", mongodb, tmp_path, *RUNNING, "--topic", topic)
         job.has_read(300)
         os.kill(pid_of("mongodb", mongodb), signal.SIGKILL)
@@ -104,6 +84,27 @@ def test_mongodb_is_killed(mongodb: Settings, told: Told, tmp_path: Path, begin:
     again = begin(Job, "cases", mongodb, tmp_path, *more)
     assert again.ends() == 0, again.text()
     assert is_right(told, mongodb)
+
+
+@pytest.mark.faults
+def test_a_job_ends_in_time_while_mongodb_is_away(
+    *, mongodb: Settings, told: Told, proxy: Callable[[str, int], Proxy], tmp_path: Path, begin: Callable[..., Any]
+) -> None:
+    """Neither the store nor what is encoded ahead keeps SIGTERM waiting; the next start brings what was left."""
+    link, detour = through(mongodb.store_url("mongodb"), proxy)
+    settings = mongodb.model_copy(update={"mongodb_url": SecretStr(detour)})
+    topic = new_topic(mongodb.kafka_bootstrap)
+    with telling(mongodb, topic, sent(told)) as finish:
+        job = begin(Job, "cases", settings, tmp_path, *RUNNING, "--topic", topic)
+        job.has_read(300)
+        link.cut()
+        job.says("trying again in")
+        assert job.stop(deadline=30) == 0, job.text()
+        finish()
+    link.restore()
+    again = begin(Job, "cases", settings, tmp_path, *RUNNING, "--topic", topic)
+    wait(lambda: is_right(told, mongodb), "right documents", again, 120)
+    assert again.stop() == 0, again.text()
 
 
 @pytest.mark.faults

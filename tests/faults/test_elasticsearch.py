@@ -17,7 +17,8 @@ from elasticsearch.helpers import scan
 from tests.faults.test_outages import committed, stopped
 from tests.faults.test_recovery import RUNNING, wait_for_random_moment
 from tests.social import Story, moment
-from tests.support import Job, new_topic, now, pid_of, producer, wait, window
+from tests.support import Job, new_topic, now, pid_of, wait, window
+from tests.telling import telling
 
 from millrace import stack
 from millrace.config import Settings
@@ -44,31 +45,10 @@ def client(elasticsearch: Settings) -> Elasticsearch:
     return client
 
 
-@contextmanager
-def telling(settings: Settings, topic: str, story: Story, per_second: int = 100) -> Iterator[Callable[[], None]]:
-    """Write the story's events at a pace; the function given writes what is left at once."""
-    hurry = threading.Event()
-
-    def work() -> None:
-        with producer(settings.kafka_bootstrap) as writer:
-            for number, event in enumerate(story.events):
-                if number % (per_second // 10) == 0:
-                    hurry.wait(0.1)
-                at = round(moment(event).timestamp() * 1000)
-                writer.send(topic, json.dumps(event).encode(), key=event["id"].encode(), timestamp_ms=at)
-            writer.flush()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-
-    def finish() -> None:
-        hurry.set()
-        thread.join()
-
-    try:
-        yield finish
-    finally:
-        finish()
+def sent(story: Story) -> Iterator[dict[str, Any]]:
+    for event in story.events:
+        at = round(moment(event).timestamp() * 1000)
+        yield {"key": event["id"].encode(), "value": json.dumps(event).encode(), "timestamp_ms": at}
 
 
 def indexed(client: Elasticsearch) -> tuple[dict[str, Any], dict[datetime, Any]]:
@@ -118,7 +98,7 @@ def test_elasticsearch_is_away(
     begin: Callable[..., Any],
 ) -> None:
     topic = new_topic(kafka.kafka_bootstrap)
-    with telling(kafka, topic, story) as finish:
+    with telling(kafka, topic, sent(story)) as finish:
         job = begin(Job, "engagement", elasticsearch, tmp_path, *SINK, "--topic", topic)
         job.has_read(300)
         with outage(elasticsearch):
@@ -146,7 +126,7 @@ def test_the_driver_is_killed_while_it_writes(
 ) -> None:
     draw = random.Random(seed)
     topic = new_topic(kafka.kafka_bootstrap)
-    with telling(kafka, topic, story) as finish:
+    with telling(kafka, topic, sent(story)) as finish:
         for _ in range(2):
             job = begin(Job, "engagement", elasticsearch, tmp_path, *SINK, "--topic", topic)
             job.has_read(draw.randint(1, 600))
@@ -170,7 +150,7 @@ def test_a_job_ends_in_time_while_elasticsearch_is_away(
 ) -> None:
     """SIGTERM is not kept waiting by the store; the next start brings what was left."""
     topic = new_topic(kafka.kafka_bootstrap)
-    with telling(kafka, topic, story) as finish:
+    with telling(kafka, topic, sent(story)) as finish:
         job = begin(Job, "engagement", elasticsearch, tmp_path, *SINK, "--topic", topic)
         job.has_read(300)
         with killed(elasticsearch):

@@ -58,7 +58,7 @@ def committed(home: Path) -> set[str]:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [10, 60])
-@pytest.mark.parametrize("store", ["mysql", "mongodb"])
+@pytest.mark.parametrize("store", ["mysql", "mongodb", "clickhouse"])
 def test_a_store_that_hangs(
     *,
     store: str,
@@ -90,8 +90,8 @@ def test_a_store_that_hangs(
     assert job.stop() == 0, job.text()
 
 
-AWAY = [("postgres", 10), ("mongodb", 10)]
-FAR_AWAY = [("mysql", 60), ("postgres", 60), ("mongodb", 60), ("mysql", 150)]
+AWAY = [("postgres", 10), ("mongodb", 10), ("clickhouse", 10)]
+FAR_AWAY = [(name, 60) for name in ("mysql", "postgres", "mongodb", "clickhouse")] + [("mysql", 150), ("mongodb", 150)]
 AWAY += [pytest.param(*each, marks=pytest.mark.faults) for each in FAR_AWAY]
 
 
@@ -128,12 +128,15 @@ def test_a_store_that_is_away(
         assert [other.state()["records"] - read > 10 * seconds for other, read in zip(others, told, strict=True)] == [
             True
         ] * len(others)
+        job.says(
+            "trying again in"
+        )  # MongoDB's client looks for a server for ten seconds before it says that there is none
         link.restore()
         stop()
     wait(lambda: stored(url) == posts.right, "right table", job, 60)
     for each in (job, *others):
         assert each.stop() == 0, each.text()
-    assert "trying again" in job.text() and all("trying again" not in other.text() for other in others)
+    assert all("trying again" not in other.text() for other in others)
 
 
 @pytest.mark.faults

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from random import randrange
 from typing import Any
 from uuid import uuid4
 
@@ -19,14 +20,16 @@ from tests import stocks
 from tests.stocks import NOON, Tick
 from tests.support import Job, environment, new_topic, producer, records, run_job, sqlite, truncate, wait
 
+from millrace import config, stack
 from millrace.applications import candle_targets
 from millrace.applications.candle_targets import Targets
 from millrace.applications.registry import JOBS
 from millrace.config import Settings
 from millrace.errors import ConfigError
-from millrace.kafka import gaps, topics
+from millrace.kafka import gaps, results, topics
 from millrace.names import symbol_topic
 from millrace.sinks import candle_topics as market_topics
+from millrace.sinks.clickhouse import reader as clickhouse_reader
 from millrace.sinks.sql import candles as market
 from millrace.sinks.sql import database, tables
 from millrace.sinks.sql import reserved_words as reserved
@@ -154,6 +157,30 @@ def test_mariadb_holds_the_same(
     view = market.register(mariadb, {symbols[0]: symbol_topic(symbols[0])}, flat=True)[symbols[0]]
     starts = [row["window_start"] for row in query(mariadb, text(f"SELECT window_start FROM {view} ORDER BY 1"))]
     assert [later - earlier for earlier, later in pairwise(starts)] == [timedelta(minutes=1)] * (len(starts) - 1)
+
+
+def test_clickhouse_holds_the_same(
+    kafka: Settings, spark: SparkSession, symbols: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has started it, and no setting names it; a gap that is told later marks what is stored."""
+    monkeypatch.delenv("MILLRACE_CLICKHOUSE_URL", raising=False)
+    topic, day = new_topic(kafka.kafka_bootstrap), NOON - timedelta(days=randrange(10, 10_000))  # of no gap yet
+    ticks = stocks.walk(symbols[:2], 400, seed=15, start=day)
+    send(kafka, topic, ticks)
+    settings = config.load(home=tmp_path)
+    options = ["--topic", topic, "--bootstrap", kafka.kafka_bootstrap, "--sink", "clickhouse", "--once"]
+    command = [*symbols[:2], *options, "--home", str(tmp_path)]
+    try:
+        run_job("candles", *command)
+        assert all(row["complete"] for row in clickhouse_reader.rows(settings.clickhouse, results.CANDLES))
+        send_gap(kafka, day, day + timedelta(seconds=90))
+        run_job("candles", *command)
+        rows = list(clickhouse_reader.rows(settings.clickhouse, results.CANDLES))
+        found = {(row["symbol"], row["resolution"], row["window_start"]): plain(row) for row in rows}
+        assert found == stocks.candles(ticks, "1m") and len(rows) == len(found)
+        assert touched(rows, day, day + timedelta(seconds=90)) and {row["complete"] for row in rows} == {True, False}
+    finally:
+        stack.down(settings, ["clickhouse"])
 
 
 def test_the_watermark_tells_which_candles_are_final(

@@ -28,6 +28,7 @@ from millrace import config, stack
 from millrace.archive import files
 from millrace.config import Settings
 from millrace.kafka.results import TOPICS
+from millrace.sinks.clickhouse import client as clickhouse
 from millrace.sinks.elasticsearch import cluster
 from millrace.sinks.mongodb import cluster as mongodb
 from millrace.stack import accounts, hdfs_nodes, process, servers
@@ -252,6 +253,8 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
     for _ in range(2):  # the first may have begun before
         before_it = saved.stat().st_mtime_ns
         wait(lambda since=before_it: words.insert_one({}) and saved.stat().st_mtime_ns > since, "a write that is saved")
+    kept = "CREATE TABLE kept ENGINE = MergeTree ORDER BY word AS SELECT 'kept' AS word"
+    clickhouse.connect(running.clickhouse).command(kept)
     before = pids(own_home)
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
@@ -269,6 +272,7 @@ def test_kill_and_up_again_keeps_data_and_ports(running: Settings, own_home: Pat
         assert query(again.store_url(name), "SELECT * FROM kept") == [("kept",)]
     assert documents(again, word="kept") == ["kept"]
     assert mongodb.connect(again.store_url("mongodb")).stack.words.find_one("kept") == {"_id": "kept"}
+    assert clickhouse.connect(again.clickhouse).query("SELECT word FROM kept").result_rows == [("kept",)]
     assert files.of(again).read("kept") == b"kept"
 
 

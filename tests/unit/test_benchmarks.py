@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from benchmarks import realtime, together
+from benchmarks import memory, realtime, together
 from benchmarks.fill import Pattern, tagged
 from benchmarks.ingest import rate
 from benchmarks.latency import due
@@ -101,3 +101,9 @@ def test_goals_are_those_of_real_time() -> None:
     [median, worst] = realtime.describe("real time", made, seen)
     assert (round(median.value), median.met, worst.goal) == (100, True, "<= 138")
     assert [figure.met for figure in realtime.describe("micro-batches", made, seen)] == [None, None]
+
+
+def test_memory_grows_by_what_follows_the_start() -> None:
+    assert memory.growth([9, 9, 1, 2, 1, 2, 3, 1]) == 1.5
+    assert memory.growth([1, 1, 2, 2, 2, 2]) == 1.0
+    assert math.isnan(memory.growth([]))

@@ -101,7 +101,8 @@ def test_frames_in_chunks_of_any_size(url: str, server: Client) -> None:
 
 def test_a_statement_and_its_data_may_be_one_body(url: str, server: Client) -> None:
     httpx.post(url, content=b"INSERT INTO t (n, name) FORMAT JSONEachRow\n" + b'{"name": "FORMAT x", "n": 1}\n' * 3)
-    httpx.post(url, content="INSERT INTO t VALUES ('a FORMAT TSV\n', 2), ('b', 3)").raise_for_status()
+    httpx.post(url, content="INSERT INTO t VALUES ('a FORMAT TSV\n', 2)").raise_for_status()
+    httpx.post(url, content="INSERT INTO t SETTINGS max_threads = 1 FORMAT Values ('b', 3)").raise_for_status()
     assert server.query("SELECT * FROM t ORDER BY n").result_rows == [("FORMAT x", 1)] * 3 + [
         ("a FORMAT TSV\n", 2),
         ("b", 3),
@@ -136,6 +137,33 @@ def test_many_compressed_rows_of_input(folder: Path, url: str, server: Client) -
     )
     assert (done.written_rows, count(server)) == (ROWS, ROWS)
     assert not list((folder / "incoming").iterdir())
+
+
+@pytest.mark.parametrize("select", ["", "SELECT name, n FROM input('name String, n Int64')"])
+def test_what_the_table_refuses_is_told(server: Client, select: str) -> None:
+    server.command("ALTER TABLE t ADD CONSTRAINT small CHECK n < 100")
+    with pytest.raises(DatabaseError, match="Constraint `small`") as caught:
+        server.raw_insert(
+            f"t {select}", insert_block='{"name": "x", "n": 1}\n{"name": "x", "n": 100}', fmt="JSONEachRow"
+        )
+    assert (caught.value.code, count(server)) == (469, 0)
+
+
+def test_what_a_view_that_is_filled_by_the_table_refuses_is_told(server: Client) -> None:
+    server.command("CREATE MATERIALIZED VIEW refusing ENGINE = Memory AS SELECT throwIf(n = 5) AS x FROM t")
+    try:
+        with pytest.raises(DatabaseError) as caught:
+            server.insert("t", [["x", 5]], column_names=["name", "n"])
+        assert caught.value.code == 395
+    finally:
+        server.command("DROP TABLE refusing")
+
+
+def test_rows_are_written_in_the_order_in_which_they_came(server: Client) -> None:
+    server.command("CREATE OR REPLACE TABLE last (k Int8, n Int64) ENGINE = ReplacingMergeTree ORDER BY k")
+    lines = b"".join(b"1\t%d\n" % n for n in range(1_000_000))
+    server.raw_insert("last", insert_block=lines, fmt="TabSeparated")
+    assert server.query("SELECT n FROM last FINAL").first_row == (999_999,)
 
 
 def test_values_go_through_parameters_as_they_are(server: Client) -> None:
@@ -302,8 +330,10 @@ def test_of_a_client_that_dies_midway_nothing_is_written(url: str, server: Clien
 def test_where_data_begins(text: bytes, format: str, rest: bytes, structure: str | None) -> None:
     found = statements.insert(text)
     assert found
-    assert (found.format, text[found.begins :], found.source and found.source[2]) == (format, rest, structure)
-    assert "input" not in found.reading("file('x')").lower() or not found.source
+    assert (found.format, text[found.begins :], found.structure) == (format, rest, structure)
+    read = found.reading("'path'")
+    assert ("file('path', " in read and "input" not in read) or "FROM INFILE 'path' COMPRESSION 'none'" in read
+    assert "SETTINGS" not in read or read.index("INFILE") < read.index("SETTINGS")
 
 
 @pytest.mark.parametrize(
@@ -357,6 +387,20 @@ def test_a_server_that_ended_is_started_again_with_its_data(tmp_path: Path, endi
         stop(tmp_path)
 
 
+def test_a_server_that_was_held_still_goes_on(tmp_path: Path) -> None:
+    url = embedded.url(tmp_path)
+    running = process.read(tmp_path / clickhouse.PID_FILE)
+    assert running
+    try:
+        os.kill(running.pid, signal.SIGSTOP)
+        threading.Event().wait(1.5)  # longer than between two looks
+        os.kill(running.pid, signal.SIGCONT)
+        threading.Event().wait(1.5)
+        assert httpx.post(url, content="SELECT 1").text == "1\n" and running.alive()
+    finally:
+        stop(tmp_path)
+
+
 def test_a_server_that_nobody_asks_ends(tmp_path: Path) -> None:
     embedded.url(tmp_path, idle=0.2)
     running = process.read(tmp_path / clickhouse.PID_FILE)
@@ -373,6 +417,21 @@ def test_down_ends_the_server_that_nobody_started_by_hand(tmp_path: Path) -> Non
     running = process.read(folder / clickhouse.PID_FILE)
     stack.down(settings, ["clickhouse"], data=True)
     assert running and not running.alive() and not folder.exists()
+
+
+def test_up_takes_over_the_folder_of_the_embedded_server(tmp_path: Path) -> None:
+    """Whoever was told the one address finds the other, for both are of one folder."""
+    embedded_url = config.load(home=tmp_path).clickhouse
+    client.connect(embedded_url).command("CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 1 AS n")
+    before = client.connect(embedded_url).url
+    try:
+        stack.up(["clickhouse"], config.load(home=tmp_path))
+        told = config.load(home=tmp_path).clickhouse
+        assert told.startswith("http://") and told == client.connect(embedded_url).url != before
+        assert client.connect(told).query("SELECT n FROM t").first_row == (1,)
+    finally:
+        stack.down(config.load(home=tmp_path), ["clickhouse"])
+    assert not (tmp_path / "data" / "clickhouse" / clickhouse.PID_FILE).exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -405,7 +464,7 @@ def test_a_place_has_no_password(url: str, text: str) -> None:
         ("http://u:hunter2@{}", ConfigError, "user u: .*Authentication failed.*MILLRACE_CLICKHOUSE_URL"),
         ("http://{}/nothing", ConfigError, "database nothing: .*Database nothing does not exist"),
         ("http://{}/?tsl=true", ConfigError, "unexpected keyword argument 'tsl'; expected http://USER"),
-        ("http://u:hunter2@127.0.0.1:1", Unavailable, "127.0.0.1:1, database default, user u: .*refused"),
+        ("http://u:hunter2@127.0.0.1:1", Unavailable, "127.0.0.1:1, database default, user u: .*with url: / .*refused"),
     ],
 )
 def test_an_address_that_leads_nowhere(url: str, address: str, error: type[Exception], text: str) -> None:

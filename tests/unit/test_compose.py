@@ -73,6 +73,7 @@ def test_postgres_decodes_logically() -> None:
 def test_connect_has_the_release_and_the_variables_of_millrace_up() -> None:
     service = COMPOSE["services"]["connect"]
     assert service["image"].endswith(f":{lock.DEBEZIUM}")
+    assert COMPOSE["services"]["registry"]["image"].endswith(f":{lock.REGISTRY}")
     told = service["environment"]
     assert {key for key in told if key.startswith("CDC_")} == set(address.variables("postgresql+psycopg://u:p@h/d"))
     assert told["CONNECT_CONFIG_PROVIDERS_ENV_PARAM_ALLOWLIST_PATTERN"] == address.ALLOWED

@@ -69,6 +69,14 @@ def test_the_password_of_a_mongodb_of_several_hosts_may_change(url, monkeypatch)
     assert found[0] == found[1] != found[2]
 
 
+def test_the_password_of_clickhouse_may_change_and_its_folder_may_not(monkeypatch):
+    found = []
+    for url in ("http://u:one@h/d", "http://u:two@h/d", "http://u:two@h/e", "chdb:///a%20b", "chdb:///a%20c"):
+        monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", url)
+        found.append(parse("--sink", "clickhouse").checkpoint)
+    assert found[0] == found[1] and len(set(found)) == 4
+
+
 def test_only_stores_that_keep_the_newest_are_overwritten():
     """It shapes what is written, so that the run has a place of its own and begins with the first record."""
     plain, right = parse(), parse("--overwrite", "2026-11-22T13:00+01:00")

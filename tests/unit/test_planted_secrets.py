@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from millrace.errors import Unavailable
+from millrace.errors import MillraceError, Unavailable
 from millrace.ingest.addresses import is_at
 from millrace.ingest.bluesky import feed as bluesky
 from millrace.ingest.events import Cursor, Gap
@@ -23,6 +23,7 @@ from millrace.ingest.tweets import feed as tweets
 from millrace.ingest.values import cursor_value, gap_value, read_cursor
 from millrace.simulate.community import Community
 from millrace.simulate.mastodon import running
+from millrace.sinks.clickhouse import client as clickhouse
 from tests.unit.test_frames import serving
 from tests.unit.test_ingest_run import T0, Memory, Scripted, carried, event, follow
 
@@ -167,3 +168,18 @@ def test_a_redirect_in_the_place_of_a_status_deletes_nothing() -> None:
         double.proxy = proxy
         with pytest.raises(Unavailable):
             Instance(url).is_gone("1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://ada:{SECRET}@127.0.0.1:1/d?access_token={SECRET}",
+        f"http://ada:{SECRET}@x{SECRET}@127.0.0.1:1",
+        f"https://ada:{SECRET}@127.0.0.1:1/?password={SECRET}",
+        f"http://ada:1?{SECRET}={SECRET}@127.0.0.1:1",
+    ],
+)
+def test_an_address_of_clickhouse_is_told_without_it(url: str) -> None:
+    with pytest.raises(MillraceError, match=r"ClickHouse at 127.0.0.1:1, database d.*, user ada") as told:
+        clickhouse.connect(url)
+    assert SECRET not in str(told.value)

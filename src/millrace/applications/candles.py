@@ -57,7 +57,7 @@ def check(options: Options) -> None:
     if bool(args.symbols) == bool(args.from_topics):
         raise ConfigError("name symbols, such as BINANCE:BTCUSDT AAPL, or topics of candles by --from-topics")
     if args.from_topics and any(SINKS[name].need is Need.TOPIC for name in args.sink):
-        raise ConfigError("--from-topics reads from Kafka: it goes with sqlite, mysql, postgres or console")
+        raise ConfigError("--from-topics reads from Kafka: it goes with sqlite, mysql, postgres, clickhouse or console")
     shaping = [f"--{name.replace('_', '-')}" for name in OF_TRADES if args.from_topics and getattr(args, name)]
     if shaping:
         raise ConfigError(f"{', '.join(shaping)}: --from-topics stores candles as they are, and reads no trades")

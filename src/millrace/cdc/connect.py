@@ -38,7 +38,7 @@ class Status:
         """What the innermost error of the first failure says."""
         lines = self.traces[0].splitlines() if self.traces else []
         causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-        return (causes or lines or ["it does not say why"])[-1].strip()
+        return (causes[-1:] or lines or ["it does not say why"])[0].strip()
 
     def __str__(self) -> str:
         """Return both in words."""
@@ -53,21 +53,10 @@ class Connect:
         self._where = f"Kafka Connect at {urlsplit(url).netloc.rpartition('@')[2]}"
         self._client = httpx.Client(base_url=url, timeout=httpx.Timeout(TIMEOUT, connect=10), trust_env=False)
 
-    def plugins(self) -> dict[str, str]:
-        """Return the classes of connectors that the worker has, and their versions."""
-        return {each["class"]: each.get("version", "") for each in self._ask("GET", "/connector-plugins")}
-
     def config(self, name: str) -> dict[str, str] | None:
         """Return the configuration of a connector, None where there is none of the name."""
         found: dict[str, str] | None = self._ask("GET", f"{_path(name)}/config", absent=True)
         return found
-
-    def problems(self, config: dict[str, str]) -> list[str]:
-        """Return what the worker, which tries the database, says against a configuration."""
-        kind = config["connector.class"]
-        answer = self._ask("PUT", f"/connector-plugins/{quote(kind)}/config/validate", json={"name": "new", **config})
-        values = [each["value"] for each in answer["configs"]]
-        return [f"{value['name']}: {error}" for value in values for error in value.get("errors", ())]
 
     def create(self, name: str, config: dict[str, str]) -> None:
         """Make a connector that does not start before `resume`."""
@@ -79,7 +68,7 @@ class Connect:
 
     def status(self, name: str) -> Status | None:
         """Return the state of a connector, None where there is none, or where the worker has none yet."""
-        answer = self._ask("GET", f"{_path(name)}/status")
+        answer = self._ask("GET", f"{_path(name)}/status", absent=True)
         if answer is None:
             return None
         parts = [answer["connector"], *answer["tasks"]]

@@ -18,9 +18,13 @@ NOTES = "cdc-notifications"  # the topic in which the connector tells how far it
 HEADER = "generation"  # on each record: a new initial snapshot has the next number
 DEMO = ("public.demo_table1", "public.demo_table2")
 LARGEST = 32 * 1024**2  # bytes of a record, before it is compressed
+AVRO = "io.apicurio.registry.utils.converter.AvroConverter"
 JSON = "org.apache.kafka.connect.json.JsonConverter"
 Keys = Mapping[str, Sequence[str]]
 _PARTS = re.compile(r"(?:([^.,\s]+)\.)?([^.,]+)")
+PARTS = ("key", "value")
+PLAIN = (("", JSON), (".schemas.enable", "false"), (".replace.null.with.default", "false"))
+COMPATIBLE = "/apis/ccompat/v7"  # what the URL of Apicurio's interface for clients of Confluent's ends with
 
 SETTINGS = {
     "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
@@ -55,13 +59,8 @@ SETTINGS = {
     "heartbeat.interval.ms": "10000",
     "heartbeat.action.query": "SELECT pg_logical_emit_message(false, 'heartbeat', now()::text)",
     "message.prefix.exclude.list": "heartbeat",
+    "poll.interval.ms": "100",
     "max.queue.size.in.bytes": str(2 * LARGEST),
-    "key.converter": JSON,
-    "key.converter.schemas.enable": "false",
-    "key.converter.replace.null.with.default": "false",
-    "value.converter": JSON,
-    "value.converter.schemas.enable": "false",
-    "value.converter.replace.null.with.default": "false",
     "header.converter": JSON,
     "header.converter.schemas.enable": "false",
     "topic.creation.default.partitions": "3",
@@ -79,19 +78,27 @@ SETTINGS = {
 
 def config(
     tables: Sequence[str],
+    *,
     keys: Keys | None = None,
     excluded: Keys | None = None,
     prefix: str = PREFIX,
     generation: int = 1,
+    registry: str | None = None,
 ) -> dict[str, str]:
     """Return the connector's configuration for `tables`, each `schema.table`, with the signals' table beside them.
 
     By table: `keys` are the columns of its key where it has no primary key, `excluded` those that are left out.
+    `registry`: write Avro, whose schemas are in the registry of that URL; None: JSON.
     """
     columns = sorted(f"{pattern(table)}:{','.join(names)}" for table, names in (keys or {}).items())
     without = [f"{pattern(table)}[.]{re.escape(name)}" for table, names in (excluded or {}).items() for name in names]
     return {
         **SETTINGS,
+        **(
+            _avro(registry)
+            if registry
+            else {f"{part}.converter{name}": value for part in PARTS for name, value in PLAIN}
+        ),
         "topic.prefix": prefix,
         "table.include.list": ",".join(map(pattern, (*tables, SIGNALS))),
         **({"message.key.columns": ";".join(columns)} if columns else {}),
@@ -101,6 +108,18 @@ def config(
         f"transforms.{HEADER}.header": HEADER,
         f"transforms.{HEADER}.value.literal": str(generation),
     }
+
+
+def added(found: dict[str, str]) -> dict[str, str]:
+    """Return what a user added to the connector's configuration."""
+    ours = (*SETTINGS, "topic.prefix", "table.include.list", "message.key.columns", "column.exclude.list")
+    begins = ("transforms", "key.converter", "value.converter", "schema.name.adj", "field.name.adj")
+    return {name: value for name, value in found.items() if name not in ours and not name.startswith(begins)}
+
+
+def is_avro(found: dict[str, str]) -> bool:
+    """Return whether a connector writes Avro."""
+    return found.get("value.converter") == AVRO
 
 
 def generation(found: dict[str, str]) -> int:
@@ -144,6 +163,20 @@ def keyed(texts: Sequence[str]) -> dict[str, list[str]]:
 def as_file() -> str:
     """Return docker/debezium/postgres-cdc.json: what POST /connectors takes, for the tables of the demo."""
     return json.dumps({"name": NAME, "config": config(DEMO)}, indent=2) + "\n"
+
+
+def _avro(registry: str) -> dict[str, str]:
+    """Return the settings for Avro as Confluent's clients read it: a zero, the schema's id in four bytes, the data."""
+    own = {
+        "url": registry.replace(COMPATIBLE, "/apis/registry/v2"),
+        "auto-register": "true",
+        "as-confluent": "true",
+        "use-id": "contentId",
+        "headers.enabled": "false",
+    }
+    converters = {f"{part}.converter.apicurio.registry.{name}": value for part in PARTS for name, value in own.items()}
+    names = {f"{what}.name.adjustment.mode": "avro" for what in ("schema", "field")}
+    return {**{f"{part}.converter": AVRO for part in PARTS}, **converters, **names}
 
 
 def pattern(table: str) -> str:

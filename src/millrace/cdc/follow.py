@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, text
 
 from millrace.cdc import catalog, replica, storage, toast, types
-from millrace.cdc.catalog import Table
 from millrace.cdc.merge import Statements
+from millrace.cdc.plan import plan
 from millrace.cdc.replica import Replica
+from millrace.cdc.table import Table
 from millrace.errors import ConfigError
 from millrace.sinks.clickhouse import client
 from millrace.sinks.sql import database
@@ -29,7 +30,7 @@ class Choice:
 
     def plan(self, table: Table, missing: Mapping[str, str] | None = None) -> Replica:
         """Return what `table` is in ClickHouse; raises ConfigError."""
-        return replica.plan(table, self.keys, self.as_text, self.without, missing)
+        return plan(table, self.keys, self.as_text, self.without, missing)
 
 
 @dataclass
@@ -57,7 +58,12 @@ class Following:
         """Return the statements that put changes into each table; raises ConfigError and Unavailable."""
         self._follow(catalog.read(self.source, self.choice.tables))
         return {
-            name: Statements(each.insert, tuple(toast.inserts(each)) if each.toasts else ())
+            name: Statements(
+                each.insert,
+                each.refused,
+                each.source.primary is None,
+                tuple(toast.inserts(each)) if each.toasts else (),
+            )
             for name, each in self.replicas.items()
         }
 
@@ -85,9 +91,11 @@ class Following:
             server = client.connect(self.target)
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
-            statements = storage.mends(made, found) if found else [replica.CREATE_FLOORS, made.create]
-            if made.toasts:
-                statements += toast.widen(made) if found and found.toasts else toast.create(made)
+            statements = storage.mends(made, found) if found else [*replica.CREATE, made.create]
+            if made.toasts and not (found and found.toasts):
+                statements += toast.create(made)
+            elif made.toasts and statements:
+                statements += toast.widen(made)
             for statement in statements:
                 log.info("ClickHouse: %s", statement)
                 server.command(statement)

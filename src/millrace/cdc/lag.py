@@ -1,16 +1,17 @@
 """`millrace cdc lag`: how far the connector is behind PostgreSQL, and the job behind the connector."""
 
+import base64
 import json
+import math
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kafka import TopicPartition
 
-from millrace.cdc import connector, postgres
+from millrace.cdc import connector, postgres, tail
 from millrace.cdc.connect import Connect, Status
 from millrace.cdc.connector import NAME, SLOT
 from millrace.cdc.postgres import Connection
@@ -18,7 +19,6 @@ from millrace.config import Settings
 from millrace.kafka import browse
 
 PROBED_WITHIN = 15.0  # seconds until a connector counts as further behind than that
-POLL = 200  # milliseconds
 PROBE = "SELECT pg_logical_emit_message(true, 'probe', %s)"
 SLOTS = """
 SELECT active, wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint AS unread,
@@ -36,6 +36,14 @@ class Slot:
     unread: int
     kept: int
 
+    def told(self) -> dict[str, str]:
+        """Return it in words."""
+        return {
+            "slot": f"{'read' if self.active else 'NOBODY READS IT'}, {self.state}",
+            "log not confirmed": f"{self.unread / 1024**2:.1f} MiB",
+            "log kept on the disk": f"{self.kept / 1024**2:.1f} MiB",
+        }
+
 
 @dataclass(frozen=True)
 class Lag:
@@ -49,6 +57,21 @@ class Lag:
     slot: Slot | None
     seconds: float | None
     records: dict[str, int] | None
+
+    def rows(self) -> list[dict[str, str]]:
+        """Return the lines of the report."""
+        late = self.seconds is not None and math.isinf(self.seconds)
+        behind = f"more than {PROBED_WITHIN:.0f} s" if late else f"{self.seconds or 0:.1f} s"
+        told = {
+            "connector": str(self.status or "not there"),
+            "change to Kafka": "not known" if self.seconds is None else behind,
+            **(self.slot.told() if self.slot else {"slot": "not there"}),
+        }
+        if self.records is None:
+            told["records the job has not read"] = "no job has begun"
+        else:
+            told |= {f"{table}: records the job has not read": str(count) for table, count in self.records.items()}
+        return [{"what": what, "found": found} for what, found in told.items()]
 
 
 def lag(settings: Settings, connect: Connect, *, probe: bool = True) -> Lag:
@@ -70,7 +93,7 @@ def slot(source: Connection) -> Slot | None:
 
 def unread(settings: Settings, tables: Sequence[str], prefix: str | None) -> dict[str, int] | None:
     """Return, by table, how many records of its topic the job has not read; None where no job has begun."""
-    done = _read(settings.home)
+    done = read_to(settings.home)
     if done is None:
         return None
     topics = {table: connector.topic(table, prefix or connector.PREFIX) for table in tables}
@@ -89,7 +112,7 @@ def unread(settings: Settings, tables: Sequence[str], prefix: str | None) -> dic
     return {table: sum(behind[each] for each in places if each.topic == topic) for table, topic in topics.items()}
 
 
-def _read(home: Path) -> dict[str, dict[str, int]] | None:
+def read_to(home: Path) -> dict[str, dict[str, int]] | None:
     """Return, by topic and partition, up to where the job `cdc` has read: from the newest batch of its checkpoints."""
     batches = [path for path in home.glob("checkpoints/cdc*/offsets/*") if path.name.isdecimal()]
     if not batches:
@@ -105,31 +128,14 @@ def _seconds(settings: Settings, source: Connection, prefix: str) -> float:
     """Return how long a message took through PostgreSQL's log and the connector into Kafka."""
     topic, mark = f"{prefix}.message", uuid.uuid4().hex
     with browse.consumer(settings.kafka_bootstrap) as reader:
-        ends = _ends(reader, topic)
+        batches = tail.follow(reader, topic, tail.ends(reader, topic))
         begin = time.monotonic()
-        source.execute(PROBE, [mark])
-        while (passed := time.monotonic() - begin) < PROBED_WITHIN:
-            if not reader.assignment() and (places := _ends(reader, topic)):
-                reader.assign(list(places))
-                for place in places:
-                    reader.seek(place, ends.get(place, 0))
-            if not reader.assignment():
-                time.sleep(POLL / 1000)
-                continue
-            for batch in reader.poll(POLL).values():
-                if any(_marked(record.value, mark) for record in batch):
-                    return time.monotonic() - begin
-        return float("inf") if passed else 0.0
+        source.execute(PROBE.encode(), [mark])
+        while time.monotonic() < begin + PROBED_WITHIN:
+            if any(_content(record.value) == mark.encode() for record in next(batches)):
+                return time.monotonic() - begin
+    return math.inf
 
 
-def _ends(reader: Any, topic: str) -> dict[TopicPartition, int]:
-    numbers = reader.partitions_for_topic(topic) if topic in reader.topics() else None
-    ends: dict[TopicPartition, int] = reader.end_offsets([TopicPartition(topic, each) for each in numbers or ()])
-    return ends
-
-
-def _marked(value: bytes | None, mark: str) -> bool:
-    import base64
-
-    message = (json.loads(value or b"{}").get("message") or {}).get("content") or ""
-    return base64.b64decode(message) == mark.encode()
+def _content(value: bytes | None) -> bytes:
+    return base64.b64decode((json.loads(value or b"{}").get("message") or {}).get("content") or "")

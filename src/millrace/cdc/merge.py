@@ -1,5 +1,6 @@
 """Put changes into ClickHouse: every Spark task sends its own part in large blocks, ClickHouse reads the rows' JSON."""
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +12,10 @@ import pyarrow.compute as pc
 from clickhouse_connect.driver.exceptions import DatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from millrace.cdc.replica import FLOORS, INPUT, VERSION
+from millrace.cdc.replica import FLOORS, INPUT, REFUSED, VERSION
+from millrace.errors import ConfigError
 from millrace.kafka import letters
 from millrace.kafka.changes import EMPTIED, GONE
 from millrace.sinks import task_errors
@@ -23,15 +26,22 @@ from millrace.sinks.together import Writer
 ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
 # ClickHouse's numbers for values that do not fit: text, numbers, dates, nulls, and what the statement itself throws
 UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
+SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "compile_expressions": 0}  # none is used twice
 PLACES = ("generation", "streamed", "commit", "lsn")
 FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
 
 
 @dataclass(frozen=True)
 class Statements:
-    """What follows INSERT INTO for changes of one table, and for those that are long or moved (`toast.inserts`)."""
+    """What follows INSERT INTO for changes of one table, and for those that are long or moved (`toast.inserts`).
+
+    `refused` makes the statement that tells which rows of a block do not fit (`Replica.refused`). `unkeyed` is whether
+    the source knows no key, so that a changed one comes as an update like any other.
+    """
 
     insert: str
+    refused: Callable[[str], str]
+    unkeyed: bool = False
     toasts: tuple[str, ...] = ()
 
 
@@ -58,6 +68,8 @@ def merge(
     def write(batch: DataFrame, batch_id: int) -> None:
         known = inserts()
         send = partial(_send, url=url, inserts=known, patience=patience or Patience())
+        if not any(each.unkeyed for each in known.values()):
+            batch = batch.withColumn("before", F.lit(None).cast("string"))
         try:
             refused(batch.mapInArrow(send, letters.COLUMNS), batch_id)
         except PySparkException as error:
@@ -113,25 +125,30 @@ class Merging:
 
     def _send(self, name: str) -> list[dict[str, Any]]:
         rows, statements = pa.concat_tables(self.waiting.pop(name)), self.inserts[name]
-        refused = self._insert(statements.insert, _block(rows), rows)
-        if statements.toasts:
-            places = {(row["partition"], row["offset"]) for row in refused}
-            rows = rows.filter(pa.array([place not in places for place in _places(rows)])) if places else rows
-            for statement in statements.toasts:
-                self._put(statement, _block(rows))
-        return refused
-
-    def _insert(self, statement: str, block: pa.Table, rows: pa.Table) -> list[dict[str, Any]]:
-        """Insert a block; one that is refused is halved until the rows that do not fit are alone."""
+        if statements.unkeyed:
+            rows = pa.concat_tables([rows, _replaced(rows)])
+        found = []
         try:
-            self._put(statement, block)
+            self._put(statements.insert, _block(rows))
         except DatabaseError as error:
-            if len(block) > 1:
-                half = len(block) // 2
-                parts = ((block.slice(*part), rows.slice(*part)) for part in ((0, half), (half,)))
-                return [letter for part in parts for letter in self._insert(statement, *part)]
-            return [_letter(row, _reason(error)) for row in rows.to_pylist()]
-        return []
+            reasons = self._unfit(statements, _block(rows), error)
+            found = [_letter(rows.slice(place, 1).to_pylist()[0], reason) for place, reason in reasons.items()]
+            rows = rows.filter(pa.array([place not in reasons for place in range(len(rows))]))
+            self._put(statements.insert, _block(rows))
+        for statement in statements.toasts:
+            self._put(statement, _block(rows))
+        return found
+
+    def _unfit(self, statements: Statements, block: pa.Table, error: DatabaseError) -> dict[int, str]:
+        """Return why which rows of a refused block do not fit, by place; raises ConfigError if none is to blame."""
+        name = str(uuid.uuid4())
+        self._put(statements.refused(name), block)
+        question = f"SELECT place, reason FROM {REFUSED} WHERE block = {{block:UUID}} ORDER BY place"
+        with client.errors(self.url, REFUSED):
+            found = client.connect(self.url).query(question, {"block": name}).result_rows
+        if not found:
+            raise ConfigError(f"{client.place(self.url)} refuses changes: {_reason(error)}")
+        return {place: f"ClickHouse: {reason}" for place, reason in found}
 
     def _put(self, statement: str, block: pa.Table) -> None:
         """Insert a block, again and again while the server is away; raises DatabaseError for values that do not fit."""
@@ -142,7 +159,8 @@ class Merging:
         def attempt() -> DatabaseError | None:
             with client.errors(self.url, "change data capture"):
                 try:
-                    client.connect(self.url).raw_insert(statement, insert_block=body.getvalue(), fmt="ArrowStream")
+                    server = client.connect(self.url)
+                    server.raw_insert(statement, insert_block=body.getvalue(), fmt="ArrowStream", settings=SETTINGS)
                 except DatabaseError as error:
                     if error.code not in UNFIT:
                         raise
@@ -169,16 +187,21 @@ class Merging:
             self._put(FLOOR, pa.table(start | {"name": names}))
 
 
+def _replaced(rows: pa.Table) -> pa.Table:
+    """Return that the rows which updates replaced are gone: where the key is the same, the row that is there wins."""
+    updates = rows.filter(pc.is_valid(rows["before"]))
+    kinds = pa.array([GONE] * len(updates), pa.string())
+    gone = updates.set_column(updates.schema.get_field_index("kind"), "kind", kinds)
+    return gone.set_column(gone.schema.get_field_index("row"), "row", updates["before"])
+
+
 def _block(rows: pa.Table) -> pa.Table:
     """Return what ClickHouse takes of changes: replica.INPUT."""
-    gone = pc.equal(rows["kind"], GONE).cast(pa.uint8())
-    own = {"row": pc.fill_null(rows["row"], ""), "old_key": pc.fill_null(rows["old_key"], ""), "deleted": gone}
+    own = {"place": pa.array(range(len(rows)), pa.uint32())}
+    own |= {name: pc.fill_null(rows[name], "") for name in ("row", "old_key")}
+    own |= {"deleted": pc.equal(rows["kind"], GONE).cast(pa.uint8()), "partial": rows["partial"].cast(pa.uint8())}
     own |= {name: rows[name] for name in PLACES} | {"streamed": rows["streamed"].cast(pa.uint8())}
     return pa.table(own | {"changed_at": pc.fill_null(rows["changed_at"], 0)})
-
-
-def _places(rows: pa.Table) -> Iterator[tuple[int, int]]:
-    return zip(rows["partition"].to_pylist(), rows["offset"].to_pylist(), strict=True)
 
 
 def _letter(row: dict[str, Any], reason: str) -> dict[str, Any]:
@@ -188,4 +211,4 @@ def _letter(row: dict[str, Any], reason: str) -> dict[str, Any]:
 
 def _reason(error: DatabaseError) -> str:
     text = " ".join(str(error).split())
-    return f"ClickHouse: {(text.partition('DB::Exception: ')[2] or text).partition(': while executing')[0]}"
+    return (text.partition("DB::Exception: ")[2] or text).partition(": while executing")[0]

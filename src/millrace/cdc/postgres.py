@@ -25,6 +25,11 @@ def source(settings: Settings) -> str:
     return settings.cdc_source
 
 
+def conninfo(url: str) -> str:
+    """Return the SQLAlchemy URL `url` as libpq takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 @contextmanager
 def connection(url: str) -> Iterator[Connection]:
     """Open a connection to the SQLAlchemy URL `url`, each statement a transaction, its rows dictionaries.
@@ -34,10 +39,9 @@ def connection(url: str) -> Iterator[Connection]:
     """
     found = make_url(url)
     where = f"PostgreSQL at {found.username or ''}@{found.host}:{found.port or 5432}/{found.database}"
-    conninfo = found.set(drivername="postgresql").render_as_string(hide_password=False)
     options: dict[str, Any] = {"connect_timeout": CONNECT, "application_name": "millrace cdc"}
     try:
-        opened = psycopg.connect(conninfo, autocommit=True, row_factory=dict_row, **options)
+        opened = psycopg.connect(conninfo(url), autocommit=True, row_factory=dict_row, **options)
     except psycopg.Error as error:
         raise Unavailable(f"{where}: {str(error).strip()}") from None
     with opened:

@@ -20,6 +20,11 @@ READY_WITHIN = 120.0  # seconds until the connector reads; its initial snapshot 
 RELEASED_WITHIN = 30.0  # seconds until PostgreSQL notices that the connector has gone
 PAUSE = 0.5  # seconds between two looks
 STEADY = 4  # looks in a row that find it running: a task that cannot start fails after a moment
+OUT_OF_REACH = "no longer available on the server"  # as Debezium says where the slot does not reach back
+GONE = (
+    f"the replication slot {SLOT} is gone or another one, and changes with it: `millrace cdc register --resnapshot` "
+    "reads all rows anew"
+)
 
 Tell = Callable[[str], None]
 
@@ -31,6 +36,7 @@ class Wanted:
     tables: Sequence[str] = ()
     keys: Keys = field(default_factory=dict)
     prefix: str | None = None
+    avro: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -66,23 +72,29 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
     prefix = wanted.prefix or (found or {}).get("topic.prefix", connector.PREFIX)
     keys = {**(connector.keys(found) if found else {}), **wanted.keys}
     keys = {table: keys[table] for table in tables if table in keys}
-    refuse(url, tables, keys)
+    registry = _registry(settings, found, wanted)
+    if found and connector.is_avro(found) != bool(registry) and prefix == found.get("topic.prefix"):
+        raise ConfigError(f"--encoding: the topics {prefix}.* hold the other one; --prefix names topics of their own")
+    refuse(url, tables, keys, avro=registry is not None)
     with postgres.connection(url) as source:
         _prepare(source, tables)
         generated = {name: row["generated"] for name, row in tables_there.read(source, tables).items()}
+
+        def settings_of(number: int) -> dict[str, str]:
+            return connector.config(
+                tables, keys=keys, excluded=generated, prefix=prefix, generation=number, registry=registry
+            )
+
         number = connector.generation(found) if found else _newest(settings, tables, prefix)
         if found is None:
             tell("making the connector")
-            connect.create(NAME, connector.config(tables, keys, generated, prefix, max(number, 1)))
+            connect.create(NAME, settings_of(max(number, 1)))
         offsets, slot = connect.offsets(NAME), _slot(source)
         if found and offsets and not slot and not resnapshot:
-            raise ConfigError(
-                f"the replication slot {SLOT} is gone, and changes with it: `millrace cdc register --resnapshot` reads "
-                "all rows anew"
-            )
+            raise ConfigError(GONE)
         anew = resnapshot or (found is None and not (offsets and slot))
         number = number + 1 if anew else max(number, 1)
-        config = {**(found or {}), **connector.config(tables, keys, generated, prefix, number)}
+        config = {**connector.added(found or {}), **settings_of(number)}
         if anew:
             _begin_anew(connect, source, config, tell)
         elif config != found:
@@ -92,11 +104,44 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
     return Registered(tables, [connector.topic(table, prefix) for table in tables], number, status, added)
 
 
-def refuse(url: str, tables: Sequence[str], keys: Keys) -> None:
+def unregister(settings: Settings, tell: Tell) -> None:
+    """Remove connector, offsets, replication slot and publication; the topics stay, and so do the tables.
+
+    Without a running Kafka Connect nothing is removed: its connector would come back, and find its slot gone.
+    """
+    connect = worker(settings)
+    if connect.config(NAME):
+        tell("stopping the connector")
+        connect.stop(NAME)
+        connect.forget_offsets(NAME)
+        connect.delete(NAME)
+    with postgres.connection(postgres.source(settings)) as source:
+        tell("dropping slot and publication")
+        drop_slot(source)
+        source.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(PUBLICATION)))
+
+
+def refuse(url: str, tables: Sequence[str], keys: Keys, *, avro: bool) -> None:
     """Raise ConfigError with all that stands against capturing the tables and that this command does not mend."""
-    found = [each for each in problems(url, tables, keys) if each.fatal and not each.mend.startswith(REGISTER)]
+    found = [
+        each for each in problems(url, tables, keys, avro=avro) if each.fatal and not each.mend.startswith(REGISTER)
+    ]
     if found:
         raise ConfigError("nothing was changed, for\n" + "\n".join(f"  {each}" for each in found))
+
+
+def _registry(settings: Settings, found: dict[str, str] | None, wanted: Wanted) -> str | None:
+    """Return the registry's URL where records are to be Avro, None for JSON; without a word, as before."""
+    if not (connector.is_avro(found or {}) if wanted.avro is None else wanted.avro):
+        return None
+    if not settings.registry_url:
+        raise ConfigError("MILLRACE_REGISTRY_URL is not set: set it, or start a registry by `millrace up registry`")
+    if not settings.registry_url.endswith(connector.COMPATIBLE):
+        raise ConfigError(
+            f"--encoding avro: MILLRACE_REGISTRY_URL must be Apicurio's, and end with {connector.COMPATIBLE}: the "
+            "converter speaks to no other"
+        )
+    return settings.registry_url
 
 
 def drop_slot(source: Connection) -> None:
@@ -167,6 +212,8 @@ def _wait(connect: Connect, source: Connection, tell: Tell) -> Status:
         tell(f"waiting for the connector: {status or 'not there yet'}")
         now = time.monotonic()
         if status and status.failed:
+            if OUT_OF_REACH in status.reason:
+                raise ConfigError(GONE)
             if since or (restarted and now > restarted + RELEASED_WITHIN):
                 raise Unavailable(f"{NAME} failed: {status.reason}")
             if not restarted:

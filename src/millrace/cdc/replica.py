@@ -6,23 +6,25 @@ before the table was emptied or copied anew, whose place is in `cdc_floors`.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from clickhouse_connect.driver.binding import format_str, quote_identifier
 
-from millrace.cdc import types
-from millrace.cdc.catalog import FULL, Column, Table
+from millrace.cdc.table import Column, Table
 from millrace.cdc.types import Type
-from millrace.errors import ConfigError
 from millrace.kafka.changes import BEYOND
 
 FLOORS = "cdc_floors"
-CREATE_FLOORS = (
+REFUSED = "cdc_refused"
+CREATE = (
     f"CREATE TABLE IF NOT EXISTS {FLOORS} (`table` String, position UInt128) "
     "ENGINE = ReplacingMergeTree(position) ORDER BY `table` "
-    "COMMENT 'Rows of a table at or below this place are gone: it was emptied, or copied anew'"
+    "COMMENT 'Rows of a table at or below this place are gone: it was emptied, or copied anew'",
+    f"CREATE TABLE IF NOT EXISTS {REFUSED} (block UUID, place UInt32, reason String, at DateTime DEFAULT now()) "
+    "ENGINE = MergeTree ORDER BY (block, place) TTL at + INTERVAL 1 DAY "
+    "COMMENT 'Which rows of a block do not fit, for the one who sends it'",
 )
 OWN = {  # what storage holds beside the table's columns
     "_version": "UInt128",
@@ -36,7 +38,7 @@ VERSION = (
     f" + bitShiftLeft(toUInt128(commit), {LSN + 1}) + bitShiftLeft(toUInt128(lsn), 1) + (1 - deleted)"
 )
 INPUT = (
-    "row String, old_key String, deleted UInt8, "
+    "place UInt32, row String, old_key String, deleted UInt8, partial UInt8, "
     "generation UInt32, streamed UInt8, commit UInt64, lsn UInt64, changed_at Int64"
 )
 
@@ -97,7 +99,11 @@ class Field:
         found = f"tupleElement(r, {place})"
         if self.missing is not None:
             found = f"if(deleted OR JSONHas(row, {format_str(self.column.name)}), {found}, {self._older})"
-        return f"nullIf({found}, {format_str(self.type.toast or '')})" if self.is_sparse else found
+        return f"if({self.left_out(place)}, NULL, {found})" if self.is_sparse else found
+
+    def left_out(self, place: int) -> str:
+        """Return whether TOAST left its value, at `place` of the tuple `r`, out."""
+        return f"partial AND tupleElement(r, {place}) = {format_str(self.type.toast or '')}"
 
     def final(self, value: str, text: str) -> str:
         """Return the value as storage takes it; null is what the type has for none where no null may be."""
@@ -147,6 +153,11 @@ class Replica:
         return f"(SELECT max(position) FROM {FLOORS} WHERE `table` = {format_str(self.source.full_name)})"
 
     @property
+    def comment(self) -> str:
+        """What storage remembers of the table: one that was dropped and made anew has another number."""
+        return f"Changes of {self.source.full_name}, newest a key; pg_class.oid {self.source.id}"
+
+    @property
     def create(self) -> str:
         """The statement that makes storage."""
         own = [f"{name} {type}" for name, type in OWN.items()]
@@ -154,7 +165,7 @@ class Replica:
         return (
             f"CREATE TABLE IF NOT EXISTS {self.storage} ({columns}) "
             f"ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY ({self.order}) "
-            f"COMMENT {format_str(f'Changes of {self.source.full_name}, newest a key')}"
+            f"COMMENT {format_str(self.comment)}"
         )
 
     @property
@@ -173,6 +184,14 @@ class Replica:
         own = [VERSION, "deleted", "unavailable", "fromUnixTimestamp64Micro(changed_at)"]
         return f"{self.storage} ({names}) SELECT {', '.join([*self.finals(), *own])} FROM ({self.rows})"
 
+    def refused(self, block: str) -> str:
+        """Return what follows INSERT INTO, so that the rows of INPUT that do not fit are told, as those of `block`."""
+        tried = ", ".join(f"{wrong}, {format_str(reason)}" for wrong, reason in self._wrong())
+        told = f"SELECT place, multiIf({tried}, '') AS reason FROM ({self._parsed})"
+        return (
+            f"{REFUSED} (block, place, reason) SELECT toUUID('{block}'), place, reason FROM ({told}) WHERE reason != ''"
+        )
+
     def finals(self, *, sparse: bool = False) -> list[str]:
         """Return the values of `rows` as storage takes them: of all columns, or of the key and the sparse ones."""
         return [
@@ -181,13 +200,21 @@ class Replica:
             if field.key or field.is_sparse or not sparse
         ]
 
-    @cached_property
+    @property
     def rows(self) -> str:
-        """The rows of INPUT, parsed: the text t and the value v of each column by its place, and those left out."""
+        """The rows of INPUT, parsed: the text t and the value v of each column by its place, and those left out.
+
+        A value that does not fit ends the statement.
+        """
+        checks = [f"NOT throwIf({wrong}, {format_str(reason)})" for wrong, reason in self._wrong()]
+        return f"SELECT * FROM ({self._parsed}) WHERE {' AND '.join(checks)}"
+
+    @cached_property
+    def _parsed(self) -> str:
         texts = [f"{field.text(place)} AS t{place}" for place, field in enumerate(self.fields, 1)]
         values = [f"{field.type.value(f't{place}')} AS v{place}" for place, field in enumerate(self.fields, 1)]
         left_out = [
-            f"if(tupleElement(r, {place}) = {format_str(field.type.toast or '')}, [{format_str(field.column.name)}], [])"
+            f"if({field.left_out(place)}, [{format_str(field.column.name)}], [])"
             for place, field in enumerate(self.fields, 1)
             if field.is_sparse
         ]
@@ -195,71 +222,25 @@ class Replica:
         parsed = ", ".join(f"{field.name} Nullable(String)" for field in self.fields)
         return (
             f"SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(texts)}, {left} AS unavailable FROM "
-            f"(SELECT *, JSONExtract(row, {format_str(f'Tuple({parsed})')}) AS r FROM input({format_str(INPUT)}))) "
-            f"WHERE {' AND '.join(self._checks())}"
+            f"(SELECT *, JSONExtract(row, {format_str(f'Tuple({parsed})')}) AS r FROM input({format_str(INPUT)})))"
         )
 
-    def _checks(self) -> Iterable[str]:
+    def _wrong(self) -> Iterator[tuple[str, str]]:
+        """Yield what is true of a row that does not fit, and what to say of it."""
         for place, field in enumerate(self.fields, 1):
+            name = field.column.name
             if field.key:
-                text = format_str(f"key column {field.column.name} is null or no {field.type.name}")
-                yield f"NOT throwIf(isNull(v{place}), {text})"
+                yield f"isNull(v{place})", f"key column {name} is null or no {field.type.name}"
             else:
-                text = format_str(
-                    f"column {field.column.name}: no {field.type.name} holds this value; "
-                    f"--as-text {self.source.full_name}.{field.column.name} keeps it"
-                )
                 wrong = field.type.wrong(f"t{place}", f"v{place}")
-                yield f"NOT throwIf(NOT deleted AND ({wrong}), {text})"
+                yield (
+                    f"NOT deleted AND ({wrong})",
+                    f"column {name}: no {field.type.name} holds this value; --as-text {self.source.full_name}.{name}"
+                    " keeps it",
+                )
         if self.sparse and not self.toasts:
-            text = format_str(
-                "TOAST left a value out, which was before REPLICA IDENTITY FULL: "
-                f"`millrace cdc snapshot {self.source.full_name}` reads it"
+            yield (
+                "NOT deleted AND notEmpty(unavailable)",
+                "TOAST left a value out, which was before REPLICA IDENTITY FULL:"
+                f" `millrace cdc snapshot {self.source.full_name}` reads it",
             )
-            yield f"NOT throwIf(NOT deleted AND notEmpty(unavailable), {text})"
-
-
-def plan(
-    table: Table,
-    keys: Mapping[str, Sequence[str]],
-    as_text: Iterable[str] = (),
-    without: Iterable[str] = (),
-    missing: Mapping[str, str] | None = None,
-) -> Replica:
-    """Return what `table` is in ClickHouse; raises ConfigError that names every column and key which does not fit.
-
-    `keys` gives a key to tables that have no primary key; `as_text` and `without` name columns, `schema.table.column`,
-    that are kept as text and left out. `missing` is what Debezium would send for the columns that older rows lack.
-    """
-    key = tuple(keys.get(table.full_name, table.primary.columns if table.primary else ()))
-    texts, left_out = set(as_text), set(without)
-    problems: list[str] = []
-    fields = []
-    for column in table.columns:
-        name = f"{table.full_name}.{column.name}"
-        if name in left_out:
-            continue
-        found = types.as_text(column) if name in texts else types.of(column)
-        if found is None:
-            problems.append(f"{name} is of type {column.declared}, which has none in ClickHouse that keeps every value:"
-                            f" --as-text {name} or --without {name}")  # fmt: skip
-            continue
-        if column.name in OWN:
-            problems.append(f"{name}: a column of this name is millrace's own: --without {name}")
-        if column.generated:
-            problems.append(f"{name} is generated, and PostgreSQL does not send it: --without {name}")
-        if column.toastable and found.toast is None and table.identity != FULL:
-            problems.append(f"{name} of type {column.declared} may be left out by TOAST, and nothing tells:"
-                            f" ALTER TABLE {table.full_name} REPLICA IDENTITY FULL, or --without {name}")  # fmt: skip
-        nullable = column.nullable and column.name not in key
-        fields.append(Field(column, found, column.name in key, nullable, (missing or {}).get(column.name)))
-    if not key:
-        problems.append(
-            f"{table.full_name} has no primary key: ALTER TABLE {table.full_name} ADD PRIMARY KEY (...), or"
-            f" --key {table.full_name}=COLUMN,... (unique, NOT NULL)"
-        )
-    for each in set(key) - {field.column.name for field in fields}:
-        problems.append(f"{table.full_name}.{each} is of the key, which can neither be left out nor missing")
-    if problems:
-        raise ConfigError("; ".join(problems))
-    return Replica(table, tuple(fields), key, table.identity != FULL and any(field.is_sparse for field in fields))

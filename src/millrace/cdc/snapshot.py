@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from psycopg import sql
 
-from millrace.cdc import connector, postgres
+from millrace.cdc import connector, postgres, tail
 from millrace.cdc.connect import Connect
 from millrace.cdc.connector import NAME, NOTES, SIGNALS
 from millrace.cdc.postgres import Connection
@@ -22,7 +22,6 @@ from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import browse
 
 BEGUN_WITHIN = 120.0  # seconds; what the connector has not read yet comes before the request
-POLL = 500  # milliseconds
 DONE = ("SUCCEEDED", "EMPTY")
 ENDED = ("COMPLETED", "ABORTED", "STOPPED")
 
@@ -41,12 +40,12 @@ def snapshot(settings: Settings, connect: Connect, tables: Sequence[str], tell: 
     _require_running(connect)
     request = str(uuid.uuid4())
     with postgres.connection(postgres.source(settings)) as source, browse.consumer(settings.kafka_bootstrap) as reader:
-        ends = _ends(reader)
+        begin = tail.ends(reader, NOTES)
         wanted = {"type": "INCREMENTAL", "data-collections": [connector.pattern(table) for table in tables]}
         _signal(source, request, "execute-snapshot", wanted)
         tell("asked for")
         try:
-            return _follow(connect, _notes(reader, ends, request), tell)
+            return _follow(connect, _notes(tail.follow(reader, NOTES, begin), request), tell)
         except ConfigError:  # it would go on with what fails, and take no other request
             _signal(source, str(uuid.uuid4()), "stop-snapshot", {"type": "INCREMENTAL"})
             raise
@@ -89,25 +88,8 @@ def _signal(source: Connection, request: str, kind: str, data: dict[str, Any]) -
     source.execute(statement, [request, kind, json.dumps(data)])
 
 
-def _ends(reader: KafkaConsumer) -> dict[TopicPartition, int]:
-    """Return where the topic of notes ends; nothing where it is not there yet."""
-    numbers = reader.partitions_for_topic(NOTES) if NOTES in reader.topics() else None
-    ends: dict[TopicPartition, int] = reader.end_offsets([TopicPartition(NOTES, each) for each in numbers or ()])
-    return ends
-
-
-def _notes(reader: KafkaConsumer, ends: dict[TopicPartition, int], request: str) -> Iterator[dict[str, Any] | None]:
-    """Yield what the connector tells of `request` from `ends` on, and None where it says nothing for a moment."""
-    assigned = False
-    while True:
-        if not assigned and (places := _ends(reader)):
-            reader.assign(list(places))
-            for place in places:
-                reader.seek(place, ends.get(place, 0))
-            assigned = True
-        if not assigned:
-            time.sleep(POLL / 1000)
-        records = [record for batch in reader.poll(POLL).values() for record in batch] if assigned else []
-        found = [json.loads(record.value) for record in sorted(records, key=lambda record: record.timestamp)]
-        yield from (note for note in found if note.get("id") == request)
+def _notes(batches: Iterator[list[ConsumerRecord]], request: str) -> Iterator[dict[str, Any] | None]:
+    """Yield what the connector tells of `request`, and None where it says nothing for a moment."""
+    for records in batches:
+        yield from (note for record in records if (note := json.loads(record.value)).get("id") == request)
         yield None

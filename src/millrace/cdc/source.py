@@ -36,10 +36,11 @@ FROM pg_publication p WHERE pubname = %s
 """
 
 
-def problems(url: str, tables: Sequence[str], keys: Keys | None = None) -> list[Problem]:
+def problems(url: str, tables: Sequence[str], keys: Keys | None = None, *, avro: bool = False) -> list[Problem]:
     """Return what stands against capturing `tables` (`schema.table`) of the PostgreSQL at `url`, fatal ones first.
 
-    `keys`: by table, the columns that are its key where it has no primary key. Raises Unavailable.
+    `keys`: by table, the columns that are its key where it has no primary key; `avro`: records are to be Avro. Raises
+    Unavailable.
     """
     with postgres.connection(url) as source:
         published = source.execute(PUBLISHED.encode(), [PUBLICATION]).fetchone()
@@ -48,6 +49,7 @@ def problems(url: str, tables: Sequence[str], keys: Keys | None = None) -> list[
         for table in tables:
             found += tables_there.problems(table, there.get(table), (keys or {}).get(table), source.info.user)
             if table in there:
+                found += tables_there.defaults(table, there[table]) if avro else ()
                 found += _published(table, there[table], published)
     return sorted(found, key=lambda problem: not problem.fatal)
 

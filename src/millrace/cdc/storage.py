@@ -52,7 +52,7 @@ def look(client: Client, replica: Replica) -> Found | None:
     """Return what there is of `replica`, None if nothing; raises ConfigError if its names are taken by others."""
     names = {"storage": f"{replica.target}__cdc", "view": replica.target, "toast": f"{replica.target}__toast"}
     rows = client.query(
-        "SELECT name, engine, engine_full, sorting_key FROM system.tables "
+        "SELECT name, engine, engine_full, sorting_key, comment FROM system.tables "
         "WHERE database = currentDatabase() AND name IN ({storage:String}, {view:String}, {toast:String})",
         names,
     ).result_rows
@@ -73,6 +73,8 @@ def look(client: Client, replica: Replica) -> Found | None:
     engine, order = storage[1], _names(storage[2])
     _require(replica, engine, order, {row[0] for row in columns})
     own = tuple(_stored(*row) for row in columns if row[0] not in OWN)
+    if storage[3] != replica.comment:
+        raise ConfigError(f"{replica.source.full_name} was dropped and made anew: {_anew(replica)}")
     return Found(engine, order, own, names["toast"] in tables)
 
 
@@ -125,8 +127,10 @@ def _require(replica: Replica, engine: str, order: tuple[str, ...], columns: set
     """Raise ConfigError if storage was not made by millrace, or for another key."""
     name = f"{replica.target}__cdc"
     if not ENGINE.match(engine) or not set(OWN) <= columns:
-        raise ConfigError(f"{name} in ClickHouse is no storage of millrace, its engine is {engine.split(' ')[0]}:"
-                          f" expected ReplacingMergeTree(_version, _deleted); rename it")  # fmt: skip
+        raise ConfigError(
+            f"{name} in ClickHouse is no storage of millrace, its engine is {engine.partition(' ')[0]}:"
+            " expected ReplacingMergeTree(_version, _deleted); rename it"
+        )
     if order != replica.key:
         raise ConfigError(
             f"{name} in ClickHouse is ordered by ({', '.join(order)}), but the key of {replica.source.full_name}"

@@ -20,6 +20,8 @@ SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, c.relpersistenc
   row_security_active(c.oid) AS filtered,
   array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attgenerated <> ''
         ORDER BY a.attnum) AS generated,
+  array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atthasdef
+        AND a.attgenerated = '' AND NOT a.attnotnull ORDER BY a.attnum) AS defaults,
   array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attnotnull
         ORDER BY a.attnum) AS required,
   array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -63,6 +65,14 @@ def problems(table: str, row: dict[str, Any] | None, key: Sequence[str] | None, 
     if names := ", ".join(row["generated"]):
         mend = f"ALTER TABLE {quoted(table)} ALTER COLUMN ... DROP EXPRESSION; or compute them where they are read"
         yield Problem(table, f"generated columns ({names}) are left out: changes do not have them", mend, fatal=False)
+
+
+def defaults(table: str, row: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what stands against Avro, whose converter writes a column's default where its value is NULL."""
+    if row["defaults"]:
+        changes = ", ".join(f"ALTER COLUMN {plain(name)} DROP DEFAULT" for name in row["defaults"])
+        what = f"a NULL of {', '.join(row['defaults'])} would be written to Avro as the column's default"
+        yield Problem(table, what, f"ALTER TABLE {quoted(table)} {changes}; or capture it as JSON")
 
 
 def _privileges(table: str, row: dict[str, Any], role: str) -> Iterator[Problem]:

@@ -11,16 +11,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from millrace.cdc import texts
-from millrace.cdc.catalog import Column
+from millrace.cdc import texts, times
+from millrace.cdc.table import Column
 
 Expression = Callable[[str], str]
 PLACEHOLDER = "__debezium_unavailable_value"  # instead of a value that is stored out of line and did not change
 ARRAY = "Array(Nullable(String))"  # JSON of an array, its items as text
 MOST_DIGITS = 76  # of ClickHouse's Decimal
-DAYS = (-719_162, 2_932_896)  # of ClickHouse's dates: the years 1 to 9999
-MICROSECONDS = (DAYS[0] * 86_400_000_000, (DAYS[1] + 1) * 86_400_000_000 - 1)
-YEAR = r"^(000[1-9]|00[1-9]\\d|0[1-9]\\d\\d|[1-9]\\d{3})-"
+MOST_SCALE = 1000  # of a numeric; one below 0 has its high bit set
 
 
 @dataclass(frozen=True)
@@ -38,21 +36,26 @@ class Type:
     toast: str | None = PLACEHOLDER
     wrong: Callable[[str, str], str] = lambda text, value: f"isNotNull({text}) AND isNull({value})"
     is_array: bool = False
+    json: Expression = lambda text: text  # what is done to JSON of an array of it before its items are read
+    compared: bool = True  # whether both texts are equal where the values are
 
     @property
     def array(self) -> "Type":
         """The type of arrays of one dimension, some of whose items may be null."""
         items = f"Array(Nullable({self.name}))"
-        told = _joined(f"octet_length({self.postgres('item')}) || ':' || {self.postgres('item')}")
-        ours = f"concat(toString(length({self.clickhouse('item')})), ':', {self.clickhouse('item')})"
+        told = _joined(f"length({self.postgres('item')}) || ':' || {self.postgres('item')}")
+        ours = f"concat(toString(lengthUTF8({self.clickhouse('item')})), ':', {self.clickhouse('item')})"
         return Type(
             items,
-            lambda text: f"arrayMap(item -> {self.value('item')}, {_items(text)})",
-            lambda column: f"(SELECT {told} FROM unnest({column}) WITH ORDINALITY AS _ (item, place))",
-            lambda column: f"arrayStringConcat(arrayMap(item -> ifNull({ours}, 'null'), {column}), ',')",
+            lambda text: f"arrayMap(item -> {self.value('item')}, {_items(self.json(text))})",
+            lambda column: (
+                f"CASE WHEN array_ndims({column}) > 1 OR array_lower({column}, 1) <> 1 THEN {_out(column)}"
+                f" ELSE (SELECT {told} FROM unnest({column}) WITH ORDINALITY AS _ (item, place)) END"
+            ),
+            lambda column: f"arrayStringConcat(arrayMap(item -> if(isNull(item), 'null', {ours}), {column}), ',')",
             None,
             lambda text, value: (
-                f"arrayExists((given, item) -> isNotNull(given) AND isNull(item), {_items(text)}, {value})"
+                f"arrayExists((given, item) -> isNotNull(given) AND isNull(item), {_items(self.json(text))}, {value})"
             ),
             True,
         )
@@ -72,7 +75,12 @@ def of(column: Column) -> Type | None:
 
 def as_text(column: Column) -> Type:
     """Return text for `column`: as PostgreSQL prints it where that is known, else as Debezium sends it."""
-    return TEXTS.get(column.type, STRING)
+    own = of(column)
+    if column.type in TEXTS or (own and own.name == STRING.name):
+        return TEXTS.get(column.type, own or STRING)
+    if column.element or column.type not in SENT_AS:
+        return replace(STRING, compared=False)
+    return replace(STRING, postgres=SENT_AS[column.type])
 
 
 def _items(text: str) -> str:
@@ -80,7 +88,7 @@ def _items(text: str) -> str:
 
 
 def _joined(item: str) -> str:
-    return f"coalesce(string_agg(coalesce({item}, 'null'), ',' ORDER BY place), '')"
+    return f"coalesce(string_agg(CASE WHEN item IS NULL THEN 'null' ELSE {item} END, ',' ORDER BY place), '')"
 
 
 def _out(column: str) -> str:
@@ -112,7 +120,8 @@ def _float(size: int) -> Type:
         name,
         lambda text: f"to{name}OrNull({text})",
         lambda column: f"CASE WHEN {column} = 'NaN' THEN 'NaN' ELSE encode(float{size}send({column}), 'hex') END",
-        lambda column: f"if(isNaN({column}), 'NaN', {bits.format(f'assumeNotNull({column})')})",
+        lambda column: f"multiIf(isNull({column}), NULL, isNaN({column}), 'NaN', {bits.format(_there(column))})",
+        json=lambda text: f"replaceRegexpAll({text}, '-0([,\\\\]])', '-0.0\\\\1')",  # as an integer it has no sign
     )
 
 
@@ -121,7 +130,9 @@ def _numeric(modifier: int) -> Type:
     if modifier < 0:
         return NUMERIC
     precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
-    if precision > MOST_DIGITS or scale > precision:  # a negative scale has its high bit set
+    if scale > MOST_SCALE:  # it is negative, and what Debezium sends has that many zeros
+        return replace(NUMERIC, value=lambda text: f"replaceRegexpOne({NUMERIC.value(text)}, '\\\\.0+$', '')")
+    if precision > MOST_DIGITS or scale > precision:
         return NUMERIC
     name = f"Decimal({precision}, {scale})"
     return Type(name, _cast(name), _out, lambda column: f"toDecimalString({column}, {scale})")
@@ -138,54 +149,24 @@ def _bits(length: int) -> Type:
     )
 
 
-def _between(number: str, limits: tuple[int, int], then: str) -> str:
-    return f"if({number} BETWEEN {limits[0]} AND {limits[1]}, {then}, NULL)"
+def _there(column: str) -> str:
+    return f"assumeNotNull({column})"
 
 
-def _date(text: str) -> str:
-    days = f"toInt64OrNull({text})"
-    return _between(days, DAYS, f"addDays(toDate32('1970-01-01'), {days})")
-
-
-def _timestamp(text: str) -> str:
-    number = f"toInt64OrNull({text})"
-    return _between(number, MICROSECONDS, f"fromUnixTimestamp64Micro(assumeNotNull({number}), 'UTC')")
-
-
-def _moment(text: str) -> str:
-    return f"if(match(ifNull({text}, ''), '{YEAR}'), accurateCastOrNull({text}, 'DateTime64(6, \\'UTC\\')'), NULL)"
-
-
-def _time(text: str) -> str:
-    """Return a time of day as PostgreSQL prints it, of microseconds since midnight; 24:00:00 is one."""
-    number = f"assumeNotNull(toUInt64OrNull({text}))"
-    parts = [f"leftPad(toString(intDiv({number}, {unit}) % 60), 2, '0')" for unit in (60_000_000, 1_000_000)]
-    hours = f"leftPad(toString(intDiv({number}, 3600000000)), 2, '0')"
-    digits = f"trim(TRAILING '0' FROM leftPad(toString({number} % 1000000), 6, '0'))"
-    rest = f"if({number} % 1000000 = 0, '', concat('.', {digits}))"
-    return f"if(isNull(toUInt64OrNull({text})), NULL, concat({hours}, ':', {parts[0]}, ':', {parts[1]}, {rest}))"
-
-
-def _interval(column: str) -> str:
-    fields = ", ".join(f"extract({field} FROM {column})" for field in ("year", "month", "day", "hour", "minute"))
-    return f"format('P%sY%sM%sDT%sH%sM%sS', {fields}, trim_scale(extract(second FROM {column})))"
-
-
-def _microseconds(text: str) -> str:
-    """Return an interval with the microseconds that PostgreSQL has: Debezium's seconds were a double in between."""
-    found = f"extract({text}, '(-?[0-9.]+)S$')"
-    rounded = f"toString(round(toDecimal64OrZero({found}, 9), 6))"
-    return f"if({found} = '', {text}, concat(substring({text}, 1, length({text}) - length({found}) - 1), {rounded}, 'S'))"
+def _base64(column: str) -> str:
+    return f"translate(encode({column}, 'base64'), E'\\n', '')"
 
 
 NAMES = "['NAN', 'POSITIVE_INFINITY', 'NEGATIVE_INFINITY'], ['NaN', 'Infinity', '-Infinity']"
 STRING = Type("String", _as_is, _out, _as_is)
 NUMERIC = replace(STRING, value=lambda text: f"transform({text}, {NAMES}, {text})")
-DATE = Type("Date32", _date, lambda column: f"to_char({column}, 'YYYY-MM-DD')", _to_string)
+DATE = Type("Date32", times.date, lambda column: times.shown(column, "YYYY-MM-DD"), _to_string)
 TIMESTAMP = Type(
-    "DateTime64(6, 'UTC')", _timestamp, lambda column: f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')", _to_string
+    "DateTime64(6, 'UTC')", times.timestamp, lambda column: times.shown(column, "YYYY-MM-DD HH24:MI:SS.US"), _to_string
 )
-MOMENT = replace(TIMESTAMP, value=_moment, postgres=lambda column: TIMESTAMP.postgres(f"({column} AT TIME ZONE 'UTC')"))
+MOMENT = replace(
+    TIMESTAMP, value=times.moment, postgres=lambda column: TIMESTAMP.postgres(f"({column} AT TIME ZONE 'UTC')")
+)
 BYTES = Type(
     "String",
     lambda text: f"if(isNull({text}), NULL, tryBase64Decode(assumeNotNull({text})))",
@@ -204,7 +185,10 @@ TYPES = {
     },
     **{"float4": _float(4), "float8": _float(8), "uuid": _plain("UUID"), "bytea": BYTES},
     **{"date": DATE, "timestamp": TIMESTAMP, "timestamptz": MOMENT},
-    **{"time": replace(STRING, value=_time), "interval": replace(STRING, value=_microseconds, postgres=_interval)},
+    **{
+        "time": replace(STRING, value=times.clock),
+        "interval": replace(STRING, value=times.microseconds, postgres=times.interval),
+    },
     **dict.fromkeys(("text", "varchar", "bpchar", "name", "char", "enum", "json", "jsonb", "xml"), STRING),
     **dict.fromkeys(("inet", "cidr", "macaddr", "macaddr8", "range", "tsvector"), STRING),
 }
@@ -222,14 +206,21 @@ TEXTS = {
     "timestamp": replace(STRING, value=texts.timestamp),
     "timestamptz": replace(STRING, value=texts.moment),
 }
+UNKNOWN = ("pg_lsn", "tsquery", "multirange", "composite", "jsonpath", "txid_snapshot", "pg_snapshot")  # to Debezium
+SENT_AS: dict[str, Expression] = {  # PostgreSQL's expression for what --as-text keeps, beside TEXTS
+    **dict.fromkeys(("int2", "int4", "int8", "oid", "uuid", "citext"), _out),
+    **dict.fromkeys(UNKNOWN, lambda value: _base64(f"convert_to({_out(value)}, 'UTF8')")),
+    "bool": lambda value: f"{value}::text",
+    "money": lambda value: f"{value}::numeric::text",
+}
 SENT: dict[str, Expression] = {  # PostgreSQL's expression for the text that Debezium sends
     "bool": lambda value: f"{value}::text",
-    "bytea": lambda value: f"translate(encode({value}, 'base64'), E'\\n', '')",
+    "bytea": _base64,
     "date": lambda value: f"({value} - date '1970-01-01')::text",
     "time": lambda value: f"(extract(epoch FROM {value}) * 1000000)::bigint::text",
     "timestamp": lambda value: f"(extract(epoch FROM {value}) * 1000000)::bigint::text",
     "timestamptz": lambda value: f"to_char({value} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-    "interval": _interval,
+    "interval": times.interval,
 }
 
 

@@ -30,16 +30,9 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(sql.sql)
 app.command()(store.prune)
 
-Servers = Annotated[
-    list[str] | None, typer.Argument(help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect")
-]
-Stoppable = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect; superset, which `make "
-        "superset` started"
-    ),
-]
+LOCAL = "kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect, registry"
+Servers = Annotated[list[str] | None, typer.Argument(help=LOCAL)]
+Stoppable = Annotated[list[str] | None, typer.Argument(help=f"{LOCAL}; superset, which `make superset` started")]
 
 
 @app.command()
@@ -210,12 +203,12 @@ def view(
 @app.command()
 def demo(
     *,
-    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, tweets, or all")] = "bluesky",
+    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, tweets, cdc, or all")] = "bluesky",
     source: Annotated[str, typer.Option(help="live, simulator, or auto: the one that can be reached")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=1, help="Events a second of the simulator; default 200, of trades 60, of others 20"),
+        typer.Option(min=1, help="Events a second that are simulated; default 200, of trades 60, of others 20"),
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Save the last view as an SVG file")] = None,
     home: Home = None,

@@ -1,20 +1,30 @@
-"""`millrace cdc`: change data capture of PostgreSQL, at its source."""
+"""`millrace cdc`: change data capture of PostgreSQL."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from millrace import config
+from millrace.cli import cdc_verify
 from millrace.cli.options import Home
 from millrace.cli.tables import grid, line
 
 app = typer.Typer(no_args_is_help=True, help="Change data capture: PostgreSQL through Debezium into Kafka.")
+app.command()(cdc_verify.verify)
 
 Tables = Annotated[str | None, typer.Option(help="schema.table[,schema.table]; default: those of before")]
 Keys = Annotated[
     list[str] | None, typer.Option("--key", help="schema.table=column[,column] where it has no primary key; repeatable")
 ]
+
+
+class Encoding(StrEnum):
+    """How records are written."""
+
+    json = "json"
+    avro = "avro"
 
 
 @app.command()
@@ -24,6 +34,7 @@ def register(
     key: Keys = None,
     demo: Annotated[bool, typer.Option("--demo", help="Make demo_table1 and demo_table2, and capture them")] = False,
     prefix: Annotated[str | None, typer.Option(help="Of the topics: PREFIX.schema.table; default cdc")] = None,
+    encoding: Annotated[Encoding | None, typer.Option(help="Of the records; default that of before, else json")] = None,
     resnapshot: Annotated[
         bool, typer.Option("--resnapshot", help="Read all rows anew, as the next generation")
     ] = False,
@@ -44,7 +55,8 @@ def register(
 
         seed(postgres.source(settings))
         named = list(dict.fromkeys([*connector.DEMO, *named]))
-    wanted = register.Wanted(named, connector.keyed(key or []), prefix)
+    avro = None if encoding is None else encoding is Encoding.avro
+    wanted = register.Wanted(named, connector.keyed(key or []), prefix, avro)
     with line(connector.NAME) as tell:
         done = register.register(settings, wanted, tell, resnapshot=resnapshot)
         if done.added:
@@ -71,3 +83,33 @@ def snapshot(
     with line("snapshot") as tell:
         rows = read(settings, register.worker(settings), named, tell)
     typer.echo(f"snapshot: {rows} rows of {', '.join(named)}", err=True)
+
+
+@app.command()
+def lag(home: Home = None) -> None:
+    """Show how far the connector is behind PostgreSQL, and the job behind the connector; exits 1 when none reads.
+
+    Example: millrace cdc lag
+    """
+    from millrace.cdc import connector, register
+    from millrace.cdc.lag import lag as ask
+
+    settings = config.load(home=home)
+    found = ask(settings, register.worker(settings))
+    Console().print(grid(found.rows(), ""))
+    if not (found.status and found.status.running):
+        typer.echo(f"{connector.NAME} does not run: `millrace cdc register` starts it", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def unregister(home: Home = None) -> None:
+    """Remove the connector, its slot and its publication, so that PostgreSQL keeps no log for it; topics stay.
+
+    Example: millrace cdc unregister
+    """
+    from millrace.cdc import connector, register
+
+    with line(connector.NAME) as tell:
+        register.unregister(config.load(home=home), tell)
+    typer.echo(f"{connector.NAME}: connector, slot and publication are gone; its topics stay", err=True)

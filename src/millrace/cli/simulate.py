@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from millrace.cli.options import Command, sharing
+from millrace.cli.options import Command, Home, sharing
 from millrace.simulate.scenario import instant
 
 app = typer.Typer(
@@ -177,3 +177,31 @@ def worldometers(
     from millrace.simulate.worldometers import Bulletin, serve
 
     serve(Bulletin(seed, defect or ()), port, truth)
+
+
+@app.command("changes")
+def changes(
+    *,
+    rate: Annotated[float, typer.Option(min=0.1, help="Rows a second")] = 20.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same tables: the same again")] = 1,
+    count: Annotated[int | None, typer.Option(help="Rows in all; default endless")] = None,
+    home: Home = None,
+) -> None:
+    """Change demo_table1 and demo_table2 of the PostgreSQL that is captured until Ctrl-C, as people would.
+
+    Inserts, updates, deletes, changed keys, and now and then a transaction over both. Rows of others stay as they are.
+
+    Example: millrace simulate changes --rate 100
+    """
+    from threading import Event
+
+    from millrace import config
+    from millrace.cdc import demo, postgres
+    from millrace.signals import signalled
+    from millrace.simulate.changes import change
+
+    url, stop = postgres.source(config.load(home=home)), Event()
+    demo.seed(url)
+    with signalled(stop):
+        done = change(postgres.conninfo(url), stop.wait, rate=rate, seed=seed, count=count)
+    typer.echo(f"changes: {done:,} rows", err=True)

@@ -1,58 +1,29 @@
 """Define the pipelines that `make demo` shows: what each reads, the simulator in its place, and its Spark job."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from types import ModuleType
+from dataclasses import replace
 
 from millrace.applications.analyses import AUTHORS, COUNTS, DASHBOARD, ENGAGEMENT, HASHTAGS, LANGUAGES
 from millrace.applications.candles import CANDLES
 from millrace.applications.cases import CASES
+from millrace.applications.cdc import CDC
 from millrace.applications.mastodon import MASTODON as ANALYSES
 from millrace.applications.mastodon import choosing
+from millrace.cdc import connector
 from millrace.config import Settings
 from millrace.demo import services
-from millrace.demo.views import bluesky, mastodon, stocks, tweets
-from millrace.kafka.results import TWEET_CASES, Result
+from millrace.demo.pipeline import Copied, Fed
+from millrace.demo.views import bluesky, cdc, mastodon, stocks, tweets
+from millrace.kafka.results import TWEET_CASES
 
 BEFORE = 60  # seconds before its start from which Bluesky's posts are read, however long ago the last demo was
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """One pipeline of the demo. All tuples are arguments of `millrace`; `view` is the module that draws its tables.
-
-    `feed` is the name of its adapter and its simulator, `environment` what the adapter needs to read the simulator.
-    `unreachable` returns why the `service` cannot be read, "" if it can; `urls` are its addresses, each of which the
-    adapter gets by `option`, with the arguments `live`. `rows` is the number of rows of a table in the view, which
-    reads SQLite, or MongoDB where its `documents` are. `second` is a further double that runs where the simulator does:
-    its name, the option of the job that gets its address, and the path there.
-    """
-
-    name: str
-    service: str
-    urls: Callable[[Settings], list[str]]
-    unreachable: Callable[[Settings], str]
-    option: str
-    live: Callable[[], tuple[str, ...]]
-    simulated: tuple[str, ...]  # to the adapter, if the simulator feeds it
-    simulator: tuple[str, ...]
-    rate: float  # events per second of the simulator
-    job: tuple[str, ...]
-    run_file: str  # whose progress is shown
-    view: ModuleType
-    feed: str
-    rows: int = 8
-    environment: Mapping[str, str] = field(default_factory=dict)
-    documents: Result | None = None
-    second: tuple[str, str, str] | None = None
 
 
 def _no_instance(settings: Settings) -> str:
     return services.instance(settings.mastodon_url.split(",")[0], settings.mastodon_access_token)
 
 
-BLUESKY = Pipeline(
+BLUESKY = Fed(
     name="bluesky",
     service="Bluesky",
     urls=lambda settings: [settings.bluesky_url],
@@ -68,7 +39,7 @@ BLUESKY = Pipeline(
     feed="bluesky",
     rows=15,
 )
-MASTODON = Pipeline(
+MASTODON = Fed(
     name="mastodon",
     service="Mastodon",
     urls=lambda settings: settings.mastodon_url.split(","),
@@ -84,7 +55,7 @@ MASTODON = Pipeline(
     feed="mastodon",
 )  # fmt: skip
 SYMBOLS = ("BINANCE:BTCUSDT", "BINANCE:ETHUSDT", "AAPL", "MSFT", "TSLA", "OANDA:EUR_USD")
-STOCKS = Pipeline(
+STOCKS = Fed(
     name="stocks",
     service="Finnhub",
     urls=lambda settings: [settings.finnhub_url],
@@ -101,7 +72,7 @@ STOCKS = Pipeline(
     feed="finnhub",
     environment={"MILLRACE_FINNHUB_TOKEN": "demo"},
 )  # fmt: skip
-TWEETS = Pipeline(
+TWEETS = Fed(
     name="tweets",
     service="tweets",
     urls=lambda settings: [settings.tweets_url],
@@ -116,8 +87,23 @@ TWEETS = Pipeline(
     view=tweets,
     feed="tweets",
     rows=6,
+    servers=("kafka", "mongodb"),
     documents=TWEET_CASES,
     second=("worldometers", "--cases", "/coronavirus/"),
+)
+TABLES = ",".join(connector.DEMO)
+COPY = Copied(
+    name="cdc",
+    service="PostgreSQL",
+    rate=20.0,
+    servers=("kafka", "postgres", "connect", "clickhouse"),
+    tables=connector.DEMO,
+    workload=("simulate", "changes"),
+    job=(CDC.name, "--tables", TABLES, "--trigger", "1s"),
+    run_file=CDC.name,
+    view=cdc,
+    rows=10,
+    verdict=("cdc", "verify", "--tables", TABLES),
 )
 FEW = SYMBOLS[:3]
 ALL = (
@@ -138,4 +124,6 @@ ALL = (
     ),
     replace(TWEETS, job=(CASES.name, "--trigger", "5s"), rows=2),
 )  # fmt: skip
-PIPELINES = {each.name: (each,) for each in (BLUESKY, MASTODON, STOCKS, TWEETS)} | {"all": ALL}
+# `all` is without the copy, whose servers (PostgreSQL, Kafka Connect, ClickHouse) take 1 GB beside those of the others.
+EACH = (BLUESKY, MASTODON, STOCKS, TWEETS, COPY)
+PIPELINES: dict[str, tuple[Fed | Copied, ...]] = {each.name: (each,) for each in EACH} | {"all": ALL}

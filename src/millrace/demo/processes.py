@@ -5,56 +5,58 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from pydantic import SecretStr
-
 from millrace import config, stack
+from millrace.cdc import postgres
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.stack.server import LOOPBACK
 
 STOP_WITHIN = 45.0  # seconds for a process to end after SIGTERM
 READY_WITHIN = 60.0  # seconds
+PLACES = ("kafka_bootstrap", "mongodb_url", "postgres_url", "cdc_source_url", "connect_url", "clickhouse_url")
+NOWHERE = {name: Settings.model_fields[name].default for name in PLACES}
 
 Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def serving(settings: Settings, documents: bool = False) -> Iterator[Settings]:
-    """Run Kafka and, for `documents`, MongoDB in the home during the block; those that ran before go on after it.
+def serving(settings: Settings, servers: Sequence[str] = ("kafka",)) -> Iterator[Settings]:
+    """Run `servers` in the home during the block; those that ran before go on after it.
 
-    Yields the settings with their addresses, whatever the environment names: simulated events go to no others.
+    Yields the settings with their addresses, whatever the environment names: simulated events go to no others, and
+    nobody else's tables are captured.
     """
-    wanted = ["kafka", *(["mongodb"] if documents else [])]
-    ours = [name for name in wanted if name not in _ports(settings)]
+    ours = [name for name in servers if name not in _running(settings)]
+    settings = settings.model_copy(update=NOWHERE)
     try:
-        stack.up(wanted, settings)
-        places = {name: f"{LOOPBACK}:{port}" for name, port in _ports(settings).items()}
-        mongodb = SecretStr(f"mongodb://{places['mongodb']}") if documents else None
-        yield settings.model_copy(update={"kafka_bootstrap": places["kafka"], "mongodb_url": mongodb})
+        stack.up(servers, settings)
+        yield stack.reaching(settings, servers)
     finally:
         if ours:
             stack.down(settings, ours)
 
 
-def _ports(settings: Settings) -> dict[str, int]:
-    return {row.name: row.port for row in stack.status(settings) if row.port and row.ready}
+def _running(settings: Settings) -> set[str]:
+    return {row.name for row in stack.status(settings) if row.port and row.ready}
 
 
 @contextmanager
 def started(settings: Settings, name: str, *arguments: str, **known: str) -> Iterator[Process]:
     """Run `millrace ARGUMENTS` during the block, then stop it by SIGTERM; its output goes to logs/<name>.log.
 
-    Its environment has `known`; its broker, MongoDB, SQLite file and home are those of `settings`, whatever the
-    environment names.
+    Its environment has `known`; its home, SQLite file and servers are those of `settings`, whatever the environment
+    names.
     """
     log = settings.home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     ours = {"HOME": str(settings.home), "KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "SQLITE_URL": settings.sqlite}
     if settings.mongodb_url:
         ours["MONGODB_URL"] = settings.mongodb_url.get_secret_value()
+    if settings.connect_url:
+        ours |= {"CDC_SOURCE_URL": postgres.source(settings), "CONNECT_URL": settings.connect_url}
+        ours["CLICKHOUSE_URL"] = settings.clickhouse
     environment = {**os.environ, **known, "PYTHONUNBUFFERED": "1"}
     environment |= {config.PREFIX + key: value for key, value in ours.items()}
     log.unlink(missing_ok=True)

@@ -3,9 +3,9 @@
 import importlib.util
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -19,19 +19,19 @@ from rich.live import Live
 from millrace.applications.registry import SEVERAL
 from millrace.applications.several import APART
 from millrace.config import Settings
-from millrace.demo import processes
-from millrace.demo.pipelines import BLUESKY, Pipeline
+from millrace.demo import copied, feeding, processes
+from millrace.demo.pipeline import Copied, Fed
+from millrace.demo.pipelines import BLUESKY
 from millrace.demo.processes import Process
-from millrace.demo.views.store import Documents, Store
+from millrace.demo.views.store import Documents, Sides, Store
 from millrace.demo.views.widgets import save
-from millrace.errors import MillraceError, Unavailable
+from millrace.errors import Unavailable
 from millrace.kafka.results import Result
 from millrace.logs import escape
 from millrace.signals import ignored, interrupt
 from millrace.sinks.mongodb import reader
 
 out = Console()
-say = Console(stderr=True, highlight=False)
 CATCH_UP = 90.0  # seconds at the end, at most, for the jobs to read what the feeds still sent
 PAUSE = 0.5  # seconds between refreshes
 
@@ -40,9 +40,9 @@ PAUSE = 0.5  # seconds between refreshes
 class Shown:
     """A pipeline of the demo, the name of what feeds it, and where its counts since the start are."""
 
-    pipeline: Pipeline
+    pipeline: Fed | Copied
     feed: str
-    store: Store | Documents
+    store: Store | Documents | Sides
     since: str
 
     def draw(self, waiting: str) -> Group:
@@ -59,19 +59,9 @@ class Shown:
         return list(self.pipeline.view.lines(self.store, self.since))
 
 
-@dataclass(frozen=True)
-class Fed:
-    """What feeds a pipeline: its name, the adapter's options and environment, and what the job is told more."""
-
-    name: str
-    options: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    job: tuple[str, ...] = ()
-
-
 def run(
     settings: Settings,
-    pipelines: Sequence[Pipeline] = (BLUESKY,),
+    pipelines: Sequence[Fed | Copied] = (BLUESKY,),
     *,
     source: str = "auto",
     seconds: float | None = None,
@@ -91,16 +81,14 @@ def run(
     settings = settings.model_copy(update={"sqlite_url": None})
     shown: list[Shown] = []
     with _stopped_together() as around:
-        documents = any(pipeline.documents for pipeline in pipelines)
-        settings = around.enter_context(processes.serving(settings, documents))
+        servers = list(dict.fromkeys(chain.from_iterable(pipeline.servers for pipeline in pipelines)))
+        settings = around.enter_context(processes.serving(settings, servers))
         page = around.enter_context(_page(settings))
         with _stopped_together() as children:
             feeds = []
             for pipeline in pipelines:
-                fed = _feed(pipeline, source, settings, rate or pipeline.rate, children)
-                line = ("ingest", pipeline.feed, *fed.options)
-                ingest = processes.started(settings, f"ingest-{pipeline.feed}", *line, **fed.environment)
-                feeds.append(children.enter_context(ingest))
+                fed = feeding.feed(pipeline, source, settings, rate or pipeline.rate, children)
+                feeds.append(fed.start(settings, children))
                 told = replace(pipeline, job=(*pipeline.job, *fed.job))
                 shown.append(Shown(told, fed.name, _store(settings, pipeline), since))
                 shown[-1].store.run_file.unlink(missing_ok=True)  # left by an earlier run
@@ -109,9 +97,11 @@ def run(
             page()
             _watch(shown, seconds, [*feeds, job], began)
             _catch_up(shown, feeds)
+            verdicts = [_verdict(each.pipeline, settings) for each in shown]  # while the job goes on
         if picture:
             save(picture, _view(shown, "nothing was counted"))
-        return max([_report(each, settings) for each in shown], default=0)  # while the servers are there to be read
+        reports = [_report(each, settings) for each in shown]  # while the servers are there to be read
+        return max([*reports, *verdicts], default=0)
     return 0
 
 
@@ -125,21 +115,23 @@ def _stopped_together() -> Iterator[ExitStack]:
         try:
             yield children
         except KeyboardInterrupt:
-            say.print("stopping")
+            feeding.say.print("stopping")
         finally:
             with ignored():
                 children.close()
 
 
-def _job(pipelines: Sequence[Pipeline]) -> list[str]:
+def _job(pipelines: Sequence[Fed | Copied]) -> list[str]:
     """Return the arguments of `millrace run`: the job of one pipeline, or those of several in one application."""
     first, *others = (pipeline.job for pipeline in pipelines)
     together = chain.from_iterable((APART, *job) for job in others)
     return [SEVERAL.name, *first, *together] if others else list(first)
 
 
-def _store(settings: Settings, pipeline: Pipeline) -> Store | Documents:
+def _store(settings: Settings, pipeline: Fed | Copied) -> Store | Documents | Sides:
     run_file = settings.home / "run" / f"{pipeline.run_file}.json"
+    if isinstance(pipeline, Copied):
+        return Sides(run_file, copied.Both(settings, pipeline.tables).look)
     if pipeline.documents:
         return Documents(run_file, partial(_newest, settings.store_url("mongodb"), pipeline.documents))
     return Store(run_file, Path(settings.sqlite.removeprefix("sqlite:///")), pipeline.feed)
@@ -156,32 +148,10 @@ def _newest(url: str, documents: Result, count: int, since: datetime) -> list[di
 def _page(settings: Settings) -> Iterator[Callable[[], None]]:
     """Serve `millrace view`, which opens a browser if there is one; yields a function that prints its address."""
     if not importlib.util.find_spec("streamlit"):
-        yield lambda: say.print("millrace[view] would show a page, too: `uv sync --extra view`", markup=False)
+        yield lambda: feeding.say.print("millrace[view] would show a page, too: `uv sync --extra view`", markup=False)
         return
     with processes.started(settings, "view", "view"):
-        yield lambda: say.print(f"a page of it: {processes.address(settings, 'view')}")
-
-
-def _feed(pipeline: Pipeline, source: str, settings: Settings, rate: float, children: ExitStack) -> Fed:
-    """Return what feeds a pipeline; starts the simulator, and the second double, if need be."""
-    if source != "simulator":
-        if reason := pipeline.unreachable(settings):
-            if source != "auto":
-                raise MillraceError(f"{pipeline.service} cannot be reached: {reason}")
-            say.print(f"{pipeline.service} cannot be reached ({reason}): the built-in simulator feeds the demo")
-        else:
-            urls = [word for url in pipeline.urls(settings) for word in (pipeline.option, url)]
-            return Fed(pipeline.service, (*urls, *pipeline.live()))
-    name, seed = f"simulator-{pipeline.feed}", str(int(time.time()))  # another run's posts would count as duplicates
-    options = ("--port", "0", "--rate", str(rate), "--seed", seed, *pipeline.simulator)
-    children.enter_context(processes.started(settings, name, "simulate", pipeline.feed, *options))
-    told = (pipeline.option, processes.address(settings, name), *pipeline.simulated)
-    job: tuple[str, ...] = ()
-    if pipeline.second:
-        double, option, path = pipeline.second
-        children.enter_context(processes.started(settings, double, "simulate", double, "--port", "0"))
-        job = (option, processes.address(settings, double) + path)
-    return Fed(f"simulated {pipeline.service}", told, pipeline.environment, job)
+        yield lambda: feeding.say.print(f"a page of it: {processes.address(settings, 'view')}")
 
 
 def _view(shown: Sequence[Shown], waiting: str) -> Group:
@@ -201,11 +171,11 @@ def _watch(shown: Sequence[Shown], seconds: float | None, children: list[Process
                 if live:
                     live.update(_view(shown, waiting), refresh=True)
                 for each in [each for each in silent if each.counted()]:
-                    say.print(f"first counts of {each.feed} after {time.monotonic() - began:.0f} s")
+                    feeding.say.print(f"first counts of {each.feed} after {time.monotonic() - began:.0f} s")
                     silent.remove(each)
                 time.sleep(PAUSE)
     except KeyboardInterrupt:
-        say.print("stopping: the job reads what the feeds still sent; Ctrl-C again does not wait for that")
+        feeding.say.print("stopping: the job reads what the feeds still sent; Ctrl-C again does not wait for that")
 
 
 def _catch_up(shown: Sequence[Shown], feeds: list[Process]) -> None:
@@ -217,13 +187,24 @@ def _catch_up(shown: Sequence[Shown], feeds: list[Process]) -> None:
         time.sleep(PAUSE)
 
 
+def _verdict(pipeline: Fed | Copied, settings: Settings) -> int:
+    """Run what says whether all is right, show what it says, and return its exit code."""
+    if not isinstance(pipeline, Copied):
+        return 0
+    feeding.say.print("comparing both sides")
+    with processes.started(settings, "verdict", *pipeline.verdict) as process:
+        code = process.wait()
+    out.print((settings.home / "logs" / "verdict.log").read_text(), markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
 def _report(shown: Shown, settings: Settings) -> int:
     found = shown.lines()
     if not found:
-        say.print(f"nothing was counted on {shown.feed}: see {settings.home / 'logs'}", style="red")
+        feeding.say.print(f"nothing was counted on {shown.feed}: see {settings.home / 'logs'}", style="red")
         return 1
     records = shown.store.progress().get("records", 0)
-    say.print(f"counted on {shown.feed} since {shown.since[11:16]} UTC ({records:,} records read):")
+    feeding.say.print(f"counted on {shown.feed} since {shown.since[11:16]} UTC ({records:,} records read):")
     width = max(cell_len(name) for name, _ in found)
     for name, number in found:
         padding = " " * (width - cell_len(name))  # in cells: some scripts take two per character

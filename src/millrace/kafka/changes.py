@@ -25,7 +25,7 @@ ENVELOPE = (
 )
 KINDS = {"c": ROW, "u": ROW, "r": ROW, "d": GONE, "t": EMPTIED}
 COLUMNS = (
-    "table STRING, kind STRING, row STRING, old_key STRING, "
+    "table STRING, kind STRING, row STRING, before STRING, old_key STRING, partial BOOLEAN, "
     "generation INT, streamed BOOLEAN, commit BIGINT, lsn BIGINT, ended BOOLEAN, changed_at BIGINT, "
     "topic STRING, partition INT, offset BIGINT, reason STRING, value BINARY"
 )
@@ -35,9 +35,10 @@ def changes(records: DataFrame) -> DataFrame:
     """Return COLUMNS of each change in Kafka records (key, value, headers, topic, partition, offset), one row each.
 
     `table` is schema.table; `row` the JSON of the row, of one that is gone that of its key at least, null for a table
-    that was emptied; `old_key` the JSON of the key that a row had before; `ended` whether the initial snapshot of this
-    generation is over; `changed_at` microseconds since 1970, of the transaction. What cannot be read has a `reason` and
-    its `value`, which are null else. Tombstones and messages that belong to no table are left out.
+    that was emptied; `before` that of the row which an update replaced, where it is told; `old_key` the JSON of the key that a row had before; `partial` whether TOAST may have left values
+    out, which it can only of a row that was there and is not told as it was; `ended` whether the initial snapshot of
+    this generation is over; `changed_at` microseconds since 1970, of the transaction. What cannot be read has a
+    `reason` and its `value`, which are null else. Tombstones and messages that belong to no table are left out.
 
     Source: debezium.io/documentation/reference/stable/connectors/postgresql.html, "Data change events".
     """
@@ -48,13 +49,16 @@ def changes(records: DataFrame) -> DataFrame:
     )
     sequence = F.from_json("e.source.sequence", "ARRAY<STRING>")
     streamed = (F.col("e.op") != "r") | (F.col("e.source.snapshot") == "incremental")
+    partial = ((F.col("e.op") == "u") & F.col("e.before").isNull()) | F.expr(_header(OLD_KEY)).isNotNull()
     last = F.coalesce(F.col("e.source.snapshot").startswith("last"), F.lit(False))
     kind = F.element_at(F.create_map(*[F.lit(each) for pair in KINDS.items() for each in pair]), F.col("e.op"))
     found = parsed.filter("e.op IS NULL OR e.op != 'm'").select(
         F.concat_ws(".", "e.source.schema", "e.source.table").alias("table"),
         kind.alias("kind"),
         F.when(kind == GONE, F.col("e.before")).when(kind == ROW, F.col("e.after")).alias("row"),
+        F.when(F.col("e.op") == "u", F.col("e.before")).alias("before"),
         F.expr(_header(OLD_KEY)).alias("old_key"),
+        partial.alias("partial"),
         F.expr(f"coalesce(try_cast({_header(GENERATION)} AS INT), 0)").alias("generation"),
         streamed.alias("streamed"),
         F.coalesce(F.get(sequence, F.lit(0)).cast("bigint"), F.lit(0)).alias("commit"),
@@ -65,8 +69,8 @@ def changes(records: DataFrame) -> DataFrame:
     )
     reason = _reason()
     return found.select(
-        *[_good(name, reason) for name in ("table", "kind", "row", "old_key")],
-        *("generation", "streamed", "commit", "lsn", "ended", "changed_at", "topic", "partition", "offset"),
+        *[_good(name, reason) for name in ("table", "kind", "row", "before", "old_key")],
+        *("partial", "generation", "streamed", "commit", "lsn", "ended", "changed_at", "topic", "partition", "offset"),
         reason.alias("reason"),
         F.when(reason.isNotNull(), F.col("value")).alias("value"),
     )

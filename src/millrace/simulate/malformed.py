@@ -3,24 +3,23 @@
 import re
 from collections.abc import Callable
 
+from millrace.simulate import broken
 from millrace.simulate.posts import Event
 
 Encode = Callable[[Event], bytes]
-DEEP = 10_000
 _MARK = "@text@"
 _TIME = re.compile(rb'(?<="time":)"[^"]*"|(?<="time_us":)\d+')
 _DID = re.compile(rb'(?<="did":)"[^"]*"')
 
-WHOLE = {"empty": b"", "null": b"null", "number": b"42", "nothing": b"{}"}
 TIMES = {"huge number": b"1e400", "not a number": b"NaN", "time of words": b'"soon"'}
 TEXTS = {
     "lone surrogate": rb'"\ud800 #malformed"',
     "invalid UTF-8": b'"\xff\xfe #malformed"',
     "invalid UTF-8 in a binary frame": b'"\xc3( #malformed"',
-    "deep": b"[" * DEEP + b"]" * DEEP,
+    "deep": broken.NESTED,
 }
-OTHERS = ("cut", "array", "wrong did", "no record")
-WAYS = (*WHOLE, *TIMES, *TEXTS, *OTHERS)
+OTHERS = ("wrong did", "no record")
+WAYS = (*broken.WHOLE, *TIMES, *TEXTS, *OTHERS)
 
 
 def way(event: Event) -> str:
@@ -36,20 +35,15 @@ def is_text(event: Event) -> bool:
 def encode(event: Event, well: Encode) -> bytes:
     """Return the broken frame; `well` encodes events as the wire has them."""
     name = way(event)
-    if name in WHOLE:
-        return WHOLE[name]
     record = event.body["record"]
     event.body["record"] = {"$type": record["$type"], "createdAt": record["createdAt"], "text": _MARK}
     if name == "no record":
         del event.body["record"]
     frame = well(event)
+    if name in broken.WHOLE:
+        return broken.WHOLE[name](frame)
     if name in TIMES:
         return _TIME.sub(TIMES[name], frame, count=1)
     if name in TEXTS:
         return frame.replace(f'"{_MARK}"'.encode(), TEXTS[name])
-    return {
-        "cut": frame[: len(frame) // 2],
-        "array": b"[" + frame + b"]",
-        "wrong did": _DID.sub(b"17", frame),
-        "no record": frame,
-    }[name]
+    return _DID.sub(b"17", frame) if name == "wrong did" else frame

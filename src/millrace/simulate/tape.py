@@ -1,25 +1,17 @@
 """How trades stand on Finnhub's wire, and ways of being broken that no reader may accept."""
 
 import json
-from collections.abc import Callable
 
+from millrace.simulate import broken
 from millrace.simulate.market import Trade
 
 PING = b'{"type":"ping"}'
-DEEP = 10_000
-
-WHOLE: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda _: b"",
-    "null": lambda _: b"null",
-    "number": lambda _: b"42",
-    "nothing": lambda _: b"{}",
+WHOLE: dict[str, broken.Break] = broken.WHOLE | {
     "no data": lambda _: b'{"type":"trade"}',
     "data of words": lambda _: b'{"data":"soon","type":"trade"}',
     "unknown type": lambda _: b'{"data":[],"type":"dividend"}',
-    "cut": lambda frame: frame[: len(frame) // 2],
-    "array": lambda frame: b"[" + frame + b"]",
     "not a number": lambda frame: frame.replace(b'"p":', b'"p":NaN,"q":'),
-    "deep": lambda frame: frame.replace(b'"p":', b'"p":' + b"[" * DEEP + b"]" * DEEP + b',"q":'),
+    "deep": lambda frame: frame.replace(b'"p":', b'"p":' + broken.NESTED + b',"q":'),
 }
 WITHIN: dict[str, dict[str, bytes | None]] = {
     "no price": {"p": None},

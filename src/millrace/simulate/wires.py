@@ -1,22 +1,15 @@
 """How tweets stand on the wire: plain, or as Twitter's API has them (v1.1, v2); and ways in which none may be read."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from millrace.simulate import broken
 from millrace.simulate.scenario import EPOCH, rfc3339
 from millrace.simulate.talk import Tweet
 
-DEEP = 10_000
-WHOLE: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda _: b"",
-    "null": lambda _: b"null",
-    "number": lambda _: b"42",
-    "nothing": lambda _: b"{}",
-    "cut": lambda frame: frame[: len(frame) // 2],
-    "array": lambda frame: b"[" + frame + b"]",
-    "deep": lambda frame: b'{"text":' + b"[" * DEEP + b"]" * DEEP + b"," + frame[1:],
+WHOLE: dict[str, broken.Break] = broken.WHOLE | {
+    "deep": lambda frame: b'{"text":' + broken.NESTED + b"," + frame[1:],
     "not a number": lambda frame: b'{"id":NaN,' + frame[1:],
     "huge number": lambda frame: frame[:-1] + b',"id_str":1e400}',
     "invalid UTF-8": lambda frame: frame[:-1] + b',"source":"\xff\xfe"}',

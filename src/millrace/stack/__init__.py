@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from millrace.stack.servers import Status, down, status, up
+    from millrace.stack.servers import Status, down, reaching, status, up
 
-__all__ = ["Status", "down", "status", "up"]
+__all__ = ["Status", "down", "reaching", "status", "up"]
 
 
 def __getattr__(name: str) -> Any:

@@ -31,11 +31,18 @@ def main(folder: str, port: str, idle: str) -> None:
         server = Server(Path(folder), int(port))
         process.note(process.Running.of(os.getpid(), server.server_port), pid_file)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        while signal.sigtimedwait(ENDS, LOOK) is None and not 0 < float(idle) < server.quiet:
-            pass
+        ended = threading.Event()
+        threading.Thread(target=_set_at_the_end, args=(ended,), daemon=True).start()
+        while not ended.wait(LOOK) and not 0 < float(idle) < server.quiet:
+            pass  # signal.sigtimedwait would do, but takes a process that was stopped and goes on for ended
         pid_file.unlink(missing_ok=True)  # first: who looks for a server from now on starts another
         server.end(PATIENCE)
         os._exit(0)  # threads of the engine would keep the process
+
+
+def _set_at_the_end(ended: threading.Event) -> None:
+    signal.sigwait(ENDS)
+    ended.set()
 
 
 def _take(lock: IO[str]) -> None:

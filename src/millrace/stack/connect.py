@@ -1,19 +1,21 @@
 """Kafka Connect 4.3.1: one distributed worker with Debezium's connector for PostgreSQL."""
 
 import os
-import tarfile
+import shutil
+import zipfile
 from pathlib import Path
 
 import httpx
 
 from millrace.cdc import address as source
+from millrace.cdc.connector import AVRO
 from millrace.config import Settings
 from millrace.errors import Unavailable
 from millrace.stack import java
 from millrace.stack.fetch import fetch
 from millrace.stack.process import Launch
 from millrace.stack.server import LOOPBACK, Server
-from millrace.stack.unpack import once
+from millrace.stack.unpack import once, untar
 
 HEAP = "512m"
 TIMEOUT = 10  # seconds for a worker that takes the connection and says nothing
@@ -64,7 +66,7 @@ def prepare(folder: Path, port: int) -> Launch:
     """Write the settings and return the worker's command line; connectors and offsets are in topics of Kafka."""
     folder.mkdir(parents=True, exist_ok=True)
     properties, logging = folder / "worker.properties", folder / "log4j2.properties"
-    plugins = once("debezium", _untar)
+    plugins = f"{once('debezium', untar)},{once('avro-converter', _install)}"
     properties.write_text(PROPERTIES.format(host=LOOPBACK, port=port, plugins=plugins, allowed=source.ALLOWED))
     logging.write_text(LOGGING)
     jars = os.pathsep.join(str(jar) for jar in fetch("kafka"))
@@ -92,9 +94,12 @@ def check(url: str) -> None:
         raise Unavailable(f"Kafka Connect at {url}: {type(error).__name__}: {error}") from error
 
 
-def _untar(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+def _install(jar: Path, folder: Path) -> None:
+    """Put a jar of the converter to Avro into a folder, with the file by which Kafka Connect finds it."""
+    (folder / "avro").mkdir(exist_ok=True)
+    shutil.copy(jar, folder / "avro")
+    with zipfile.ZipFile(folder / "avro" / "services.jar", "w") as services:
+        services.writestr("META-INF/services/org.apache.kafka.connect.storage.Converter", AVRO)
 
 
 CONNECT = Server(

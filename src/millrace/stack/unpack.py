@@ -19,13 +19,19 @@ def unpack(name: str, member: str) -> Path:
 def once(name: str, extract: Callable[[Path, Path], None]) -> Path:
     """Return a folder in the cache that `extract(file, folder)` filled from the files of bundle `name`."""
     sums = [artifact.sha256 for artifact in bundle(name)]
-    folder = cache() / "unpacked" / f"{name}-{''.join(each[: 16 // len(sums)] for each in sums)}"
+    folder = cache() / "unpacked" / f"{name}-{''.join(each[: max(1, 16 // len(sums))] for each in sums)}"
     if not folder.exists():
         files = fetch(name)
         with only_one(f"unpack-{name}"):
             if not folder.exists():
                 _fill(folder, files, extract)
     return folder
+
+
+def untar(archive: Path, folder: Path) -> None:
+    """Extract a tar archive, compressed or not, as `once` wants it."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
 
 
 def _fill(folder: Path, files: Sequence[Path], extract: Callable[[Path, Path], None]) -> None:

@@ -1,43 +1,25 @@
 """The pages' content: what the other modules read, as figures, charts and tables of Streamlit."""
 
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
-from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 from sqlalchemy import Engine, Table
-from streamlit.column_config import Column, DatetimeColumn, LineChartColumn, NumberColumn
-from streamlit.elements.lib.column_types import ColumnConfig
+from streamlit.column_config import Column, LineChartColumn, NumberColumn
 
 from millrace.sinks.sql import tables
-from millrace.view import bounds, charts, health, market, others, social
+from millrace.view import bounds, charts, health, market, others, parts, social
 from millrace.view import cases as tweets
+from millrace.view import replication as copied
 from millrace.view.text import number, plain
 
 DAY = timedelta(days=1)
-CLOCK = "YYYY-MM-DD HH:mm:ss [UTC]"
 SHARE = NumberColumn("share", format="percent")
 SHOWN = {
     "hashtags": ("rank", "hashtag", "posts", "change", "history", "filling", "share"),
     "minutes": ("window_start", "posts", "authors", "bots", "average_score", "top_language", "top_hashtag"),
 }
-T = TypeVar("T")
-
-
-def _line() -> Any:
-    """Return what puts its parts side by side, and one below the other on a phone."""
-    return st.container(horizontal=True, gap="medium")
-
-
-def _choose(label: str, options: Sequence[T], key: str, show: Callable[[T], str] = str) -> T:
-    """Let the reader choose among several options; there must be one."""
-    if len(options) == 1:
-        return options[0]
-    chosen = st.selectbox(label, options, key=key, format_func=show, width=260)
-    return options[0] if chosen is None else chosen
 
 
 def _window(engine: Engine, table: Table) -> tuple[str, timedelta] | None:
@@ -45,32 +27,11 @@ def _window(engine: Engine, table: Table) -> tuple[str, timedelta] | None:
     sources = bounds.different(engine, table.c.source)
     if not sources:
         return None
-    with _line():
-        source = _choose("source", sources, f"{table.name}-source")
+    with parts.line():
+        source = parts.choose("source", sources, f"{table.name}-source")
         lengths = bounds.lengths(engine, table, source)
-        length = _choose("window", lengths, f"{table.name}-window", lambda each: health.span(each.total_seconds()))
+        length = parts.choose("window", lengths, f"{table.name}-window", lambda each: health.span(each.total_seconds()))
     return source, length
-
-
-def _until(moments: Any, what: str, last: str = "up to") -> None:
-    """Say until when the data goes."""
-    st.caption(f"{what} {last} {moments.max():%Y-%m-%d %H:%M:%S} UTC")
-
-
-def _column(values: pd.Series) -> ColumnConfig:
-    """Return how values are shown: their name as words, times in UTC, numbers with their thousands apart."""
-    label = str(values.name).replace("_", " ")
-    if is_datetime64_any_dtype(values):
-        return DatetimeColumn(label, format=CLOCK, timezone="UTC")
-    if is_numeric_dtype(values) and not is_bool_dtype(values):
-        return NumberColumn(label, format="localized")
-    return Column(label)
-
-
-def _grid(rows: pd.DataFrame, title: str, columns: dict[str, ColumnConfig] | None = None, **more: Any) -> None:
-    """Draw rows as a table, `columns` as they say; `more` goes to Streamlit."""
-    shown = {name: _column(rows[name]) for name in rows.columns} | (columns or {})
-    st.dataframe(rows, hide_index=True, alt=title, placeholder="", column_config=shown, **more)
 
 
 def _any_full(windows: pd.DataFrame) -> bool:
@@ -84,15 +45,15 @@ def candles(engine: Engine) -> bool:
     symbols = market.symbols(engine)
     if not symbols:
         return False
-    with _line():
-        symbol = _choose(
+    with parts.line():
+        symbol = parts.choose(
             f"the first {bounds.MOST} symbols" if len(symbols) == bounds.MOST else "symbol", symbols, "symbol"
         )
-        resolution = _choose("resolution", market.resolutions(engine, symbol), "resolution")
+        resolution = parts.choose("resolution", market.resolutions(engine, symbol), "resolution")
     rows = market.candles(engine, symbol, resolution)
     last, broken = rows.iloc[-1], int((~rows["complete"]).sum())
     change = last["close"] / rows.iloc[0]["open"] - 1 if rows.iloc[0]["open"] else 0.0
-    _figures(
+    parts.figures(
         {
             plain(symbol): number(last["close"]),
             "change": f"{change:+.2%}",
@@ -104,7 +65,7 @@ def candles(engine: Engine) -> bool:
     st.vega_lite_chart(drawn, charts.candles(symbol), key="candles")
     st.vega_lite_chart(drawn, charts.volume(symbol), key="volume")
     what = "Rising candles are filled blue, falling ones hollow orange, incomplete ones pale;"
-    _until(rows["window_start"], what, "the newest began at")
+    parts.until(rows["window_start"], what, "the newest began at")
     return True
 
 
@@ -118,11 +79,11 @@ def hashtags(engine: Engine) -> bool:
         "history": LineChartColumn("full windows", y_min=0, color=charts.RISE),
         "share": SHARE,
     }
-    _grid(found, "Trending hashtags", columns, height="content", column_order=SHOWN["hashtags"])
+    parts.grid(found, "Trending hashtags", columns, height="content", column_order=SHOWN["hashtags"])
     if found["is_full"].all():
-        _until(found["window_end"], "Ranked in the newest full window, that is")
+        parts.until(found["window_end"], "Ranked in the newest full window, that is")
     else:
-        _until(found["window_start"], "No window is full yet: ranked so far", "in that which began at")
+        parts.until(found["window_start"], "No window is full yet: ranked so far", "in that which began at")
     return True
 
 
@@ -131,9 +92,9 @@ def posts(engine: Engine) -> bool:
         return False
     rate = social.rate(engine, *chosen)
     if _any_full(rate):
-        _figures({"posts a minute": f"{rate['posts'].iloc[-1]:,.0f}"})
+        parts.figures({"posts a minute": f"{rate['posts'].iloc[-1]:,.0f}"})
         st.vega_lite_chart(rate, charts.line("Posts a minute", "posts"), key="rate")
-        _until(rate["window_end"], "Posts a minute,")
+        parts.until(rate["window_end"], "Posts a minute,")
     return True
 
 
@@ -141,14 +102,14 @@ def minutes(engine: Engine) -> bool:
     sources = bounds.different(engine, tables.dashboard_windows.c.source)
     if not sources:
         return False
-    rows = social.minutes(engine, _choose("source", sources, "dashboard-source"))
+    rows = social.minutes(engine, parts.choose("source", sources, "dashboard-source"))
     if rows.empty:
         st.info("Windows of one minute are shown here, and the newest hour has none: `--window 1m` counts them.")
         return True
     full = rows[rows["is_full"]].head(60)
     if _any_full(full):
         st.vega_lite_chart(full[::-1], charts.line("Posts and authors a minute", "posts", "authors"), key="minutes")
-        _grid(full, "Minute by minute", column_order=SHOWN["minutes"])
+        parts.grid(full, "Minute by minute", column_order=SHOWN["minutes"])
     return True
 
 
@@ -157,7 +118,7 @@ def shares(engine: Engine, table: Table, name: str) -> bool:
         return False
     found = social.shares(engine, table, name, *chosen)
     st.vega_lite_chart(found, charts.bars(f"Posts by {name}", name), key=name)
-    _grid(found, f"Posts by {name}", {"share": SHARE})
+    parts.grid(found, f"Posts by {name}", {"share": SHARE})
     return True
 
 
@@ -168,8 +129,8 @@ def engagement(engine: Engine) -> bool:
     if _any_full(windows):
         st.vega_lite_chart(windows, charts.line("Engagement score", "average_score", "max_score"), key="scores")
         what = "Score = 3 x replies + 2 x reblogs + favourites, unless the job says otherwise;"
-        _until(windows["window_end"], what)
-    _grid(social.reactions(engine), "Posts with the highest scores", {"id": Column("post")})
+        parts.until(windows["window_end"], what)
+    parts.grid(social.reactions(engine), "Posts with the highest scores", {"id": Column("post")})
     return True
 
 
@@ -180,7 +141,7 @@ def cases(url: str) -> bool:
     full = tweets.full(rows)[::-1]
     days = tweets.age(newest)
     known = newest["total_cases_count"]
-    _figures(
+    parts.figures(
         {
             "tweets in the newest full window": f"{full['tweets'].iloc[-1]:,}" if len(full) else "none is full",
             f"cases: {plain(newest['country'])}": "unknown" if known is None else f"{known:,}",
@@ -189,12 +150,12 @@ def cases(url: str) -> bool:
     )
     if _any_full(full):
         st.vega_lite_chart(full, charts.line("Tweets a window", "tweets"), key="tweets")
-        _until(full["window_end"], "Tweets a window,")
-    _grid(rows, "Newest windows", height=300, column_order=tweets.SHOWN)
+        parts.until(full["window_end"], "Tweets a window,")
+    parts.grid(rows, "Newest windows", height=300, column_order=tweets.SHOWN)
     st.subheader("The newest document")
-    with _line():
-        _grid(tweets.numbers(newest), "Case numbers", width=300)
-        _grid(tweets.texts(newest), "Newest texts", width=700)
+    with parts.line():
+        parts.grid(tweets.numbers(newest), "Case numbers", width=300)
+        parts.grid(tweets.texts(newest), "Newest texts", width=700)
     st.caption(plain(f"Numbers of {newest['as_of']}, of {newest['source_url']}; what it does not tell is blank."))
     return True
 
@@ -207,9 +168,9 @@ def jobs(home: Path) -> None:
         st.code("millrace run hashtags", language="sh")
         return
     running = told[told["state"] == health.RUNNING]
-    _figures({name: f"{running[name].fillna(0).sum():,.0f}" for name in ("rows/s", "lag", "late", "bad")})
+    parts.figures({name: f"{running[name].fillna(0).sum():,.0f}" for name in ("rows/s", "lag", "late", "bad")})
     st.subheader("Jobs")
-    _grid(told, "What each job last told")
+    parts.grid(told, "What each job last told")
 
 
 def state(engine: Engine, store: str) -> None:
@@ -222,13 +183,13 @@ def state(engine: Engine, store: str) -> None:
     gaps, far, ages = health.gaps(engine), health.progress(engine), health.ages(engine, there)
     recent = sum(end > now - DAY for end in gaps["gap_end"])
     newest = f"{health.span((now - max(ages.values())).total_seconds())} ago" if ages else "none yet"
-    _figures({"newest window began": newest, "gaps in 24 h": f"{recent}{'+' * (recent == health.GAPS)}"})
+    parts.figures({"newest window began": newest, "gaps in 24 h": f"{recent}{'+' * (recent == health.GAPS)}"})
     began = pd.DataFrame(ages.items(), columns=["table", "began"])
     began["age"] = [health.span((now - moment).total_seconds()) for moment in ages.values()]
     for title, rows in (("Newest window of each table", began), ("Final up to", far), ("Gaps: data may lack", gaps)):
         if len(rows):
             st.subheader(title)
-            _grid(rows, title)
+            parts.grid(rows, title)
 
 
 def table(engine: Engine, name: str) -> None:
@@ -236,7 +197,33 @@ def table(engine: Engine, name: str) -> None:
     st.dataframe(others.rows(engine, name), hide_index=True, alt=f"Rows of {name}")
 
 
-def _figures(values: dict[str, str]) -> None:
-    with _line():
-        for label, value in values.items():
-            st.metric(label, value, width="content")
+def replication(home: Path) -> None:
+    """Draw both sides of what is copied, what stands still and how it goes on, and the last verdict."""
+    watch = copied.watch(home)
+    state, verdict = watch.now(), copied.verdict(home)
+    parts.figures(copied.figures(state, verdict))
+    for wrong in state.wrong:
+        st.warning(plain(wrong.what))
+        st.code(wrong.mend, language="sh")
+    if state.copies:
+        parts.grid(copied.copies(state), "Copied tables")
+        known = "Rows of large tables are what the servers estimate. " if copied.is_estimated(state) else ""
+        st.caption(f"{known}Changes are those of the last minute; a delete is two records. Times are the source's.")
+        past = copied.past(list(watch.past))
+        for title, name in (
+            ("Seconds behind PostgreSQL", "seconds_behind"),
+            ("Log not confirmed", "MiB_not_confirmed"),
+        ):
+            st.vega_lite_chart(past, charts.line(title, name), key=name)
+            st.caption(f"{title}, since this page was first looked at")
+    st.subheader("The last verify")
+    if verdict is None:
+        st.info("Nothing has been compared yet. This command does:")
+        st.code(f"millrace cdc verify --tables {','.join(copy.table for copy in state.copies)}", language="sh")
+        return
+    parts.grid(copied.compared(verdict), "Tables compared")
+    if len(found := copied.differences(verdict)):
+        parts.grid(found, "Differences")
+    st.caption(
+        plain(f"Both sides at {verdict['lsn']} of the source's log, {verdict['at'][:19]} UTC {verdict['behind']}")
+    )

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table
 
 from millrace.errors import ConfigError, MillraceError
 from millrace.sinks.sql import tables
-from millrace.view import bounds, cases, drawing, others
+from millrace.view import bounds, cases, drawing, others, replication
 from millrace.view.stores import Stores
 from millrace.view.text import plain
 
@@ -76,6 +76,32 @@ class Documents:
         return bool(stores.documents and drawing.cases(stores.documents))
 
 
+@dataclass(frozen=True)
+class Copies:
+    """The page of tables that are copied from PostgreSQL into ClickHouse; else as `Page`."""
+
+    title: str
+
+    def commands(self, stores: Stores) -> str:
+        """Return what fills it: servers first, where none is set."""
+        servers = "" if stores.is_captured else "millrace up connect\n"
+        return f"{servers}millrace cdc register --demo\nmillrace run cdc --tables {replication.DEMO}"
+
+    def has_rows(self, stores: Stores, there: frozenset[str]) -> bool:
+        """Return whether it shows anything."""
+        return replication.is_used(stores.home)
+
+    def show(self, stores: Stores) -> bool:
+        """Draw it; returns whether there was anything."""
+        if not (stores.is_captured or replication.is_used(stores.home)):
+            return False
+        drawing.replication(stores.home)
+        return True
+
+
+AnyPage = Page | Documents | Copies
+
+
 def main(store: str, home: str) -> None:
     """Draw the page that the reader chose; `store` and `home` are those of `millrace view`."""
     st.set_page_config(layout="wide")
@@ -106,7 +132,7 @@ def _watch(stores: Stores, there: frozenset[str], *, waits: bool) -> None:
         st.rerun()
 
 
-def _first_filled(stores: Stores, there: frozenset[str]) -> Page | Documents | None:
+def _first_filled(stores: Stores, there: frozenset[str]) -> AnyPage | None:
     for page in KNOWN:
         with suppress(MillraceError):  # each page says what is wrong
             if page.has_rows(stores, there):
@@ -127,7 +153,7 @@ def _live(draw: Callable[..., None], *arguments: Any) -> None:
     body()
 
 
-def _draw(stores: Stores, page: Page | Documents) -> None:
+def _draw(stores: Stores, page: AnyPage) -> None:
     if not page.show(stores):
         st.info("Nothing here yet. These commands fill it:")
         st.code(page.commands(stores), language="sh")
@@ -154,4 +180,4 @@ PAGES = (
          partial(drawing.shares, table=tables.author_counts, name="author")),
     Page("Engagement", tables.engagement_windows, "mastodon", "engagement --source mastodon", drawing.engagement),
 )  # fmt: skip
-KNOWN: tuple[Page | Documents, ...] = (*PAGES, Documents("Cases"))
+KNOWN: tuple[AnyPage, ...] = (*PAGES, Documents("Cases"), Copies("Replication"))

@@ -38,6 +38,12 @@ class Stores:
         url = config.load(home=self.home).mongodb_url
         return url.get_secret_value() if url else None
 
+    @property
+    def is_captured(self) -> bool:
+        """Whether the settings name a PostgreSQL and the Kafka Connect that captures it."""
+        settings = config.load(home=self.home)
+        return bool(settings.cdc_source and settings.connect_url)
+
 
 @cache
 def _engine(url: str) -> Engine:

@@ -1,4 +1,4 @@
-"""Read what the demo has counted so far: SQLite's rows or MongoDB's documents, and the progress in the run file."""
+"""Read what the demo has done so far: SQLite's rows, MongoDB's documents, both sides of a copy, and the run file."""
 
 import json
 import sqlite3
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+Rows = dict[int, str | None]
 
 
 @dataclass
@@ -58,3 +60,14 @@ class Documents(Told):
     def newest(self, count: int, since: str) -> list[dict[str, Any]]:
         """Return the `count` newest documents of windows that start at `since` (ISO, UTC) or later, newest first."""
         return self.find(count, datetime.fromisoformat(since))
+
+
+@dataclass
+class Sides(Told):
+    """Reads both sides of copied tables.
+
+    `look` returns how the copy stands (`cdc.state.State`), and by table the newest rows of PostgreSQL and of
+    ClickHouse, each a key and a text.
+    """
+
+    look: Callable[[], tuple[Any, dict[str, tuple[Rows, Rows]]]]

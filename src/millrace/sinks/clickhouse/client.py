@@ -3,7 +3,9 @@
 No message holds a password: errors name host, database and user, never the URL.
 """
 
+import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,11 +24,14 @@ EMBEDDED = "chdb"
 DATABASE = "default"  # where the URL names none
 FIND = 10  # seconds to reach a server
 SILENCE = 120  # seconds for an answer
+PARAMETERS = re.compile(r"/\?\S+")  # of a URL: long, and of no use to who reads an error
 REFUSED = {192, 193, 194, 497, 516}  # unknown user, wrong or missing password, access denied, authentication failed
 AGAIN = {  # ClickHouse's numbers for what may pass: time-outs, limits of the moment, replicas and keepers away
     *(159, 160, 201, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 254, 279, 285, 286, 319, 341, 364, 373, 394),
     *(415, 425, 439, 473, 499, 519, 574, 625, 689, 722, 745, 999),
 }
+
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it tells what it raises, too
 
 
 def connect(url: str) -> Client:
@@ -56,7 +61,8 @@ def _client(address: str, _: int) -> Client:
             settings={"async_insert": 0},
         )
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{place(address)}: {error}; expected {EXAMPLE}") from None
+        told = "what is behind ? may be a part of the password" if "@" in urlsplit(address).query else str(error)
+        raise ConfigError(f"{place(address)}: {told}; expected {EXAMPLE}") from None
 
 
 def is_embedded(url: str) -> bool:
@@ -86,7 +92,8 @@ def errors(url: str, what: str) -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        raise _translate(error, f"{what} in {place(url)}: {' '.join(str(error).split())[:500]}") from None
+        text = PARAMETERS.sub("/", " ".join(str(error).split()))
+        raise _translate(error, f"{what} in {place(url)}: {text[:500]}") from None
 
 
 def _translate(error: ClickHouseError, text: str) -> MillraceError:

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,13 @@ UNREADABLE = (ValueError, ArithmeticError)  # bytes that are no UTF-8, times aft
 Convert = Callable[..., Any]
 
 
+class Encoded(RawBSONDocument):
+    """A document as its bytes, which the client would decode to see whether there are any."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One row: its `_id`, the value of the column that orders its versions, and the encoded whole.
@@ -29,7 +36,7 @@ class Document:
 
     id: str
     rank: Any
-    raw: RawBSONDocument
+    raw: Encoded
     right: bool
 
     def not_older_than(self, other: "Document") -> bool:
@@ -56,9 +63,12 @@ def rows_of(batch: pa.RecordBatch, rank: str | None, overwrite: datetime | None)
     Right whatever their rank are rows without one, and those of windows that start at `overwrite` or later.
     """
     names = batch.schema.names
+    since = overwrite and overwrite.astimezone(UTC).replace(tzinfo=None)
     for values in zip(*(_values(column) for column in batch.columns), strict=True):
         row = dict(zip(names, values, strict=True))
-        right = rank is None or (overwrite is not None and WINDOW in row and row[WINDOW] >= overwrite)
+        right = rank is None or (
+            since is not None and isinstance(start := row.get(WINDOW), datetime) and start >= since
+        )
         yield _document(row, row[rank] if rank else None, right=right)
 
 
@@ -81,17 +91,25 @@ def _document(row: dict[str, Any], rank: Any, *, right: bool) -> Document | Refu
         return Refused(row[ID], _json(row), "; ".join(wrong or [f"{type(error).__name__}: {error}"])[:300])
     if len(raw) > LARGEST:
         return Refused(row[ID], _json(row), f"it has {len(raw)} bytes, {LARGEST} at most fit")
-    return Document(row[ID], rank, RawBSONDocument(raw), right)
+    return Document(row[ID], rank, Encoded(raw), right)
 
 
 def _values(column: pa.Array) -> list[Any]:
     """Return the values of a column; one that cannot be such as BSON has is the error that says so."""
+    if pa.types.is_timestamp(column.type):
+        return _times(column)
     convert = _converter(column.type)
     try:
         found = column.to_pylist()
     except UNREADABLE:  # one of them
         found = [_tried(value.as_py) for value in column]
     return [_tried(convert, value) for value in found] if convert else found
+
+
+def _times(column: pa.TimestampArray) -> list[Any]:
+    """Return times in UTC without saying so, as BSON has them: NumPy makes these at once, and numbers of all others."""
+    found = column.to_numpy(zero_copy_only=False).astype("datetime64[us]").tolist()
+    return [OverflowError(f"{each} us is no time that BSON has") if isinstance(each, int) else each for each in found]
 
 
 def _tried(read: Convert, *value: Any) -> Any:

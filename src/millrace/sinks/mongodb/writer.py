@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from operator import and_
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pymongo import InsertOne, ReplaceOne
@@ -26,6 +27,7 @@ from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 Request = InsertOne[Any] | ReplaceOne[Any]
 CHUNK = 1_000  # documents in a request
 DUPLICATE = 11000  # the code of a document that is there already
@@ -62,9 +64,13 @@ def replace(
 
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         collection = cluster.collection(url, result.documents)
-        for batch in batches:
+
+        def deliver(batch: pa.RecordBatch) -> Delivery:
             delivery = Delivery(collection, result.rank, overwrite)
             delivery.take(batch)
+            return delivery
+
+        for delivery in ahead(map(deliver, batches)):  # the next is encoded while the server works at this one
             (patience or Patience()).attempt(lambda todo=delivery: todo.send(url))  # type: ignore[misc]
             yield letters.table(delivery.letters)
 
@@ -78,6 +84,15 @@ def replace(
             raise task_errors.cause(error) or error from None
 
     return write
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield `items`, each while a thread makes the next: what one of them waits for, the other works in."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 @dataclass

@@ -95,8 +95,7 @@ class Engine:
             with _settings(connection, question):
                 if insert is None:
                     return _query(connection, statements.query(text), question)
-                data = _joined(head[insert.begins :], question.body)
-                return (self._insert_by_input if insert.source else _insert)(connection, insert, data)
+                return self._insert(connection, insert, _joined(head[insert.begins :], question.body))
 
     def close(self) -> None:
         """End the engine: what it has accepted is on the disk then."""
@@ -136,15 +135,13 @@ class Engine:
             self._sessions[name].until = now + question.session_timeout
             return self._sessions[name]
 
-    def _insert_by_input(self, connection: Any, insert: Insert, data: Iterator[bytes]) -> Answer:
-        """Insert what a SELECT makes of data: chDB has no `input`, so the data becomes a file that it can read."""
+    def _insert(self, connection: Any, insert: Insert, data: Iterator[bytes]) -> Answer:
+        """Insert data from a file: of what a table refuses chDB's own streams of data (`send_insert`) tell nothing."""
         with tempfile.NamedTemporaryFile(dir=self.path / INCOMING) as file:
             for piece in data:
                 file.write(piece)
             file.flush()
-            structure = (insert.source or (0, 0, ""))[2] or "auto"
-            function = f"file({_quoted(file.name)}, {_quoted(insert.format)}, {structure}, 'none')"
-            result = connection.query(insert.reading(function), "TabSeparated")
+            result = connection.query(insert.reading(_quoted(file.name)), "TabSeparated")
             return Answer(written=result.rows_written())
 
 
@@ -169,13 +166,6 @@ def _no_rows(connection: Any, query: Query) -> bytes:
     columns = json.loads(told or b'{"meta": []}')["meta"]
     texts = [each[name].encode() for each in columns for name in ("name", "type")]
     return _number(len(columns)) + _number(0) + b"".join(_number(len(text)) + text for text in texts)
-
-
-def _insert(connection: Any, insert: Insert, data: Iterator[bytes]) -> Answer:
-    with connection.send_insert(insert.head, insert.format) as rows:  # it is cancelled if anything is raised
-        for piece in data:
-            rows.append(piece)
-        return Answer(written=rows.finish().rows_written)
 
 
 def _joined(first: bytes, rest: Readable) -> Iterator[bytes]:

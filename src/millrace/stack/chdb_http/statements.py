@@ -26,21 +26,22 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """An INSERT whose data begins at `begins`; `head` is what stands before FORMAT.
+    """An INSERT whose data begins at `begins`; `head` and `tail` are what stands around the place of their source.
 
-    `source` is the span in `head` of `input(STRUCTURE)` and that structure, if it reads its data by it.
+    That is `input(structure)`, or where `FROM INFILE` may stand if `structure` is None.
     """
 
     head: str
+    tail: str
     format: str
     begins: int
-    source: tuple[int, int, str] | None
+    structure: str | None
 
-    def reading(self, function: str) -> str:
-        """Return `head` with the table function `function` in place of `input(...)`."""
-        start, end, _ = self.source or (0, 0, "")
-        head = self.head.encode()
-        return (head[:start] + function.encode() + head[end:]).decode()
+    def reading(self, file: str) -> str:
+        """Return the statement that reads its data from a file, whose path is `file` in quotes."""
+        if self.structure is None:
+            return f"{self.head} FROM INFILE {file} COMPRESSION 'none' {self.tail} FORMAT {self.format}"
+        return f"{self.head} file({file}, '{self.format}', {self.structure or 'auto'}, 'none') {self.tail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +62,25 @@ def insert(text: bytes) -> Insert | None:
     tokens = _tokens(text)
     if (first := next(tokens, None)) is None or first.text != "INSERT":
         return None
-    selects, source = False, None
+    selects, source, settings = False, None, None
     for token in tokens:
         if token.text == "INPUT":
             source = source or _source(text, token, tokens)
-        elif not token.depth and token.text in ("VALUES", "INFILE"):
+        elif token.depth:
+            continue
+        elif token.text in ("VALUES", "INFILE"):
             return None
-        elif not token.depth and token.text in ("SELECT", "WITH"):
+        elif token.text in ("SELECT", "WITH"):
             selects = True
-        elif not token.depth and token.text == "FORMAT":
+        elif token.text == "SETTINGS":
+            settings = settings or token.start
+        elif token.text == "FORMAT":
             if (name := next(tokens, None)) is None or (selects and source is None):
                 return None
             follows = FOLLOWS.match(text, name.end)
-            begins = follows.end() if follows else name.end
-            return Insert(text[: token.start].decode(), text[name.start : name.end].decode(), begins, source)
+            start, end, structure = source or (settings or token.start, settings or token.start, None)
+            head, tail = text[:start].decode(), text[end : token.start].decode()
+            return Insert(head, tail, text[name.start : name.end].decode(), follows.end() if follows else 0, structure)
     return None
 
 

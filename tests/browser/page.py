@@ -16,6 +16,7 @@ PAGES = {
     "authors": ("ann",),
     "engagement": ("author8", "Score = "),
     "cases": ("millrace up kafka mongodb", "millrace run cases"),  # filled ones are in test_cases.py
+    "replication": ("millrace up connect", "millrace cdc register"),  # a filled one is in test_replication.py
     "health": ("hashtag_counts", "candles", "Gaps", "finnhub", "silent for"),
 }
 # The page scrolls in an element of Streamlit's: the document itself is never wider than the window.

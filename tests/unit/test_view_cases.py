@@ -37,7 +37,7 @@ def test_a_window_is_full_when_a_later_one_began() -> None:
 def test_without_a_server_it_says_how_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MILLRACE_MONGODB_URL", raising=False)
-    page, stores = pages.KNOWN[-1], Stores("sqlite", tmp_path)
+    page, stores = next(each for each in pages.KNOWN if each.title == "Cases"), Stores("sqlite", tmp_path)
     assert not page.has_rows(stores, frozenset()) and not page.show(stores)
     assert page.commands(stores).startswith("millrace up kafka mongodb")
     (tmp_path / "servers.env").write_text("MILLRACE_MONGODB_URL=mongodb://127.0.0.1:1\n")

@@ -1,4 +1,4 @@
-"""`millrace view`: a page that shows what the SQL stores and MongoDB hold, live, and writes nothing.
+"""`millrace view`: a page that shows what the stores hold and how copies stand, live, and writes nothing.
 
-A face: may import `sinks`, `kafka` and the ground.
+A face: may import `sinks`, `cdc`, `kafka` and the ground.
 """

@@ -210,12 +210,10 @@ def replication(home: Path) -> None:
         known = "Rows of large tables are what the servers estimate. " if copied.is_estimated(state) else ""
         st.caption(f"{known}Changes are those of the last minute; a delete is two records. Times are the source's.")
         past = copied.past(list(watch.past))
-        for title, name in (
-            ("Seconds behind PostgreSQL", "seconds_behind"),
-            ("Log not confirmed", "MiB_not_confirmed"),
-        ):
-            st.vega_lite_chart(past, charts.line(title, name), key=name)
+        told = {"seconds_behind": "Seconds behind PostgreSQL", "KiB_not_confirmed": "KiB of log not confirmed"}
+        for name, title in told.items():
             st.caption(f"{title}, since this page was first looked at")
+            st.vega_lite_chart(past, charts.line(title, name), key=name)
     st.subheader("The last verify")
     if verdict is None:
         st.info("Nothing has been compared yet. This command does:")

@@ -14,7 +14,7 @@ from millrace.cdc.state import State
 from millrace.cdc.watch import Moment, Watch
 from millrace.view import health
 
-MIB = 1024**2
+KIB, MIB = 1024, 1024**2
 DEMO = "public.demo_table1,public.demo_table2"
 
 
@@ -55,10 +55,10 @@ def is_estimated(state: State) -> bool:
 
 
 def past(moments: list[Moment]) -> pd.DataFrame:
-    """Return how far behind the copy was: `window_start` as charts want it, seconds_behind and MiB_not_confirmed."""
-    rows = [(each.at, each.seconds, None if each.unread is None else each.unread / MIB) for each in moments]
-    found = pd.DataFrame(rows, columns=["window_start", "seconds_behind", "MiB_not_confirmed"])
-    return found.astype({"seconds_behind": float, "MiB_not_confirmed": float}).round(2)
+    """Return how far behind the copy was: `window_start` as charts want it, seconds_behind, KiB_not_confirmed."""
+    rows = [(each.at, each.seconds, None if each.unread is None else each.unread / KIB) for each in moments]
+    found = pd.DataFrame(rows, columns=["window_start", "seconds_behind", "KiB_not_confirmed"])
+    return found.astype({"seconds_behind": float, "KiB_not_confirmed": float}).round(2)
 
 
 def figures(state: State, verdict: dict[str, Any] | None, now: datetime | None = None) -> dict[str, str]:

@@ -90,6 +90,9 @@ CHANGES = {
     "a key column that is text with blanks": (
         ["CREATE TABLE #.t (id char(3) PRIMARY KEY, name text)", "INSERT INTO #.t VALUES ('a', 'x')",
          "UPDATE #.t SET name = 'y' WHERE id = 'a'"], [("a  ", "y")]),
+    "an interval with a fraction, which Debezium reads as a double": (
+        ["CREATE TABLE #.t (id int PRIMARY KEY, name interval)", "INSERT INTO #.t VALUES (1, '-02:00:02.274176')"],
+        [(1, "P0Y0M0DT-2H0M-2.274176S")]),
 }  # fmt: skip
 
 

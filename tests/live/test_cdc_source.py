@@ -19,7 +19,8 @@ from kafka.errors import UnknownTopicOrPartitionError
 from sqlalchemy import make_url
 
 from millrace import config
-from millrace.cdc import connector, postgres, register, snapshot, source
+from millrace.cdc import connector, postgres, register, snapshot, source, tail
+from millrace.cdc.connect import Connect
 from millrace.cdc.connector import NAME, PUBLICATION, SLOT
 from millrace.cdc.lag import lag
 from millrace.cdc.register import Registered, Wanted
@@ -152,9 +153,13 @@ def test_what_users_register_by_hand_is_what_runs(settings: Settings) -> None:
     assert {**running, number: "1"} == {**by_hand["config"], "name": NAME, number: "1"}
 
 
-def test_registered_again_nothing_changes(settings: Settings, capture: Capture) -> None:
+def test_registered_again_nothing_changes(
+    settings: Settings, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even what it is already is written again: its task would start anew."""
     worker = register.worker(settings)
     before = worker.config(NAME)
+    monkeypatch.delattr(Connect, "put")
     done = capture()
     assert worker.config(NAME) == before and not done.added
     assert done.tables == ["public.demo_table1", "public.demo_table2"]
@@ -235,16 +240,21 @@ def test_a_table_by_a_key_of_ones_own(settings: Settings, sql: Any, records: Row
     assert connector.keys(register.worker(settings).config(NAME) or {}) == {"cdc_test.keyless": ["a", "b"]}
 
 
-def test_who_is_how_far_behind(settings: Settings) -> None:
+def test_who_is_how_far_behind(settings: Settings, records: Rows) -> None:
     found = lag(settings, register.worker(settings))
     assert found.status and found.status.running and found.slot and found.slot.active
     assert found.seconds is not None and 0 < found.seconds < WITHIN and found.records is None
     offsets = settings.home / "checkpoints" / "cdc-test" / "offsets"
     offsets.mkdir(parents=True)
     try:
-        (offsets / "0").write_text('v1\n{"batchWatermarkMs":0}\n{"cdc.public.demo_table2":{"0":0,"1":0,"2":0}}')
-        told = {row["what"]: row["found"] for row in lag(settings, register.worker(settings), probe=False).rows()}
-        assert int(told["public.demo_table2: records the job has not read"]) >= 2
+        table, topic = "public.demo_table2", "cdc.public.demo_table2"
+        with browse.consumer(settings.kafka_bootstrap) as reader:
+            ends = {str(place.partition): end for place, end in tail.ends(reader, topic).items()}
+        for number, done in enumerate((dict.fromkeys(ends, 0), ends)):
+            (offsets / str(number)).write_text(f'v1\n{{"batchWatermarkMs":0}}\n{json.dumps({topic: done})}')
+            told = {row["what"]: row["found"] for row in lag(settings, register.worker(settings), probe=False).rows()}
+            assert told[f"{table}: records the job has not read"] == str((1 - number) * sum(ends.values())) != ""
+        assert sum(ends.values()) == len(records(table, 2))
     finally:
         shutil.rmtree(offsets.parent)
 
@@ -372,7 +382,10 @@ def test_a_role_that_may_not_is_told_what_to_grant(settings: Settings, sql: Any)
             if not mends:
                 break
         assert not found
-        sql(f"DROP PUBLICATION IF EXISTS {PUBLICATION}_none")
+        readable = "has_table_privilege('cdc_reader', 'cdc_test.guarded', 'SELECT')"
+        assert sql(f"SELECT rolreplication, rolbypassrls, {readable} FROM pg_roles WHERE rolname = 'cdc_reader'") == [
+            (True, True, True)
+        ]
     finally:
         sql("DROP OWNED BY cdc_reader", "DROP ROLE cdc_reader")
 

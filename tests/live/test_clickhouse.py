@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 from pyspark.sql import DataFrame, SparkSession
@@ -307,9 +308,35 @@ def test_without_prepare_nothing_is_made(store: ClickStore) -> None:
 
 
 def test_few_parts_are_written(spark: SparkSession, store: ClickStore) -> None:
-    store.writer()(big_batch(spark, 100_000).coalesce(2), 0)
-    [[parts]] = store.ask(f"SELECT count() FROM system.parts WHERE table = '{store.table}' AND level = 0")
-    assert parts <= 2 and len(store.rows()) == 100_000
+    small = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    usual = spark.conf.get(small)
+    spark.conf.set(small, "5000")
+    try:
+        store.writer()(big_batch(spark, 100_000).coalesce(2), 0)
+    finally:
+        spark.conf.set(small, str(usual))
+    [[inserts]] = store.ask(f"SELECT max(max_block_number) FROM system.parts WHERE table = '{store.table}'")
+    assert inserts <= 2 and len(store.rows()) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("sizes", "blocks"),
+    [
+        ([], []),
+        ([0, 0], []),
+        ([10, 0, 20], [30]),
+        ([100_000] * 7, [300_000, 300_000, 100_000]),
+        ([sink.BLOCK_ROWS, 1], [sink.BLOCK_ROWS, 1]),
+    ],
+)
+def test_batches_are_gathered(sizes: list[int], blocks: list[int]) -> None:
+    batches = [pa.record_batch({"n": pa.array(range(size), pa.int64())}) for size in sizes]
+    assert [block.num_rows for block in sink.blocks(batches)] == blocks
+
+
+def test_long_rows_are_sent_in_time() -> None:
+    batches = [pa.record_batch({"text": ["x" * (10 << 20)]})] * 8
+    assert [block.num_rows for block in sink.blocks(batches)] == [7, 1]
 
 
 def test_a_server_that_stays_away(spark: SparkSession, store: ClickStore, proxy: Callable[..., Proxy]) -> None:

@@ -10,6 +10,7 @@ from millrace.cdc.follow import Choice, Following
 from millrace.cdc.merge import merge
 from millrace.errors import ConfigError
 from millrace.kafka import letters, read
+from millrace.kafka.avro import as_json
 from millrace.kafka.changes import changes
 from millrace.kafka.topics import DEAD_LETTERS, KEEP_FOREVER, Topic
 from millrace.sinks.kafka import publish
@@ -29,6 +30,8 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--key", action="append", type=_key, default=[], metavar="SCHEMA.TABLE=COLUMN,...", help=text)
     text = "keep this column as text: its type has values that none of ClickHouse holds; repeatable"
     add("--as-text", action="append", default=[], metavar="SCHEMA.TABLE.COLUMN", help=text)
+    text = "of the records; avro wants MILLRACE_REGISTRY_URL, and topics that hold nothing else (default %(default)s)"
+    add("--encoding", choices=("json", "avro"), default="json", help=text)
     add("--without", action="append", default=[], metavar="SCHEMA.TABLE.COLUMN", help="leave this out; repeatable")
 
 
@@ -76,9 +79,17 @@ def _flows(application: Application, options: Options) -> list[Flow]:
     records = read.stream(
         application.spark, options.bootstrap, options.topics, "earliest", options.args.max_offsets, headers=True
     )  # fmt: skip
+    if options.args.encoding == "avro":
+        records = as_json(records, _registry(options))
     refused = publish(DEAD_LETTERS, letters.KEY, options.bootstrap)
-    writer = merge(options.settings.store_url(SINK), following.inserts, refused=refused)
+    writer = merge(following.target, following.inserts, refused=refused, settle=following.settle)
     return [Flow(options, changes(records), writer, sums=False)]
+
+
+def _registry(options: Options) -> str:
+    if (url := options.settings.registry_url) is None:
+        raise ConfigError("MILLRACE_REGISTRY_URL is not set: where the schemas of Avro are (`millrace up registry`)")
+    return url
 
 
 CDC = Job("cdc", "tables of PostgreSQL in ClickHouse, row for row", _flows, _arguments, (SINK,), check=check)

@@ -58,7 +58,12 @@ class Following:
         """Return the statements that put changes into each table; raises ConfigError and Unavailable."""
         self._follow(catalog.read(self.source, self.choice.tables))
         return {
-            name: Statements(each.insert, each.refused, tuple(toast.inserts(each)) if each.toasts else ())
+            name: Statements(
+                each.insert,
+                each.refused,
+                each.source.primary is None,
+                tuple(toast.inserts(each)) if each.toasts else (),
+            )
             for name, each in self.replicas.items()
         }
 

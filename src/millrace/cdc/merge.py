@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from clickhouse_connect.driver.exceptions import DatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from millrace.cdc.replica import FLOORS, INPUT, REFUSED, VERSION
 from millrace.errors import ConfigError
@@ -34,11 +35,13 @@ FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
 class Statements:
     """What follows INSERT INTO for changes of one table, and for those that are long or moved (`toast.inserts`).
 
-    `refused` makes the statement that tells which rows of a block do not fit (`Replica.refused`).
+    `refused` makes the statement that tells which rows of a block do not fit (`Replica.refused`). `unkeyed` is whether
+    the source knows no key, so that a changed one comes as an update like any other.
     """
 
     insert: str
     refused: Callable[[str], str]
+    unkeyed: bool = False
     toasts: tuple[str, ...] = ()
 
 
@@ -65,6 +68,8 @@ def merge(
     def write(batch: DataFrame, batch_id: int) -> None:
         known = inserts()
         send = partial(_send, url=url, inserts=known, patience=patience or Patience())
+        if not any(each.unkeyed for each in known.values()):
+            batch = batch.withColumn("before", F.lit(None).cast("string"))
         try:
             refused(batch.mapInArrow(send, letters.COLUMNS), batch_id)
         except PySparkException as error:
@@ -120,6 +125,8 @@ class Merging:
 
     def _send(self, name: str) -> list[dict[str, Any]]:
         rows, statements = pa.concat_tables(self.waiting.pop(name)), self.inserts[name]
+        if statements.unkeyed:
+            rows = pa.concat_tables([rows, _replaced(rows)])
         found = []
         try:
             self._put(statements.insert, _block(rows))
@@ -178,6 +185,14 @@ class Merging:
             start |= dict.fromkeys((*PLACES, "changed_at"), zeros)
             start["generation"] = pc.add(zeros, ended)
             self._put(FLOOR, pa.table(start | {"name": names}))
+
+
+def _replaced(rows: pa.Table) -> pa.Table:
+    """Return that the rows which updates replaced are gone: where the key is the same, the row that is there wins."""
+    updates = rows.filter(pc.is_valid(rows["before"]))
+    kinds = pa.array([GONE] * len(updates), pa.string())
+    gone = updates.set_column(updates.schema.get_field_index("kind"), "kind", kinds)
+    return gone.set_column(gone.schema.get_field_index("row"), "row", updates["before"])
 
 
 def _block(rows: pa.Table) -> pa.Table:

@@ -20,6 +20,7 @@ from millrace.cdc.postgres import Connection
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import browse
+from millrace.kafka.avro import to_json
 
 BEGUN_WITHIN = 120.0  # seconds; what the connector has not read yet comes before the request
 DONE = ("SUCCEEDED", "EMPTY")
@@ -45,7 +46,8 @@ def snapshot(settings: Settings, connect: Connect, tables: Sequence[str], tell: 
         _signal(source, request, "execute-snapshot", wanted)
         tell("asked for")
         try:
-            return _follow(connect, _notes(tail.follow(reader, NOTES, begin), request), tell)
+            notes = _notes(tail.follow(reader, NOTES, begin), request, settings.registry_url or "")
+            return _follow(connect, notes, tell)
         except ConfigError:  # it would go on with what fails, and take no other request
             _signal(source, str(uuid.uuid4()), "stop-snapshot", {"type": "INCREMENTAL"})
             raise
@@ -88,8 +90,9 @@ def _signal(source: Connection, request: str, kind: str, data: dict[str, Any]) -
     source.execute(statement, [request, kind, json.dumps(data)])
 
 
-def _notes(batches: Iterator[list[ConsumerRecord]], request: str) -> Iterator[dict[str, Any] | None]:
-    """Yield what the connector tells of `request`, and None where it says nothing for a moment."""
+def _notes(batches: Iterator[list[ConsumerRecord]], request: str, registry: str) -> Iterator[dict[str, Any] | None]:
+    """Yield what the connector tells of `request`, in JSON or Avro, and None where it says nothing for a moment."""
     for records in batches:
-        yield from (note for record in records if (note := json.loads(record.value)).get("id") == request)
+        notes = (json.loads(to_json(record.value, registry)) for record in records if record.value)
+        yield from (note for note in notes if note.get("id") == request)
         yield None

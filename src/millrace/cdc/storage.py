@@ -127,8 +127,10 @@ def _require(replica: Replica, engine: str, order: tuple[str, ...], columns: set
     """Raise ConfigError if storage was not made by millrace, or for another key."""
     name = f"{replica.target}__cdc"
     if not ENGINE.match(engine) or not set(OWN) <= columns:
-        raise ConfigError(f"{name} in ClickHouse is no storage of millrace, its engine is {engine.split(' ')[0]}:"
-                          f" expected ReplacingMergeTree(_version, _deleted); rename it")  # fmt: skip
+        raise ConfigError(
+            f"{name} in ClickHouse is no storage of millrace, its engine is {engine.partition(' ')[0]}:"
+            " expected ReplacingMergeTree(_version, _deleted); rename it"
+        )
     if order != replica.key:
         raise ConfigError(
             f"{name} in ClickHouse is ordered by ({', '.join(order)}), but the key of {replica.source.full_name}"

@@ -46,3 +46,12 @@ def interval(column: str) -> str:
     """Return PostgreSQL's expression for an interval as Debezium sends it: months, days and time apart."""
     fields = ", ".join(f"extract({field} FROM {column})" for field in ("year", "month", "day", "hour", "minute"))
     return f"format('P%sY%sM%sDT%sH%sM%sS', {fields}, trim_scale(extract(second FROM {column})))"
+
+
+def microseconds(text: str) -> str:
+    """Return an interval with the microseconds that PostgreSQL has: Debezium's seconds were a double in between."""
+    found = f"extract({text}, '(-?[0-9.]+)S$')"
+    rounded = f"toString(round(toDecimal64OrZero({found}, 9), 6))"
+    return (
+        f"if({found} = '', {text}, concat(substring({text}, 1, length({text}) - length({found}) - 1), {rounded}, 'S'))"
+    )

@@ -185,7 +185,10 @@ TYPES = {
     },
     **{"float4": _float(4), "float8": _float(8), "uuid": _plain("UUID"), "bytea": BYTES},
     **{"date": DATE, "timestamp": TIMESTAMP, "timestamptz": MOMENT},
-    **{"time": replace(STRING, value=times.clock), "interval": replace(STRING, postgres=times.interval)},
+    **{
+        "time": replace(STRING, value=times.clock),
+        "interval": replace(STRING, value=times.microseconds, postgres=times.interval),
+    },
     **dict.fromkeys(("text", "varchar", "bpchar", "name", "char", "enum", "json", "jsonb", "xml"), STRING),
     **dict.fromkeys(("inet", "cidr", "macaddr", "macaddr8", "range", "tsvector"), STRING),
 }

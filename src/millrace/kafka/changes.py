@@ -25,7 +25,7 @@ ENVELOPE = (
 )
 KINDS = {"c": ROW, "u": ROW, "r": ROW, "d": GONE, "t": EMPTIED}
 COLUMNS = (
-    "table STRING, kind STRING, row STRING, old_key STRING, partial BOOLEAN, "
+    "table STRING, kind STRING, row STRING, before STRING, old_key STRING, partial BOOLEAN, "
     "generation INT, streamed BOOLEAN, commit BIGINT, lsn BIGINT, ended BOOLEAN, changed_at BIGINT, "
     "topic STRING, partition INT, offset BIGINT, reason STRING, value BINARY"
 )
@@ -35,10 +35,11 @@ def changes(records: DataFrame) -> DataFrame:
     """Return COLUMNS of each change in Kafka records (key, value, headers, topic, partition, offset), one row each.
 
     `table` is schema.table; `row` the JSON of the row, of one that is gone that of its key at least, null for a table
-    that was emptied; `old_key` the JSON of the key that a row had before; `partial` whether TOAST may have left values
-    out, which it can only of a row that was there and is not told as it was; `ended` whether the initial snapshot of
-    this generation is over; `changed_at` microseconds since 1970, of the transaction. What cannot be read has a
-    `reason` and its `value`, which are null else. Tombstones and messages that belong to no table are left out.
+    that was emptied; `before` that of the row which an update replaced, where it is told; `old_key` the JSON of the key
+    that a row had before; `partial` whether TOAST may have left values out, which it can only of a row that was there
+    and is not told as it was; `ended` whether the initial snapshot of this generation is over; `changed_at`
+    microseconds since 1970, of the transaction. What cannot be read has a `reason` and its `value`, which are null
+    else. Tombstones and messages that belong to no table are left out.
 
     Source: debezium.io/documentation/reference/stable/connectors/postgresql.html, "Data change events".
     """
@@ -56,6 +57,7 @@ def changes(records: DataFrame) -> DataFrame:
         F.concat_ws(".", "e.source.schema", "e.source.table").alias("table"),
         kind.alias("kind"),
         F.when(kind == GONE, F.col("e.before")).when(kind == ROW, F.col("e.after")).alias("row"),
+        F.when(F.col("e.op") == "u", F.col("e.before")).alias("before"),
         F.expr(_header(OLD_KEY)).alias("old_key"),
         partial.alias("partial"),
         F.expr(f"coalesce(try_cast({_header(GENERATION)} AS INT), 0)").alias("generation"),
@@ -68,7 +70,7 @@ def changes(records: DataFrame) -> DataFrame:
     )
     reason = _reason()
     return found.select(
-        *[_good(name, reason) for name in ("table", "kind", "row", "old_key")],
+        *[_good(name, reason) for name in ("table", "kind", "row", "before", "old_key")],
         *("partial", "generation", "streamed", "commit", "lsn", "ended", "changed_at", "topic", "partition", "offset"),
         reason.alias("reason"),
         F.when(reason.isNotNull(), F.col("value")).alias("value"),

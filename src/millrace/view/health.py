@@ -23,7 +23,7 @@ TOLD = {
 
 def jobs(home: Path, now: float | None = None) -> pd.DataFrame:
     """Return what each run file tells: job, state (running, or for how long it is silent) and the values of TOLD."""
-    files = sorted((home / "run").glob("*.json"))
+    files = [path for path in sorted((home / "run").glob("*.json")) if path.stem != "cdc-verify"]  # that is a verdict
     return pd.DataFrame([row for file in files if (row := _job(file, now or time.time()))])
 
 

@@ -2,15 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 from kafka import TopicPartition
 from sqlalchemy import Engine, text
 
+from millrace.cdc.stream import read_to
 from millrace.errors import MillraceError
 from millrace.kafka import browse
 from millrace.sinks.sql import database
@@ -90,14 +90,13 @@ class _Waiting:
         return ""
 
     def _job(self) -> str:
-        done = _done(self.stream.home)
-        behind = 0
-        for (topic, partition), end in (self.ends or {}).items():
-            if topic not in done:
-                self.hopeless = True
-                return f"no job runs that reads {topic} and tells its progress in {self.stream.home / 'run'}"
-            behind += max(0, end - done[topic].get(str(partition), 0))
-        return f"the job has {behind} records to read" if behind else ""
+        done = read_to(self.stream.home)
+        unread = sum(max(0, end - done.get(topic, {}).get(str(n), 0)) for (topic, n), end in (self.ends or {}).items())
+        if not unread:
+            return ""
+        self.hopeless = not _is_running(self.stream.home)
+        why = ", and none runs: `millrace run cdc`" if self.hopeless else ""
+        return f"the job has {unread} records to read{why}"
 
 
 def ends(bootstrap: str, topics: Sequence[str]) -> Ends:
@@ -108,19 +107,13 @@ def ends(bootstrap: str, topics: Sequence[str]) -> Ends:
         return {(place.topic, place.partition): end for place, end in reader.end_offsets(places).items()}
 
 
-def _done(home: Path) -> dict[str, Mapping[str, int]]:
-    """Return the offsets that running jobs have read to, by topic; a batch that is not written yet is not told."""
-    found: dict[str, Mapping[str, int]] = {}
-    for path in (home / "run").glob("cdc*.json"):
-        told = _told(path)
-        if isinstance(told.get("pid"), int) and psutil.pid_exists(told["pid"]):
-            found |= told.get("end_offsets") or {}
-    return found
+def _is_running(home: Path) -> bool:
+    """Return whether a process lives that told progress below `home`; the verdict's file names none."""
+    return any(psutil.pid_exists(pid) for path in home.glob("run/cdc*.json") if (pid := _pid(path)))
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _pid(path: Path) -> int:
     try:
-        told = json.loads(path.read_text())
-    except (OSError, ValueError):  # it is being replaced
-        return {}
-    return told if isinstance(told, dict) else {}
+        return int(json.loads(path.read_text())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):  # it is being replaced, or nobody's
+        return 0

@@ -25,11 +25,7 @@ class Way:
 
 def choice(tables: str, keys: Sequence[str], as_text: Sequence[str], without: Sequence[str]) -> Choice:
     """Return what options of the command line choose; raises ConfigError."""
-    pairs = [each.partition("=") for each in keys]
-    if wrong := [f"{table}{sign}{names}" for table, sign, names in pairs if not names]:
-        raise ConfigError(f"--key {', '.join(wrong)}: expected schema.table=column[,column]")
-    chosen = {connector.named(table)[0]: [name.strip() for name in names.split(",")] for table, _, names in pairs}
-    return Choice(tuple(connector.named(tables)), chosen, frozenset(as_text), frozenset(without))
+    return Choice(tuple(connector.named(tables)), connector.keyed(keys), frozenset(as_text), frozenset(without))
 
 
 def verify(

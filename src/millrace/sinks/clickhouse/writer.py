@@ -19,10 +19,11 @@ from millrace.sinks.retry import Patience
 from millrace.sinks.together import Writer
 
 BLOCK_ROWS, BLOCK_BYTES = 250_000, 64 << 20  # from either on a block is sent
-SETTINGS = {  # null is never stored as 0; a block that comes again is stored, too: by its version it changes nothing
+SETTINGS = {
     "async_insert": 0,
-    "input_format_null_as_default": 0,
-    "insert_deduplicate": 0,
+    "input_format_null_as_default": 0,  # null is never stored as 0
+    "insert_deduplicate": 0,  # a block that comes again after others is stored again: versions tell what is newer
+    "deduplicate_insert": "disable",  # which newer servers ask instead
 }
 OF_THE_ROWS = {6, 25, 26, 27, 28, 38, 41, 69, 72, 117, 131, 321, 349, 395, 407, 469, 691}  # ClickHouse's numbers
 
@@ -104,7 +105,9 @@ class Delivery:
             with client.errors(self.url, f"table {table}"):
                 try:
                     if part.num_rows:
-                        client.connect(self.url).insert_arrow(table, part, settings=SETTINGS)
+                        server = client.connect(self.url)
+                        known = {name: value for name, value in SETTINGS.items() if name in server.server_settings}
+                        server.insert_arrow(table, part, settings=known)
                     self.pending[:1] = []
                 except DatabaseError as error:
                     if error.code not in OF_THE_ROWS:

@@ -452,7 +452,7 @@ def test_demo_of_all(other_home: Path) -> None:
 def test_demo_of_a_copy(other_home: Path) -> None:
     """Both sides are equal at the end, whatever PostgreSQL the environment names."""
     picture = other_home / "cdc.svg"
-    options = ["--pipeline", "cdc", "--seconds", "20", "--picture", str(picture)]
+    options = ["--pipeline", "cdc", "--seconds", "10", "--picture", str(picture)]
     away = {"MILLRACE_CDC_SOURCE_URL": "postgresql+psycopg://u:yours@127.0.0.1:1/d"}
     demo = ended(other_home, "demo", *options, deadline=400, **away)
     said, lines = demo.text(), demo.out.read_text()

@@ -63,7 +63,7 @@ def _follow(connect: Connect, notes: Iterator[dict[str, Any] | None], tell: Tell
         if note["type"] == "DATA_COLLECTIONS_RESOLVED" and not told.get("data_collections"):
             # It would say no more: it has not understood the names.
             raise ConfigError(
-                "Debezium finds no such table: of one whose name wants quotes it takes no snapshot while the stream runs;"
+                "Debezium finds no such table: of a name that wants quotes it takes no snapshot while the stream runs;"
                 " `millrace cdc register --resnapshot` reads it"
             )
         if note["type"] == "TABLE_SCAN_COMPLETED":

@@ -1,17 +1,18 @@
 """The page of replication in a browser: a real PostgreSQL and ClickHouse, and a Kafka Connect that is away."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.browser.page import FITS, View, visit
+from tests.contract import own_database
 from tests.copying import VERDICT
 
-from millrace.cdc import connector
-from millrace.cdc import postgres as postgres_module
 from millrace.cdc.catalog import connect
+from millrace.cdc.connector import PUBLICATION
 from millrace.cdc.follow import Choice, Following
+from millrace.cdc.postgres import connection
 from millrace.config import Settings
 
 TABLE = "public.viewed"
@@ -19,30 +20,28 @@ CELLS = "[...document.querySelectorAll('[data-testid=stDataFrame] td')].map(cell
 
 
 @pytest.fixture
-def copied(view: View, postgres_of_ours: str) -> str:
-    """A published table of three rows that ClickHouse has nothing of yet, and a verdict; nobody captures."""
-    home = view.home
-    (home / "run").mkdir(exist_ok=True)
-    (home / "run" / "cdc-verify.json").write_text(json.dumps(VERDICT))
-    (home / "servers.env").write_text(
-        f"MILLRACE_POSTGRES_URL={postgres_of_ours}\nMILLRACE_CONNECT_URL=http://127.0.0.1:1\n"
-    )
-    engine = connect(postgres_of_ours)
-    Following(engine, Settings(home=home).clickhouse, Choice((TABLE,))).begin()
-    engine.dispose()
-    return postgres_of_ours
+def source(postgres: Settings) -> str:
+    """A database of its own with a published table of three rows, which nobody captures."""
+    url = own_database(postgres.store_url("postgres"), "looked_at")
+    with connection(url) as session:
+        session.execute(b"CREATE TABLE viewed (id int PRIMARY KEY, name text)")
+        session.execute(b"INSERT INTO viewed VALUES (1, 'a'), (2, 'b'), (3, NULL)")
+        session.execute(f"CREATE PUBLICATION {PUBLICATION} FOR TABLE viewed".encode())
+    return url
 
 
 @pytest.fixture
-def postgres_of_ours(postgres: Settings) -> Iterator[str]:
-    url = postgres_module.source(postgres)
-    with postgres_module.connection(url) as session:
-        session.execute(f"DROP PUBLICATION IF EXISTS {connector.PUBLICATION}".encode())
-        session.execute(b"DROP TABLE IF EXISTS viewed; CREATE TABLE viewed (id int PRIMARY KEY, name text)")
-        session.execute(b"INSERT INTO viewed VALUES (1, 'a'), (2, 'b'), (3, NULL)")
-        session.execute(f"CREATE PUBLICATION {connector.PUBLICATION} FOR TABLE viewed".encode())
-        yield url
-        session.execute(f"DROP PUBLICATION {connector.PUBLICATION}; DROP TABLE viewed".encode())
+def copied(view: View, source: str) -> str:
+    """The source of a home whose ClickHouse has nothing of the table yet, and which has a verdict."""
+    (view.home / "run").mkdir(exist_ok=True)
+    (view.home / "run" / "cdc-verify.json").write_text(json.dumps(VERDICT))
+    (view.home / "servers.env").write_text(
+        f"MILLRACE_POSTGRES_URL={source}\nMILLRACE_CONNECT_URL=http://127.0.0.1:1\nMILLRACE_KAFKA_BOOTSTRAP=127.0.0.1:1\n"
+    )
+    engine = connect(source)
+    Following(engine, Settings(home=view.home).clickhouse, Choice((TABLE,))).begin()
+    engine.dispose()
+    return source
 
 
 @pytest.mark.usefixtures("copied")
@@ -67,7 +66,7 @@ def test_rows_move_and_a_phone_shows_them(
     browser.get(f"{view.url}/replication")
     browser.sees(f"{CELLS}.join().startsWith('public.viewed,3,')")
     browser.execute_script("window.same = true")
-    with postgres_module.connection(copied) as session:
+    with connection(copied) as session:
         session.execute(b"DELETE FROM viewed WHERE id = 1")
     browser.sees(f"{CELLS}.join().startsWith('public.viewed,2,')")
     assert browser.execute_script("return window.same"), "the page was loaded anew"

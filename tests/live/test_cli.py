@@ -1,6 +1,7 @@
 """Every command of `millrace --help`, driven end to end as its users do."""
 
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -446,6 +447,19 @@ def test_demo_of_all(other_home: Path) -> None:
         rows = {page.title: connection.execute(f"SELECT count(*) FROM {page.table}").fetchone()[0] for page in PAGES}
     connection.close()
     assert all(rows.values()), rows
+
+
+def test_demo_of_a_copy(other_home: Path) -> None:
+    """Both sides are equal at the end, whatever PostgreSQL the environment names."""
+    picture = other_home / "cdc.svg"
+    options = ["--pipeline", "cdc", "--seconds", "20", "--picture", str(picture)]
+    away = {"MILLRACE_CDC_SOURCE_URL": "postgresql+psycopg://u:yours@127.0.0.1:1/d"}
+    demo = ended(other_home, "demo", *options, deadline=400, **away)
+    said, lines = demo.text(), demo.out.read_text()
+    assert "counted on PostgreSQL since" in said and "yours" not in said
+    assert re.search(r"public\.demo_table1 +(\d+) rows in PostgreSQL, \1 in ClickHouse", lines)
+    assert "ClickHouse equals PostgreSQL at" in lines
+    assert "newest&#160;of&#160;demo_table2" in picture.read_text()
 
 
 def test_demo_refuses_what_there_is_not(other_home: Path) -> None:

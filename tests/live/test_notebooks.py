@@ -14,12 +14,15 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from pyspark.sql import SparkSession
 from tests import stocks
-from tests.support import MINUTE, now, producer, run_job, sqlite, stored, window
+from tests.live.test_cdc_source import clear
+from tests.support import MINUTE, Job, now, producer, run_job, sqlite, stored, window
 
-from millrace import config
+from millrace import config, stack
 from millrace.applications.analyses import FILTERED
 from millrace.applications.mastodon import KNOWN as ANALYSES
 from millrace.applications.mastodon import choosing
+from millrace.cdc import demo, postgres, register
+from millrace.cdc.connector import DEMO
 from millrace.config import Settings
 from millrace.ingest import command
 from millrace.ingest.mastodon.plan import Plan
@@ -108,10 +111,31 @@ def tweeted(mongodb: Settings, spark: SparkSession, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="module")
-def executed(kafka: Settings, filled: Path, reacted: Path, traded: Path, tweeted: Path) -> dict[str, NotebookNode]:
+def copied(connect: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home whose job copies two small tables of PostgreSQL into a ClickHouse of its own."""
+    home = tmp_path_factory.mktemp("copied")
+    url = postgres.source(connect)
+    (home / "servers.env").write_text(f"MILLRACE_POSTGRES_URL={url}\nMILLRACE_CONNECT_URL={connect.connect_url}\n")
+    clear(connect)
+    demo.seed(url)
+    register.register(connect, register.Wanted(DEMO), lambda _: None)
+    job = Job("cdc", connect, home, "--tables", ",".join(DEMO), "--trigger", "0s")
+    try:
+        job.has_read(4)
+        yield home
+    finally:
+        job.kill()
+        stack.down(config.load(home=home), ["clickhouse"])
+        clear(connect)
+
+
+@pytest.fixture(scope="module")
+def executed(
+    *, kafka: Settings, filled: Path, reacted: Path, traded: Path, tweeted: Path, copied: Path
+) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
     homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled, "04-candles": traded,
-             "05-cases": tweeted}  # fmt: skip
+             "05-cases": tweeted, "06-cdc": copied}  # fmt: skip
     return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 
@@ -215,6 +239,14 @@ def test_tweets_are_plotted_and_replay_equals_live(executed: dict[str, NotebookN
     found = re.search(r"(\d+) windows compared; replay equals live: (\w+)", shown(notebook))
     assert found and int(found[1]) >= 10 and found[2] == "True"
     assert re.search(r"total_cases_count +704753890", shown(notebook)) and "2024-04-13" in shown(notebook)
+
+
+def test_both_databases_show_the_same_and_an_update_arrives(executed: dict[str, NotebookNode]) -> None:
+    text = shown(executed["06-cdc"])
+    assert re.search(r"^0 +1 +first +1 +first$", text, re.MULTILINE)
+    assert re.search(r"seen in ClickHouse after \d+\.\d s", text)
+    assert re.search(r"^0 +1 (updated [\d:.]+) +1 \1$", text, re.MULTILINE)
+    assert "ClickHouse equals PostgreSQL" in text
 
 
 @each

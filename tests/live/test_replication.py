@@ -10,7 +10,7 @@ from tests.support import wait
 
 from millrace.cdc import connector, demo, postgres, register, state, stream
 from millrace.cdc.catalog import connect as catalog
-from millrace.cdc.connector import DEMO
+from millrace.cdc.connector import DEMO, PUBLICATION
 from millrace.cdc.follow import Choice, Following
 from millrace.config import Settings
 from millrace.kafka import browse
@@ -85,3 +85,12 @@ def test_a_connector_that_waits_is_said_and_nobody_knows_how_far_behind_it_is(se
     assert found.behind is None
     assert [each.mend for each in found.wrong] == ["millrace cdc register"]
     worker.resume(connector.NAME)
+
+
+def test_a_table_that_the_publication_lost_is_said(settings: Settings) -> None:
+    tell(settings)
+    wait(lambda: not state.look(settings).wrong, "connector that runs")
+    with postgres.connection(postgres.source(settings)) as source:
+        source.execute(f"ALTER PUBLICATION {PUBLICATION} DROP TABLE demo_table2".encode())
+    [wrong] = state.look(settings).wrong
+    assert wrong.what == f"the publication {PUBLICATION} lacks {TWO}"

@@ -69,6 +69,15 @@ def test_what_a_server_needs_comes_with_it_unless_the_settings_name_another(
     assert servers._needed([KAFKA], config.load(home=tmp_path)) == []
 
 
+def test_what_runs_takes_the_place_of_what_the_settings_named(tmp_path: Path) -> None:
+    (tmp_path / "servers.env").write_text(f"{OURS}MILLRACE_KAFKA_BOOTSTRAP=127.0.0.1:9092\n")
+    named = config.load(home=tmp_path, kafka_bootstrap="yours:9092", postgres_url="postgresql+psycopg://u:p@yours/d")
+    found = servers.reaching(named, ["kafka", "postgres"])
+    assert found.kafka_bootstrap == "127.0.0.1:9092"
+    assert found.store_url("postgres") == OURS.strip().partition("=")[2]
+    assert "p@" not in repr(found)
+
+
 def test_a_server_stops_before_those_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without them it would wait for them until it is killed."""
     stopped: list[str] = []

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from millrace.cdc import connector, register, sides, stream
 from millrace.cdc.connect import Status
-from millrace.cdc.connector import NAME
+from millrace.cdc.connector import NAME, PUBLICATION
 from millrace.cdc.lag import Slot
 from millrace.cdc.sides import Count, Source
 from millrace.config import Settings
@@ -118,6 +118,8 @@ def _still(home: Path, status: Status | None, source: Source, tables: list[str])
         found.append(Wrong(f"the connector {NAME} is {status}{why}", "millrace cdc register"))
     elif source.slot is None:
         found.append(Wrong("the replication slot is not there", "millrace cdc register --resnapshot"))
+    elif lost := [table for table in tables if table not in source.rows]:
+        found.append(Wrong(f"the publication {PUBLICATION} lacks {', '.join(lost)}", "millrace cdc register"))
     files = [path for path in home.glob("run/cdc*.json") if path.stem != "cdc-verify"]
     age = time.time() - max((path.stat().st_mtime for path in files), default=0.0)
     if tables and age > SILENT:

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from kafka import KafkaProducer
 from sqlalchemy import Engine, text
-from tests.verifying import Copied
 from tests.support import Child
+from tests.verifying import Copied
 
 from millrace import config
 from millrace.cdc.follow import Choice

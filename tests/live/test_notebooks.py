@@ -245,7 +245,7 @@ def test_both_databases_show_the_same_and_an_update_arrives(executed: dict[str, 
     text = shown(executed["06-cdc"])
     assert re.search(r"^0 +1 +first +1 +first$", text, re.MULTILINE)
     assert re.search(r"seen in ClickHouse after \d+\.\d s", text)
-    assert re.search(r"^0 +1 (updated [\d:.]+) +1 \1$", text, re.MULTILINE)
+    assert re.search(r"^0 +1 +(updated [\d:.]+) +1 +\1$", text, re.MULTILINE)
     assert "ClickHouse equals PostgreSQL" in text
 
 

@@ -49,7 +49,7 @@ def test_the_figures_at_the_top() -> None:
     told = replication.figures(state(copy(behind=0.25)), VERDICT, later)
     assert list(told.values()) == ["0.2", "running", "0.0 MiB", "2.0 MiB", "1 differ, 5 min ago"]
     none = replication.figures(state(connector=None), None)
-    assert (none["seconds behind"], none["connector"], none["last verify"]) == ("not known", "not there", "none yet")
+    assert (none["seconds behind"], none["connector"], none["last verify"]) == ("not known", "not seen", "none yet")
 
 
 def test_the_last_verdict_and_its_differences(tmp_path: Path) -> None:

@@ -212,8 +212,9 @@ def replication(home: Path) -> None:
         past = copied.past(list(watch.past))
         told = {"seconds_behind": "Seconds behind PostgreSQL", "KiB_not_confirmed": "KiB of log not confirmed"}
         for name, title in told.items():
-            st.caption(f"{title}, since this page was first looked at")
-            st.vega_lite_chart(past, charts.line(title, name), key=name)
+            if past[name].notna().any():
+                st.caption(f"{title}, since this page was first looked at")
+                st.vega_lite_chart(past, charts.line(title, name), key=name)
     st.subheader("The last verify")
     if verdict is None:
         st.info("Nothing has been compared yet. This command does:")

@@ -65,7 +65,7 @@ def figures(state: State, verdict: dict[str, Any] | None, now: datetime | None =
     """Return what is told at the top."""
     return {
         "seconds behind": "not known" if state.behind is None else f"{state.behind:.1f}",
-        "connector": str(state.connector.state).lower() if state.connector else "not there",
+        "connector": str(state.connector.state).lower() if state.connector else "not seen",
         "log not confirmed": _size(state.slot, "unread"),
         "log kept on the disk": _size(state.slot, "kept"),
         "last verify": _said(verdict, now or datetime.now(UTC)) if verdict else "none yet",

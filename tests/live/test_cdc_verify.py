@@ -110,7 +110,6 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ('{""}', [""]),
     ],
     "char(3)[]": [("{a,NULL}", ["a  ", None]), ("{abc}", ["abc"])],
-    "numeric[]": [("{1.10,NULL}", ["1.10", None]), ("{1.1,NULL}", ["1.1", None])],
     "date[]": [("{0001-01-01,NULL}", [-719162, None]), ("{}", [])],
     "timestamp[]": [("{1969-12-31 23:59:59.999999,NULL}", [-1, None]), ("{}", [])],
     "timestamptz[]": [("{2026-11-28 15:00:00.1+00,NULL}", ["2026-11-28T15:00:00.100000Z", None]), ("{}", [])],
@@ -402,7 +401,23 @@ def test_rows_are_found_by_any_key(made, declared, values):
 
 
 def test_names_of_columns_may_hold_anything(made):
-    names = ['a"b', "a:b", ":b", "a%b", "a'b", "a\\b", "a`b", "t0", "t1", "item", "place", "key", "hash", "select", "ä ☕"]
+    names = [
+        'a"b',
+        "a:b",
+        ":b",
+        "a%b",
+        "a'b",
+        "a\\b",
+        "a`b",
+        "t0",
+        "t1",
+        "item",
+        "place",
+        "key",
+        "hash",
+        "select",
+        "ä ☕",
+    ]
     quoted = ['"{}"'.format(name.replace('"', '""')) for name in names]
     copied = made(f"id int PRIMARY KEY, {', '.join(f'{name} text' for name in quoted)}")
     copied.write(f"INSERT INTO {copied.table} VALUES (1, {', '.join(f'{n}' for n in range(len(names)))})")

@@ -17,6 +17,7 @@ class Column:
     name: str
     type: str
     element: str | None
+    dimensions: int
     modifier: int
     declared: str
     nullable: bool

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import cache
@@ -119,6 +121,12 @@ def test_a_room_knows_no_package_of_another_stage(room):
     for module, path in MODULES.items():
         if within(module, room):
             assert not {name for name in imports(path) if within(name, *OUTSIDE[room])}, module
+
+
+def test_the_page_comes_without_spark():
+    """Not even by what it imports: a reader would wait for that."""
+    question = "import sys, millrace.view.pages; sys.exit('pyspark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", question], check=False).returncode == 0
 
 
 def test_only_launching_takes_what_the_stack_downloads():

@@ -402,7 +402,23 @@ def test_rows_are_found_by_any_key(made, declared, values):
 
 
 def test_names_of_columns_may_hold_anything(made):
-    names = ['a"b', "a:b", ":b", "a%b", "a'b", "a\\b", "a`b", "t0", "t1", "item", "place", "key", "hash", "select", "ä ☕"]
+    names = [
+        'a"b',
+        "a:b",
+        ":b",
+        "a%b",
+        "a'b",
+        "a\\b",
+        "a`b",
+        "t0",
+        "t1",
+        "item",
+        "place",
+        "key",
+        "hash",
+        "select",
+        "ä ☕",
+    ]
     quoted = ['"{}"'.format(name.replace('"', '""')) for name in names]
     copied = made(f"id int PRIMARY KEY, {', '.join(f'{name} text' for name in quoted)}")
     copied.write(f"INSERT INTO {copied.table} VALUES (1, {', '.join(f'{n}' for n in range(len(names)))})")

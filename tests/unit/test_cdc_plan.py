@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from millrace.cdc import types
+from millrace.cdc import storage, types
 from millrace.cdc.plan import plan
 from millrace.cdc.table import FULL, Column, Index, Table
 from millrace.errors import ConfigError
@@ -79,3 +79,18 @@ def test_what_toast_leaves_out_is_kept_unless_rows_come_whole() -> None:
 @pytest.mark.parametrize(("schema", "name"), [("public", "t"), ("shop", "shop_t")])
 def test_views_are_called_as_tables_are(schema: str, name: str) -> None:
     assert plan(replace(TABLE, schema=schema), {}).target == name
+
+
+@pytest.mark.parametrize(
+    ("column", "unread"),
+    [
+        (replace(TEXT, has_default=True), ["name"]),  # PostgreSQL computed it for each row
+        (replace(TEXT, has_default=True, missing='{"x"}'), []),  # a constant, which the catalog tells
+        (TEXT, []),
+    ],
+)
+def test_values_that_a_rewrite_made_are_known_to_be_unknown(column: Column, unread: list[str]) -> None:
+    found = storage.Found("", ("id",), (storage.Stored("id", "Int32", 1, "integer", None),), False)
+    missing = {"name": "x"} if column.missing else {}
+    assert storage.unread(plan(replace(TABLE, columns=(KEY, column)), {}, missing=missing), found) == unread
+    assert storage.unread(plan(replace(TABLE, columns=(KEY,)), {}), found) == []

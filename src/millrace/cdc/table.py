@@ -24,6 +24,7 @@ class Column:
     generated: str
     toastable: bool
     missing: str | None
+    has_default: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,13 @@ class Capture:
             signal = f"INSERT INTO {connector.SIGNALS} VALUES (%s, 'execute-snapshot', %s)"
             connection.execute(signal, [uuid.uuid4().hex, data])
 
+    def database(self) -> str:
+        """Return the address of a new database of ClickHouse."""
+        server = self.settings.store_url("clickhouse")
+        name = f"cdc_{uuid.uuid4().hex[:8]}"
+        clickhouse_connect.get_client(dsn=server).command(f"CREATE DATABASE {name}")
+        return f"{server}/{name}"
+
     def _read(self, tables: Sequence[str]) -> Records:
         found = []
         with reader(self.settings.kafka_bootstrap) as consumer:
@@ -156,10 +163,7 @@ class Copy:
     letters: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.database = f"cdc_{uuid.uuid4().hex[:8]}"
-        server = self.capture.settings.clickhouse_url.get_secret_value()
-        clickhouse_connect.get_client(dsn=server).command(f"CREATE DATABASE {self.database}")
-        self.url = f"{server}/{self.database}"
+        self.url = self.capture.database()
         self.begin()
 
     def begin(self) -> None:

@@ -63,8 +63,8 @@ def test_digits_and_text_are_as_they_were(spark: SparkSession) -> None:
     assert json.loads(read(spark, envelope("c", row))[0].row) == row
 
 
-def test_tombstones_and_messages_are_left_out(spark: SparkSession) -> None:
-    assert read(spark, None, envelope("m")) == []
+def test_tombstones_are_left_out(spark: SparkSession) -> None:
+    assert read(spark, None) == []
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,7 @@ def test_tombstones_and_messages_are_left_out(spark: SparkSession) -> None:
         (b'{"a": 1}', "no change of Debezium"),
         (b'{"schema": {}, "payload": {"op": "c"}}', "value.converter.schemas.enable=false"),
         (envelope("x", {"id": 1}), "no change of Debezium"),
+        (envelope("m"), "no change of Debezium"),
         (envelope("c"), "no row"),
         (envelope("d", {"id": 1}), "no row"),
         (envelope("c", {"id": 1}, table=None), "names no table"),

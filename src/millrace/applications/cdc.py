@@ -1,10 +1,11 @@
 """The job that copies tables of PostgreSQL into ClickHouse row for row, from the changes that Debezium captured."""
 
 from argparse import ArgumentParser, ArgumentTypeError
+from functools import partial
 
 from millrace.applications import outputs
 from millrace.applications.job import Application, Job
-from millrace.cdc import connector
+from millrace.cdc import connector, source
 from millrace.cdc.catalog import connect
 from millrace.cdc.follow import Choice, Following
 from millrace.cdc.merge import merge
@@ -67,10 +68,12 @@ def _choice(options: Options) -> Choice:
 def _flows(application: Application, options: Options) -> list[Flow]:
     if (url := options.settings.cdc_source) is None:
         raise ConfigError("MILLRACE_CDC_SOURCE_URL is not set: the PostgreSQL to copy from (`millrace up postgres`)")
-    source = connect(url)
-    following = Following(source, options.settings.store_url(SINK), _choice(options))
+    following = Following(connect(url), options.settings.store_url(SINK), _choice(options))
     target = outputs.target(options)
     if target.prepare:
+        args = options.args
+        refuse = partial(source.refuse, url, args.tables, dict(args.key), avro=args.encoding == "avro")
+        target.patience.attempt(refuse)
         target.patience.attempt(following.begin)
         target.create(
             [DEAD_LETTERS, *(Topic(each, "the table's", "Debezium", KEEP_FOREVER) for each in options.topics)]

@@ -27,9 +27,10 @@ COLUMNS = text(
         FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype = 'd'
     )
     SELECT a.attrelid::bigint AS id, a.attnum AS number, a.attname AS name, t.typname AS type, t.typtype::text AS class,
-           e.typname AS element, e.typtype::text AS element_class, b.modifier,
+           e.typname AS element, a.attndims AS dimensions, e.typtype::text AS element_class, b.modifier,
            pg_catalog.format_type(a.atttypid, a.atttypmod) AS declared, NOT a.attnotnull AS nullable,
            a.attgenerated::text AS generated, a.attstorage IN ('x', 'e', 'm') AS toastable,
+           a.atthasdef OR a.attidentity <> '' AS has_default,
            CASE WHEN a.atthasmissing THEN a.attmissingval::text END AS missing
     FROM pg_catalog.pg_attribute a
     JOIN base b ON b.relation = a.attrelid AND b.number = a.attnum

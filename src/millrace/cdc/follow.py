@@ -92,6 +92,10 @@ class Following:
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
             statements = storage.mends(made, found) if found else [*replica.CREATE, made.create]
+            if found and (names := storage.unread(made, found)):
+                name = made.source.full_name
+                log.warning("%s: values that older rows got of the defaults of %s were not sent: `millrace cdc snapshot"
+                            " %s` reads them", name, ", ".join(names), name)  # fmt: skip
             if made.toasts and not (found and found.toasts):
                 statements += toast.create(made)
             elif made.toasts and statements:

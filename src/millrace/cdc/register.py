@@ -11,7 +11,7 @@ from millrace.cdc import connector, demo, postgres, tables_there
 from millrace.cdc.connect import PAUSED, STOPPED, Connect, Status
 from millrace.cdc.connector import NAME, PUBLICATION, SIGNALS, SLOT, Keys
 from millrace.cdc.postgres import Connection
-from millrace.cdc.source import REGISTER, problems
+from millrace.cdc.source import refuse
 from millrace.config import Settings
 from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import browse
@@ -119,15 +119,6 @@ def unregister(settings: Settings, tell: Tell) -> None:
         tell("dropping slot and publication")
         drop_slot(source)
         source.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(PUBLICATION)))
-
-
-def refuse(url: str, tables: Sequence[str], keys: Keys, *, avro: bool) -> None:
-    """Raise ConfigError with all that stands against capturing the tables and that this command does not mend."""
-    found = [
-        each for each in problems(url, tables, keys, avro=avro) if each.fatal and not each.mend.startswith(REGISTER)
-    ]
-    if found:
-        raise ConfigError("nothing was changed, for\n" + "\n".join(f"  {each}" for each in found))
 
 
 def _registry(settings: Settings, found: dict[str, str] | None, wanted: Wanted) -> str | None:

@@ -62,6 +62,12 @@ def _follow(connect: Connect, notes: Iterator[dict[str, Any] | None], tell: Tell
                 raise Unavailable(f"{NAME} did not begin within {BEGUN_WITHIN:.0f} s: `millrace cdc lag` shows why")
             continue
         begun, told = True, note.get("additional_data", {})
+        if note["type"] == "DATA_COLLECTIONS_RESOLVED" and not told.get("data_collections"):
+            # It would say no more: it has not understood the names.
+            raise ConfigError(
+                "Debezium finds no such table: of a name that wants quotes it takes no snapshot while the stream runs;"
+                " `millrace cdc register --resnapshot` reads it"
+            )
         if note["type"] == "TABLE_SCAN_COMPLETED":
             table, state = told.get("scanned_collection", "a table"), told.get("status", "")
             if state not in DONE:

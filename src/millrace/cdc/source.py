@@ -7,6 +7,7 @@ from millrace.cdc import postgres, tables_there
 from millrace.cdc.connector import PUBLICATION, SIGNALS, SLOT, Keys
 from millrace.cdc.postgres import Connection, plain, quoted
 from millrace.cdc.problem import Problem
+from millrace.errors import ConfigError
 
 BEHIND = 1024**3  # bytes of log that a slot keeps, from which it is told
 REGISTER = "millrace cdc register"  # with which each mend begins that it does itself
@@ -52,6 +53,15 @@ def problems(url: str, tables: Sequence[str], keys: Keys | None = None, *, avro:
                 found += tables_there.defaults(table, there[table]) if avro else ()
                 found += _published(table, there[table], published)
     return sorted(found, key=lambda problem: not problem.fatal)
+
+
+def refuse(url: str, tables: Sequence[str], keys: Keys, *, avro: bool = False) -> None:
+    """Raise ConfigError with all that stands against capturing the tables and that `cdc register` does not mend."""
+    found = [
+        each for each in problems(url, tables, keys, avro=avro) if each.fatal and not each.mend.startswith(REGISTER)
+    ]
+    if found:
+        raise ConfigError("nothing was changed, for\n" + "\n".join(f"  {each}" for each in found))
 
 
 def _server(source: Connection, published: dict[str, Any] | None) -> Iterator[Problem]:

@@ -89,6 +89,16 @@ def remembered(replica: Replica, found: Found) -> Replica:
     return replace(replica, fields=fields, toasts=replica.toasts or found.toasts)
 
 
+def unread(replica: Replica, found: Found) -> list[str]:
+    """Return the new columns whose values in older rows nobody told: PostgreSQL made them in a rewrite of the table."""
+    known = {each.number for each in found.columns}
+    return [
+        field.column.name
+        for field in replica.fields
+        if field.column.number not in known and field.column.has_default and field.missing is None
+    ]
+
+
 def mends(replica: Replica, found: Found) -> list[str]:
     """Return what makes storage that of `replica`; raises ConfigError for changes that values cannot follow."""
     known = {each.number: each for each in found.columns}

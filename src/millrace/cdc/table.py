@@ -17,12 +17,14 @@ class Column:
     name: str
     type: str
     element: str | None
+    dimensions: int
     modifier: int
     declared: str
     nullable: bool
     generated: str
     toastable: bool
     missing: str | None
+    has_default: bool = False
 
 
 @dataclass(frozen=True)

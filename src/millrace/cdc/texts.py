@@ -4,6 +4,7 @@ CYCLE = 146_097  # days in 400 years, after which the calendar repeats
 DAY = 86_400_000_000  # microseconds
 # Snapshots read dates by way of milliseconds, so that infinities come out as others than in the stream.
 INFINITE = {"infinity": (2_146_033_979, -622_191_234), "-infinity": (-2_147_472_691, -625_821_272)}
+FIRST = -2_440_588 * DAY  # PostgreSQL's first timestamp, in 4714 BC
 ENDS = {"infinity": (1 << 63) - 1, "-infinity": -(1 << 63)}
 
 
@@ -15,11 +16,16 @@ def date(text: str) -> str:
 
 
 def timestamp(text: str) -> str:
-    """Return the text of a timestamp, of microseconds since 1970."""
+    """Return the text of a timestamp, of microseconds since 1970.
+
+    Those after 10 January 294247 are too many for Debezium's number: it wraps round to one before all timestamps, which
+    is none here, or, without a fraction of a second, ends at that of infinity.
+    """
     number = f"toInt64OrNull({text})"
     ends = ", ".join(f"{number} = {limit}, '{name}'" for name, limit in ENDS.items())
     days = f"intDiv({number} - positiveModulo({number}, {DAY}), {DAY})"
-    return f"multiIf(isNull({number}), NULL, {ends}, concat({_day(days)}, ' ', {_clock(number)}, {_era(days)}))"
+    shown = f"concat({_day(days)}, ' ', {_clock(number)}, {_era(days)})"
+    return f"multiIf(isNull({number}), NULL, {ends}, {number} < {FIRST}, NULL, {shown})"
 
 
 def moment(text: str) -> str:

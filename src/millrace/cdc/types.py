@@ -64,7 +64,7 @@ class Type:
 def of(column: Column) -> Type | None:
     """Return the type of `column`, None where there is none that keeps every value."""
     if column.element:
-        items = ITEMS.get(column.element)
+        items = ITEMS.get(column.element) if column.dimensions <= 1 else None
         return items and replace(items.array, toast=ARRAY_TOASTS.get(column.element))
     if column.type == "numeric":
         return _numeric(column.modifier)
@@ -195,7 +195,7 @@ TYPES = {
 ITEMS = {
     name: TYPES[name]
     for name in ("bool", "int2", "int4", "int8", "float4", "float8", "uuid", "text", "varchar", "bpchar")
-} | {"numeric": NUMERIC, "date": DATE, "timestamp": TIMESTAMP, "timestamptz": MOMENT}
+} | {"date": DATE, "timestamp": TIMESTAMP, "timestamptz": MOMENT}  # not numeric: with one NaN all of it comes as NULL
 ARRAY_TOASTS = dict.fromkeys(("text", "varchar", "bpchar"), json.dumps([PLACEHOLDER])) | dict.fromkeys(
     ("int4", "int8"), json.dumps(list(PLACEHOLDER.encode()), separators=(",", ":"))
 )

@@ -39,7 +39,7 @@ def changes(records: DataFrame) -> DataFrame:
     that a row had before; `partial` whether TOAST may have left values out, which it can only of a row that was there
     and is not told as it was; `ended` whether the initial snapshot of this generation is over; `changed_at`
     microseconds since 1970, of the transaction. What cannot be read has a `reason` and its `value`, which are null
-    else. Tombstones and messages that belong to no table are left out.
+    else. Tombstones are left out.
 
     Source: debezium.io/documentation/reference/stable/connectors/postgresql.html, "Data change events".
     """
@@ -53,7 +53,7 @@ def changes(records: DataFrame) -> DataFrame:
     partial = ((F.col("e.op") == "u") & F.col("e.before").isNull()) | F.expr(_header(OLD_KEY)).isNotNull()
     last = F.coalesce(F.col("e.source.snapshot").startswith("last"), F.lit(False))
     kind = F.element_at(F.create_map(*[F.lit(each) for pair in KINDS.items() for each in pair]), F.col("e.op"))
-    found = parsed.filter("e.op IS NULL OR e.op != 'm'").select(
+    found = parsed.select(
         F.concat_ws(".", "e.source.schema", "e.source.table").alias("table"),
         kind.alias("kind"),
         F.when(kind == GONE, F.col("e.before")).when(kind == ROW, F.col("e.after")).alias("row"),

@@ -96,7 +96,7 @@ class Verdict:
         rest = f"; {moving} keys changed at each look" if moving else ""
         names = [f"{table.table}.{name}" for table in self.tables for name in table.left_out]
         without = f"; not compared, for their texts are Debezium's own: {', '.join(names)}" if names else ""
-        why = f"; ClickHouse may be behind: {self.behind}" if self.behind else ""
+        why = f"; ClickHouse may be behind: {self.behind}" if self.behind and not self.equal else ""
         return f"{what} at {self.lsn}{rest}{without}{why}"
 
     def save(self, home: Path) -> None:

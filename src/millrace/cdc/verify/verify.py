@@ -35,7 +35,11 @@ def verify(
     if (url := settings.cdc_source) is None:
         raise ConfigError("MILLRACE_CDC_SOURCE_URL is not set: the PostgreSQL to compare with")
     topics = [connector.topic(table, way.prefix) for table in choice.tables]
-    stream = Stream(connect(url), way.slot, settings.kafka_bootstrap, topics, settings.home)
-    verdict = Verifying(stream, Target(settings.clickhouse), limit, way.seconds, bar, tell).run(choice)
+    source = connect(url)
+    try:
+        stream = Stream(source, way.slot, settings.kafka_bootstrap, topics, settings.home)
+        verdict = Verifying(stream, Target(settings.clickhouse), limit, way.seconds, bar, tell).run(choice)
+    finally:
+        source.dispose()
     verdict.save(settings.home)
     return verdict

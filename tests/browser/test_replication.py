@@ -1,7 +1,7 @@
 """The page of replication in a browser: a real PostgreSQL and ClickHouse, and a Kafka Connect that is away."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from tests.browser.page import FITS, View, visit
 from tests.contract import own_database
 from tests.copying import VERDICT
 
+from millrace import config, stack
 from millrace.cdc.catalog import connect
 from millrace.cdc.connector import PUBLICATION
 from millrace.cdc.follow import Choice, Following
@@ -31,7 +32,7 @@ def source(postgres: Settings) -> str:
 
 
 @pytest.fixture
-def copied(view: View, source: str) -> str:
+def copied(view: View, source: str) -> Iterator[str]:
     """The source of a home whose ClickHouse has nothing of the table yet, and which has a verdict."""
     (view.home / "run").mkdir(exist_ok=True)
     (view.home / "run" / "cdc-verify.json").write_text(json.dumps(VERDICT))
@@ -41,7 +42,8 @@ def copied(view: View, source: str) -> str:
     engine = connect(source)
     Following(engine, Settings(home=view.home).clickhouse, Choice((TABLE,))).begin()
     engine.dispose()
-    return source
+    yield source
+    stack.down(config.load(home=view.home), ["clickhouse"])
 
 
 @pytest.mark.usefixtures("copied")

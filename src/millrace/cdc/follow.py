@@ -69,13 +69,14 @@ class Following:
 
     def settle(self) -> None:
         """Give rows whose key was changed the values that TOAST left out; raises ConfigError and Unavailable."""
-        for each in self.replicas.values():
-            if each.toasts:
-                with client.errors(self.target, f"{each.target}__moved"):
-                    server = client.connect(self.target)
-                    moved = server.query(toast.any_moved(each)).result_rows[0][0]
-                    for _ in range(min(moved, LONGEST_WAY)):
-                        server.command(toast.settle(each))
+        known = {toast.moved_name(each): each for each in self.replicas.values() if each.toasts}
+        if not known:
+            return
+        with client.errors(self.target, "moved rows"):
+            server = client.connect(self.target)
+            for name, moved in server.query(toast.MOVED, {"names": list(known)}).result_rows:
+                for _ in range(min(moved, LONGEST_WAY)):
+                    server.command(toast.settle(known[name]))
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():

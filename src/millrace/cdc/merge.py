@@ -28,6 +28,7 @@ ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
 UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
 SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "compile_expressions": 0}  # none is used twice
 PLACES = ("generation", "streamed", "commit", "lsn")
+BEGUN: dict[tuple[str, ...], int] = {}  # the generation that this process has told of, by address and tables
 FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
 
 
@@ -90,13 +91,12 @@ def _send(
 
 @dataclass
 class Merging:
-    """What one task has taken and not sent yet, by table, and the generations whose beginning it has told."""
+    """What one task has taken and not sent yet, by table."""
 
     url: str
     inserts: Inserts
     patience: Patience
     waiting: dict[str, list[pa.Table]] = field(default_factory=dict)
-    begun: int = 1
 
     def take(self, rows: pa.Table) -> list[dict[str, Any]]:
         """Take changes, send those of tables that have a block together, and return letters."""
@@ -176,8 +176,8 @@ class Merging:
         if len(emptied):
             self._put(FLOOR, _block(emptied).append_column("name", emptied["table"]))
         ended = pc.max(rows.filter(rows["ended"])["generation"]).as_py() or 0
-        if ended > self.begun and self.inserts:
-            self.begun = ended
+        told = (self.url, *self.inserts)
+        if ended > max(BEGUN.get(told, 0), 1) and self.inserts:
             names = pa.array(list(self.inserts))
             zeros = pa.nulls(len(names), pa.int64()).fill_null(0)
             empty = pa.nulls(len(names), pa.string()).fill_null("")
@@ -185,6 +185,7 @@ class Merging:
             start |= dict.fromkeys((*PLACES, "changed_at"), zeros)
             start["generation"] = pc.add(zeros, ended)
             self._put(FLOOR, pa.table(start | {"name": names}))
+            BEGUN[told] = ended
 
 
 def _replaced(rows: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ def _table(replica: Replica) -> str:
 
 
 def _moved(replica: Replica) -> str:
-    return quote_identifier(f"{replica.target}__moved")
+    return quote_identifier(moved_name(replica))
 
 
 def _keys(replica: Replica) -> list[Field]:
@@ -27,6 +27,12 @@ def _keys(replica: Replica) -> list[Field]:
 
 def _old(replica: Replica) -> list[str]:
     return [f"_old_{place}" for place, _ in enumerate(_keys(replica), 1)]
+
+
+MOVED = (  # those of some tables that hold rows, and how many
+    "SELECT name, total_rows FROM system.tables"
+    " WHERE database = currentDatabase() AND name IN ({names:Array(String)}) AND total_rows > 0"
+)
 
 
 def create(replica: Replica) -> list[str]:
@@ -72,9 +78,9 @@ def inserts(replica: Replica) -> list[str]:
     ]
 
 
-def any_moved(replica: Replica) -> str:
-    """Return the question whether a row of another key ever came without its values."""
-    return f"SELECT count() FROM {_moved(replica)}"
+def moved_name(replica: Replica) -> str:
+    """Return the name of the table of moved rows."""
+    return f"{replica.target}__moved"
 
 
 def settle(replica: Replica) -> str:

@@ -146,7 +146,8 @@ class Engine:
 
 
 def _open(path: Path) -> Any:
-    return chdb.connect(str(path))  # type: ignore[no-untyped-call]
+    connect: Any = chdb.connect  # some of its wheels have types, and some have none
+    return connect(str(path))
 
 
 def _query(connection: Any, query: Query, question: Question) -> Answer:

@@ -70,5 +70,12 @@ def test_what_is_no_avro_stays_as_it_is(registry: str, value: bytes) -> None:
 
 def test_a_registry_that_is_away_is_waited_for() -> None:
     avro._schema.cache_clear()
-    with pytest.raises(Unavailable, match="registry at http"):
-        avro.to_json(record(7, ROW), "http://127.0.0.1:9")
+    with pytest.raises(Unavailable, match="registry at 127"):
+        avro.to_json(record(7, ROW), "http://user:geheim@127.0.0.1:9")
+
+
+def test_no_message_has_the_password_of_the_registry() -> None:
+    avro._schema.cache_clear()
+    with pytest.raises(Unavailable) as error:
+        avro.to_json(record(7, ROW), "http://user:geheim@127.0.0.1:9")
+    assert "geheim" not in str(error.value)

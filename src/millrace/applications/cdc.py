@@ -11,7 +11,7 @@ from millrace.cdc.follow import Choice, Following
 from millrace.cdc.merge import merge
 from millrace.errors import ConfigError
 from millrace.kafka import letters, read
-from millrace.kafka.avro import as_json
+from millrace.kafka.avro_rows import as_json
 from millrace.kafka.changes import changes
 from millrace.kafka.topics import DEAD_LETTERS, KEEP_FOREVER, Topic
 from millrace.sinks.kafka import publish
@@ -75,9 +75,8 @@ def _flows(application: Application, options: Options) -> list[Flow]:
         refuse = partial(source.refuse, url, args.tables, dict(args.key), avro=args.encoding == "avro")
         target.patience.attempt(refuse)
         target.patience.attempt(following.begin)
-        target.create(
-            [DEAD_LETTERS, *(Topic(each, "the table's", "Debezium", KEEP_FOREVER) for each in options.topics)]
-        )
+        config = {**KEEP_FOREVER, "max.message.bytes": str(connector.LARGEST)}  # as Kafka Connect makes them
+        target.create([DEAD_LETTERS, *(Topic(each, "the table's", "Debezium", config) for each in options.topics)])
         read.wait_for_topics(options.bootstrap, options.topics, STOP.wait)
     records = read.stream(
         application.spark, options.bootstrap, options.topics, "earliest", options.args.max_offsets, headers=True

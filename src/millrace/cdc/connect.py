@@ -79,6 +79,10 @@ class Connect:
         """Start what failed of a connector again."""
         self._ask("POST", f"{_path(name)}/restart", params={"includeTasks": "true", "onlyFailed": "true"})
 
+    def restart(self, name: str) -> None:
+        """Start a connector and its tasks again, whatever they do."""
+        self._ask("POST", f"{_path(name)}/restart", params={"includeTasks": "true", "onlyFailed": "false"})
+
     def pause(self, name: str) -> None:
         """Let the tasks of a connector wait; PostgreSQL keeps its log for them."""
         self._ask("PUT", f"{_path(name)}/pause")

@@ -16,6 +16,7 @@ SLOT = PUBLICATION = "millrace_cdc"
 SIGNALS = "public.millrace_cdc_signals"  # what asks for a snapshot while the stream runs
 NOTES = "cdc-notifications"  # the topic in which the connector tells how far its snapshots are
 HEADER = "generation"  # on each record: a new initial snapshot has the next number
+ANEW = "millrace.begins.anew"  # in a connector's configuration from its new generation on until its slot is dropped
 DEMO = ("public.demo_table1", "public.demo_table2")
 LARGEST = 32 * 1024**2  # bytes of a record, before it is compressed
 AVRO = "io.apicurio.registry.utils.converter.AvroConverter"
@@ -112,7 +113,7 @@ def config(
 
 def added(found: dict[str, str]) -> dict[str, str]:
     """Return what a user added to the connector's configuration."""
-    ours = (*SETTINGS, "topic.prefix", "table.include.list", "message.key.columns", "column.exclude.list")
+    ours = (*SETTINGS, ANEW, "topic.prefix", "table.include.list", "message.key.columns", "column.exclude.list")
     begins = ("transforms", "key.converter", "value.converter", "schema.name.adj", "field.name.adj")
     return {name: value for name, value in found.items() if name not in ours and not name.startswith(begins)}
 

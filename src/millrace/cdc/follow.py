@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, text
 
 from millrace.cdc import catalog, replica, storage, toast, types
@@ -16,7 +18,6 @@ from millrace.sinks.clickhouse import client
 from millrace.sinks.sql import database
 
 log = logging.getLogger(__name__)
-LONGEST_WAY = 5  # changes of a row's key in one batch, each of which left its values behind
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,21 @@ class Following:
     choice: Choice
     tables: dict[str, Table] = field(default_factory=dict)
     replicas: dict[str, Replica] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, ...]] = field(
+        default_factory=dict
+    )  # of the tables of large values, when all was settled
 
     def begin(self) -> None:
         """Do as `inserts`; raises ConfigError for tables that are not there, and for names that two would have."""
         found = catalog.read(self.source, self.choice.tables)
         if absent := [name for name in self.choice.tables if name not in found]:
             raise ConfigError(f"no such table at {database.place(self.source.url)}: {', '.join(absent)}")
+        columns = {f"{name}.{column.name}" for name, table in found.items() for column in table.columns}
+        if strangers := [
+            *((self.choice.as_text | self.choice.without) - columns),
+            *(self.choice.keys.keys() - found.keys()),
+        ]:
+            raise ConfigError(f"no column or table of those that are copied: {', '.join(sorted(strangers))}")
         plans = {name: self.choice.plan(table) for name, table in found.items()}
         names = [plan.target for plan in plans.values()]
         if double := sorted({name for name in names if names.count(name) > 1}):
@@ -61,7 +71,7 @@ class Following:
             name: Statements(
                 each.insert,
                 each.refused,
-                each.source.primary is None,
+                each.source.primary is None or set(each.source.primary.columns) != set(each.key),
                 tuple(toast.inserts(each)) if each.toasts else (),
             )
             for name, each in self.replicas.items()
@@ -69,14 +79,30 @@ class Following:
 
     def settle(self) -> None:
         """Give rows whose key was changed the values that TOAST left out; raises ConfigError and Unavailable."""
-        known = {toast.moved_name(each): each for each in self.replicas.values() if each.toasts}
-        if not known:
+        if not any(each.toasts for each in self.replicas.values()):
             return
         with client.errors(self.target, "moved rows"):
             server = client.connect(self.target)
-            for name, moved in server.query(toast.MOVED, {"names": list(known)}).result_rows:
-                for _ in range(min(moved, LONGEST_WAY)):
-                    server.command(toast.settle(known[name]))
+            before = self._sizes(server)
+            for each in self.replicas.values():
+                values, moved = (before.get(name, 0) for name in toast.names(each))
+                if moved and self.sizes.get(each.target) != (values, moved):
+                    self._settle(server, each)
+            after = self._sizes(server)
+            self.sizes = {
+                each.target: tuple(after.get(name, 0) for name in toast.names(each)) for each in self.replicas.values()
+            }
+
+    def _settle(self, server: Client, moved: Replica) -> None:
+        known = -1  # a row that moved several times takes its values from a row that moved
+        while (now := server.query(toast.settled(moved)).result_rows[0][0]) > known:
+            known = now
+            server.command(toast.settle(moved))
+
+    def _sizes(self, server: Client) -> dict[str, int]:
+        names = [name for each in self.replicas.values() if each.toasts for name in toast.names(each)]
+        found: Any = server.query(toast.SIZES, {"names": names}).result_rows
+        return dict(found)
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():
@@ -92,17 +118,17 @@ class Following:
             server = client.connect(self.target)
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
-            statements = storage.mends(made, found) if found else [*replica.CREATE, made.create]
+            statements = storage.mends(made, found) if found else [*replica.CREATE, *toast.drop(made), made.create]
             if found and (names := storage.unread(made, found)):
                 name = made.source.full_name
                 log.warning("%s: values that older rows got of the defaults of %s were not sent: `millrace cdc snapshot"
                             " %s` reads them", name, ", ".join(names), name)  # fmt: skip
             if made.toasts and not (found and found.toasts):
                 statements += toast.create(made)
-            elif made.toasts and statements:
-                statements += toast.widen(made)
+            elif made.toasts:
+                statements += toast.widen(made)  # also where a run before was ended between two statements
             for statement in statements:
-                log.info("ClickHouse: %s", statement)
+                log.debug("ClickHouse: %s", statement)
                 server.command(statement)
             server.command(toast.create_view(made) if made.toasts else made.create_view)
         return made

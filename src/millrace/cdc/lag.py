@@ -17,6 +17,7 @@ from millrace.cdc.connector import NAME, SLOT
 from millrace.cdc.postgres import Connection
 from millrace.config import Settings
 from millrace.kafka import browse
+from millrace.kafka.avro import to_json
 
 PROBED_WITHIN = 15.0  # seconds until a connector counts as further behind than that
 PROBE = "SELECT pg_logical_emit_message(true, 'probe', %s)"
@@ -132,10 +133,11 @@ def _seconds(settings: Settings, source: Connection, prefix: str) -> float:
         begin = time.monotonic()
         source.execute(PROBE.encode(), [mark])
         while time.monotonic() < begin + PROBED_WITHIN:
-            if any(_content(record.value) == mark.encode() for record in next(batches)):
+            if any(_content(record.value, settings) == mark.encode() for record in next(batches)):
                 return time.monotonic() - begin
     return math.inf
 
 
-def _content(value: bytes | None) -> bytes:
-    return base64.b64decode((json.loads(value or b"{}").get("message") or {}).get("content") or "")
+def _content(value: bytes | None, settings: Settings) -> bytes:
+    told = json.loads(to_json(value or b"{}", settings.registry_url or ""))
+    return base64.b64decode((told.get("message") or {}).get("content") or "")

@@ -26,7 +26,12 @@ from millrace.sinks.together import Writer
 ROWS, BYTES = 100_000, 64 * 1024**2  # of a block at most
 # ClickHouse's numbers for values that do not fit: text, numbers, dates, nulls, and what the statement itself throws
 UNFIT = {6, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 395, 407}
-SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "compile_expressions": 0}  # none is used twice
+SETTINGS = {
+    "async_insert": 0,
+    "insert_deduplicate": 0,
+    "compile_expressions": 0,
+    "max_query_size": 16 << 20,
+}  # none is used twice
 PLACES = ("generation", "streamed", "commit", "lsn")
 BEGUN: dict[tuple[str, ...], int] = {}  # the generation that this process has told of, by address and tables
 FLOOR = f"{FLOORS} SELECT name, {VERSION} FROM input('name String, {INPUT}')"
@@ -175,7 +180,8 @@ class Merging:
         emptied = rows.filter(pc.equal(rows["kind"], EMPTIED))
         if len(emptied):
             self._put(FLOOR, _block(emptied).append_column("name", emptied["table"]))
-        ended = pc.max(rows.filter(rows["ended"])["generation"]).as_py() or 0
+        ours = pc.is_in(rows["table"], pa.array(list(self.inserts), pa.string()))
+        ended = pc.max(rows.filter(pc.and_(rows["ended"], ours))["generation"]).as_py() or 0
         told = (self.url, *self.inserts)
         if ended > max(BEGUN.get(told, 0), 1) and self.inserts:
             names = pa.array(list(self.inserts))

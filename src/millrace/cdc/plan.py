@@ -1,11 +1,14 @@
 """Decide what a table is in ClickHouse, or say all that stands against it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from millrace.cdc import types
 from millrace.cdc.replica import OWN, Field, Replica
-from millrace.cdc.table import FULL, Table
+from millrace.cdc.table import FULL, INDEX, Table
 from millrace.errors import ConfigError
+
+RESERVED = re.compile("_known|_old_[0-9]+")  # of the tables of large values
 
 
 def plan(
@@ -33,10 +36,13 @@ def plan(
             problems.append(f"{name} is of type {column.declared}, which has none in ClickHouse that keeps every value:"
                             f" --as-text {name} or --without {name}")  # fmt: skip
             continue
-        if column.name in OWN:
+        if column.name in OWN or RESERVED.fullmatch(column.name):
             problems.append(f"{name}: a column of this name is millrace's own: --without {name}")
         if column.generated:
             problems.append(f"{name} is generated, and PostgreSQL does not send it: --without {name}")
+        if column.toastable and table.identity == INDEX and set(_identity(table)) != set(key):
+            problems.append(f"{name} may be left out by TOAST, and the replica identity is of more than the key:"
+                            f" ALTER TABLE {table.full_name} REPLICA IDENTITY FULL")  # fmt: skip
         if column.toastable and found.toast is None and table.identity != FULL:
             problems.append(f"{name} of type {column.declared} may be left out by TOAST, and nothing tells:"
                             f" ALTER TABLE {table.full_name} REPLICA IDENTITY FULL, or --without {name}")  # fmt: skip
@@ -52,3 +58,7 @@ def plan(
     if problems:
         raise ConfigError("; ".join(problems))
     return Replica(table, tuple(fields), key, table.identity != FULL and any(field.is_sparse for field in fields))
+
+
+def _identity(table: Table) -> tuple[str, ...]:
+    return next((index.columns for index in table.indexes if index.is_identity), ())

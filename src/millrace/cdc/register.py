@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from millrace.cdc import connector, demo, postgres, tables_there
+from millrace.cdc import connector, demo, postgres, sides, tables_there
 from millrace.cdc.connect import PAUSED, STOPPED, Connect, Status
 from millrace.cdc.connector import NAME, PUBLICATION, SIGNALS, SLOT, Keys
 from millrace.cdc.postgres import Connection
@@ -41,13 +41,19 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Registered:
-    """What is captured now; `added` are the tables of which there is no snapshot yet."""
+    """What is captured now.
+
+    `added` are the tables of which there is no snapshot yet, `removed` those that are captured no more. `again` are of
+    the added ones those that were captured before: what was deleted of them since is not known.
+    """
 
     tables: list[str]
     topics: list[str]
     generation: int
     status: Status
     added: list[str]
+    removed: list[str]
+    again: list[str]
 
 
 def worker(settings: Settings) -> Connect:
@@ -77,7 +83,7 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
         raise ConfigError(f"--encoding: the topics {prefix}.* hold the other one; --prefix names topics of their own")
     refuse(url, tables, keys, avro=registry is not None)
     with postgres.connection(url) as source:
-        _prepare(source, tables)
+        returned = [table for table in _prepare(source, tables) if table in before]
         generated = {name: row["generated"] for name, row in tables_there.read(source, tables).items()}
 
         def settings_of(number: int) -> dict[str, str]:
@@ -92,16 +98,23 @@ def register(settings: Settings, wanted: Wanted, tell: Tell, *, resnapshot: bool
         offsets, slot = connect.offsets(NAME), _slot(source)
         if found and offsets and not slot and not resnapshot:
             raise ConfigError(GONE)
-        anew = resnapshot or (found is None and not (offsets and slot))
-        number = number + 1 if anew else max(number, 1)
-        config = {**connector.added(found or {}), **settings_of(number)}
+        anew = resnapshot or (found is None and not (offsets and slot)) or connector.ANEW in (found or {})
+        number = 1 + max(number, _newest(settings, tables, prefix), sides.generation(settings)) if anew else number
+        config = {**connector.added(found or {}), **settings_of(max(number, 1))}
         if anew:
             _begin_anew(connect, source, config, tell)
         elif config != found:
             connect.put(NAME, config)
+        elif returned:
+            connect.restart(NAME)  # what it knows of the publication is of before
         status = _wait(connect, source, tell)
-    added = [table for table in tables if found and not anew and table not in before]
-    return Registered(tables, [connector.topic(table, prefix) for table in tables], number, status, added)
+    added = [table for table in tables if found and not anew and (table not in before or table in returned)]
+    again = [table for table in added if _newest(settings, [table], prefix)]
+    topics, removed = (
+        [connector.topic(table, prefix) for table in tables],
+        [each for each in before if each not in tables],
+    )
+    return Registered(tables, topics, max(number, 1), status, added, removed, again)
 
 
 def unregister(settings: Settings, tell: Tell) -> None:
@@ -147,14 +160,21 @@ def drop_slot(source: Connection) -> None:
             time.sleep(PAUSE)
 
 
-def _prepare(source: Connection, tables: Sequence[str]) -> None:
-    """Make the signals' table and the publication where they are not there."""
+def _prepare(source: Connection, tables: Sequence[str]) -> list[str]:
+    """Make the signals' table and the publication where they are not there; return the tables that it lacked."""
     _once(source, "SELECT to_regclass(%s) IS NOT NULL AS there", SIGNALS, demo.SIGNALS)
     publication = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true)").format(
         sql.Identifier(PUBLICATION), sql.SQL(", ").join(map(postgres.name, (*tables, SIGNALS)))
     )
     there = "SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = %s) AS there"
     _once(source, there, PUBLICATION, publication.as_string(source))
+    published = "SELECT schemaname || '.' || tablename AS name FROM pg_publication_tables WHERE pubname = %s"
+    known = {row["name"] for row in source.execute(published.encode(), [PUBLICATION]).fetchall()}
+    missing = [table for table in (*tables, SIGNALS) if table not in known]
+    if missing:
+        names = sql.SQL(", ").join(map(postgres.name, missing))
+        source.execute(sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(sql.Identifier(PUBLICATION), names))
+    return missing
 
 
 def _once(source: Connection, question: str, subject: str, statement: str) -> None:
@@ -182,13 +202,14 @@ def _newest(settings: Settings, tables: Sequence[str], prefix: str) -> int:
 
 
 def _begin_anew(connect: Connect, source: Connection, config: dict[str, str], tell: Tell) -> None:
-    """Let the connector read all rows again. Broken off anywhere, it goes on without a gap or begins anew itself."""
+    """Let the connector read all rows again. Broken off anywhere, the next `register` begins anew, for it is marked."""
     tell("stopping the connector")
     connect.stop(NAME)
-    connect.put(NAME, config)  # first: rows of another snapshot would lose against changes of the same generation
+    connect.put(NAME, {**config, connector.ANEW: "true"})  # first: rows of one generation are of one snapshot
     if connect.offsets(NAME):
         connect.forget_offsets(NAME)
     drop_slot(source)
+    connect.put(NAME, config)
 
 
 def _wait(connect: Connect, source: Connection, tell: Tell) -> Status:

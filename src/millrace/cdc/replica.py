@@ -14,7 +14,7 @@ from clickhouse_connect.driver.binding import format_str, quote_identifier
 
 from millrace.cdc.table import Column, Table
 from millrace.cdc.types import Type
-from millrace.kafka.changes import BEYOND
+from millrace.kafka.places import GENERATION, LSN
 
 FLOORS = "cdc_floors"
 REFUSED = "cdc_refused"
@@ -32,9 +32,8 @@ OWN = {  # what storage holds beside the table's columns
     "_unavailable": "Array(LowCardinality(String))",
     "_changed_at": "DateTime64(6, 'UTC')",
 }
-LSN = BEYOND.bit_length() - 1
 VERSION = (
-    f"bitShiftLeft(toUInt128(generation), {2 * LSN + 2}) + bitShiftLeft(toUInt128(streamed), {2 * LSN + 1})"
+    f"bitShiftLeft(toUInt128(generation), {GENERATION}) + bitShiftLeft(toUInt128(streamed), {2 * LSN + 1})"
     f" + bitShiftLeft(toUInt128(commit), {LSN + 1}) + bitShiftLeft(toUInt128(lsn), 1) + (1 - deleted)"
 )
 INPUT = (

@@ -11,6 +11,7 @@ from millrace.cdc import lag, postgres
 from millrace.cdc.connector import PUBLICATION, SIGNALS
 from millrace.cdc.lag import Slot
 from millrace.config import Settings
+from millrace.kafka.places import GENERATION
 from millrace.sinks.clickhouse import client
 
 SOON_COUNTED = 64 * 1024**2  # bytes of a table in PostgreSQL, and
@@ -87,6 +88,18 @@ def target(settings: Settings) -> dict[str, Target]:
             if known := COMMENT.fullmatch(comment):
                 found[known[1]] = _counted(server, name, total)
     return found
+
+
+def generation(settings: Settings) -> int:
+    """Return the newest generation that ClickHouse has rows of, 0 where it has none; raises Unavailable."""
+    url = settings.clickhouse
+    if client.is_embedded(url) and not client.folder(url).exists():
+        return 0
+    with client.errors(url, "generations"):
+        server = client.connect(url)
+        tables = [name for name, comment, _ in server.query(STORAGE).result_rows if COMMENT.fullmatch(comment)]
+        asked = [f"SELECT max(_version) FROM {quote_identifier(name)}" for name in tables]
+        return max((server.query(each).result_rows[0][0] >> GENERATION for each in asked), default=0)
 
 
 def _counted(server: Client, storage: str, total: int) -> Target:

@@ -50,7 +50,8 @@ def problems(url: str, tables: Sequence[str], keys: Keys | None = None, *, avro:
         for table in tables:
             found += tables_there.problems(table, there.get(table), (keys or {}).get(table), source.info.user)
             if table in there:
-                found += tables_there.defaults(table, there[table]) if avro else ()
+                if avro:
+                    found += [*tables_there.defaults(table, there[table]), *tables_there.names(table, there[table])]
                 found += _published(table, there[table], published)
     return sorted(found, key=lambda problem: not problem.fatal)
 

@@ -52,15 +52,15 @@ def look(client: Client, replica: Replica) -> Found | None:
     """Return what there is of `replica`, None if nothing; raises ConfigError if its names are taken by others."""
     names = {"storage": f"{replica.target}__cdc", "view": replica.target, "toast": f"{replica.target}__toast"}
     rows = client.query(
-        "SELECT name, engine, engine_full, sorting_key, comment FROM system.tables "
+        "SELECT name, engine, engine_full, sorting_key, comment, as_select FROM system.tables "
         "WHERE database = currentDatabase() AND name IN ({storage:String}, {view:String}, {toast:String})",
         names,
     ).result_rows
     tables = {row[0]: row[1:] for row in rows}
-    if (view := tables.get(names["view"])) and view[0] != "View":
+    if (view := tables.get(names["view"])) and (view[0] != "View" or names["storage"] not in view[4]):
         aside = quote_identifier(f"{replica.target}_before")
         raise ConfigError(
-            f"{replica.target} in ClickHouse is a table of engine {view[0]}, where the view of"
+            f"{replica.target} in ClickHouse is a {view[0]} of its own, where the view of"
             f" {replica.source.full_name} belongs: RENAME TABLE {replica.view} TO {aside}"
         )
     if (storage := tables.get(names["storage"])) is None:
@@ -95,7 +95,9 @@ def unread(replica: Replica, found: Found) -> list[str]:
     return [
         field.column.name
         for field in replica.fields
-        if field.column.number not in known and field.column.has_default and field.missing is None
+        if field.column.number not in known
+        and field.missing is None
+        and (field.column.has_default or not field.column.nullable)  # a row that was there had something
     ]
 
 
@@ -122,6 +124,11 @@ def mends(replica: Replica, found: Found) -> list[str]:
         elif stored.declared != field.column.declared and not _is_wider(stored, field):
             problems.append(
                 f"{_named(replica, field)} was {stored.declared} and is {field.column.declared} now: {_anew(replica)}"
+            )
+        elif field.key and stored.type != field.stored:
+            problems.append(
+                f"{_named(replica, field)} is {field.column.declared} now, and ClickHouse changes no key:"
+                f" {_anew(replica)}"
             )
         elif stored.type != field.stored and not stored.type.startswith(("Nullable", "Variant")):
             statements.append(f"ALTER TABLE {replica.storage} MODIFY COLUMN {field.definition}")

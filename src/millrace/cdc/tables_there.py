@@ -11,6 +11,7 @@ from millrace.cdc.problem import Problem
 # placeholder, as most other types do; all other arrays, and these three types, with NULL.
 MARKED = ("integer", "bigint", "text", "character", "character varying", "json", "jsonb", "uuid", "bytea")
 SILENT = ("bit", "path", "polygon")
+AVRO_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 FEW_BITS = 64  # they are never stored apart: a pointer would be as long
 READ = """
 SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence,
@@ -73,6 +74,13 @@ def defaults(table: str, row: dict[str, Any]) -> Iterator[Problem]:
         changes = ", ".join(f"ALTER COLUMN {plain(name)} DROP DEFAULT" for name in row["defaults"])
         what = f"a NULL of {', '.join(row['defaults'])} would be written to Avro as the column's default"
         yield Problem(table, what, f"ALTER TABLE {quoted(table)} {changes}; or capture it as JSON")
+
+
+def names(table: str, row: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what stands against Avro, which has few names: its converter changes others, whose values nobody finds."""
+    if odd := [name for name in row["columns"] if not AVRO_NAME.fullmatch(name)]:
+        mend = f"ALTER TABLE {quoted(table)} RENAME COLUMN {plain(odd[0])} TO ...; or capture it as JSON"
+        yield Problem(table, f"no column of Avro may be called {', '.join(odd)}", mend)
 
 
 def _privileges(table: str, row: dict[str, Any], role: str) -> Iterator[Problem]:

@@ -14,11 +14,11 @@ SHORT = 100  # characters of JSON; a row is 128 bytes at least before PostgreSQL
 
 
 def _table(replica: Replica) -> str:
-    return quote_identifier(f"{replica.target}__toast")
+    return quote_identifier(names(replica)[0])
 
 
 def _moved(replica: Replica) -> str:
-    return quote_identifier(moved_name(replica))
+    return quote_identifier(names(replica)[1])
 
 
 def _keys(replica: Replica) -> list[Field]:
@@ -29,9 +29,8 @@ def _old(replica: Replica) -> list[str]:
     return [f"_old_{place}" for place, _ in enumerate(_keys(replica), 1)]
 
 
-MOVED = (  # those of some tables that hold rows, and how many
-    "SELECT name, total_rows FROM system.tables"
-    " WHERE database = currentDatabase() AND name IN ({names:Array(String)}) AND total_rows > 0"
+SIZES = (
+    "SELECT name, total_rows FROM system.tables WHERE database = currentDatabase() AND name IN ({names:Array(String)})"
 )
 
 
@@ -48,6 +47,11 @@ def create(replica: Replica) -> list[str]:
         f"INSERT INTO {_table(replica)} ({_names(replica)}, _known)"
         f" SELECT {_names(replica)}, {_known(replica, '_unavailable')} FROM {replica.storage} FINAL",
     ]
+
+
+def drop(replica: Replica) -> list[str]:
+    """Return the statements that remove both tables, where storage is made anew."""
+    return [f"DROP TABLE IF EXISTS {table}" for table in (_table(replica), _moved(replica))]
 
 
 def widen(replica: Replica) -> list[str]:
@@ -78,9 +82,18 @@ def inserts(replica: Replica) -> list[str]:
     ]
 
 
-def moved_name(replica: Replica) -> str:
-    """Return the name of the table of moved rows."""
-    return f"{replica.target}__moved"
+def names(replica: Replica) -> tuple[str, str]:
+    """Return the names of both tables: of values, and of moved rows."""
+    return f"{replica.target}__toast", f"{replica.target}__moved"
+
+
+def settled(replica: Replica) -> str:
+    """Return the question how many moved rows have all their values."""
+    place = f"({', '.join(field.name for field in _keys(replica))}, _version)"
+    return (
+        f"SELECT count() FROM {_table(replica)} FINAL"
+        f" WHERE empty(_unavailable) AND {place} IN (SELECT {place} FROM {_moved(replica)})"
+    )
 
 
 def settle(replica: Replica) -> str:

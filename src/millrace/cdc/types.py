@@ -216,12 +216,17 @@ SENT_AS: dict[str, Expression] = {  # PostgreSQL's expression for what --as-text
 SENT: dict[str, Expression] = {  # PostgreSQL's expression for the text that Debezium sends
     "bool": lambda value: f"{value}::text",
     "bytea": _base64,
-    "date": lambda value: f"({value} - date '1970-01-01')::text",
+    "bit": lambda value: "NULL",  # so that older rows are said to be unread
+    "date": lambda value: _finite(value, f"({value} - date '1970-01-01')::text"),
     "time": lambda value: f"(extract(epoch FROM {value}) * 1000000)::bigint::text",
-    "timestamp": lambda value: f"(extract(epoch FROM {value}) * 1000000)::bigint::text",
+    "timestamp": lambda value: _finite(value, f"(extract(epoch FROM {value}) * 1000000)::bigint::text"),
     "timestamptz": lambda value: f"to_char({value} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
     "interval": times.interval,
 }
+
+
+def _finite(value: str, text: str) -> str:
+    return f"CASE WHEN isfinite({value}) THEN {text} END"
 
 
 def sent(column: Column) -> Expression:

@@ -59,6 +59,11 @@ def register(
     wanted = register.Wanted(named, connector.keyed(key or []), prefix, avro)
     with line(connector.NAME) as tell:
         done = register.register(settings, wanted, tell, resnapshot=resnapshot)
+        if done.removed:
+            tell(f"no longer captured: {', '.join(done.removed)}")
+        if done.again:
+            rows = "rows that were deleted in between stay in ClickHouse, but for --resnapshot"
+            tell(f"captured before: {', '.join(done.again)}; {rows}")
         if done.added:
             tell(f"new: {', '.join(done.added)}")
             snapshot.snapshot(settings, register.worker(settings), done.added, tell)

@@ -80,6 +80,7 @@ def run(
     since, began = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00.000Z}", time.monotonic()
     settings = settings.model_copy(update={"sqlite_url": None})
     shown: list[Shown] = []
+    verdicts: list[int] = []  # none where it is ended before
     with _stopped_together() as around:
         servers = list(dict.fromkeys(chain.from_iterable(pipeline.servers for pipeline in pipelines)))
         settings = around.enter_context(processes.serving(settings, servers))

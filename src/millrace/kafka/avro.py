@@ -1,44 +1,20 @@
-"""Records in Avro, as clients of Confluent's registry write them, to the JSON that Kafka Connect would have written.
-
-Spark's own reader takes one schema for a topic, but each record names that with which it was written, and a table that
-was altered has several. So each is decoded by its own, in Python; only who needs Avro pays for it.
-"""
+"""A record in Avro, as clients of Confluent's registry write it, to the JSON that Kafka Connect would have written."""
 
 import base64
 import json
 import math
-from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlsplit
 
 import fastavro
 import httpx
-import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from millrace.errors import Unavailable
 
 MAGIC = b"\x00"  # then the schema's id in four bytes, then the data
 SECONDS = 10
-
-
-def as_json(records: DataFrame, registry: str) -> DataFrame:
-    """Return Kafka `records` with their `value` as JSON; what is no Avro of a schema in `registry` stays as it is.
-
-    Raises Unavailable in a task while the registry does not answer.
-    """
-    columns = [name for name in records.columns if name != "value"]
-    place = records.select(F.struct(*columns).alias("record"), "value")
-    read = partial(_decoded, registry=registry)
-    return place.mapInArrow(read, place.schema).select("record.*", "value")
-
-
-def _decoded(batches: Iterator[pa.RecordBatch], *, registry: str) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        values = [value if value is None else to_json(value, registry) for value in batch["value"].to_pylist()]
-        yield pa.RecordBatch.from_arrays([batch["record"], pa.array(values, pa.binary())], schema=batch.schema)
 
 
 def to_json(value: bytes, registry: str) -> bytes:
@@ -55,13 +31,16 @@ def to_json(value: bytes, registry: str) -> bytes:
 @lru_cache(maxsize=1_000)
 def _schema(registry: str, number: int) -> Any:
     """Return a schema of the registry, which never changes, None where it has none of this number."""
+    place = urlsplit(registry).netloc.rpartition("@")[2]  # without user and password
     try:
-        answer = httpx.get(f"{registry}/schemas/ids/{number}", timeout=SECONDS)
+        answer = httpx.get(f"{registry}/schemas/ids/{number}", timeout=SECONDS, trust_env=False)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        return fastavro.parse_schema(_without_logic(json.loads(answer.raise_for_status().json()["schema"])))
+        if answer.is_error:
+            raise Unavailable(f"the registry at {place} answers {answer.status_code}")
+        return fastavro.parse_schema(_without_logic(json.loads(answer.json()["schema"])))
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise Unavailable(f"the registry at {registry}: {type(error).__name__}: {error}") from None
+        raise Unavailable(f"the registry at {place}: {type(error).__name__}") from None
 
 
 def _without_logic(schema: Any) -> Any:

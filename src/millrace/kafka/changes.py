@@ -14,11 +14,12 @@ order it arrives. It is, most significant part first:
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from millrace.kafka.places import BEYOND, MOST_GENERATIONS
+
 ROW, GONE, EMPTIED = "row", "gone", "emptied"  # what a change says of a row, or of a whole table
 GENERATION = "generation"  # header of a record
 OLD_KEY = "__debezium.oldkey"  # header of a row whose key was changed
-MOST_GENERATIONS = 1 << 14
-BEYOND = 1 << 56  # above any LSN
+LONGEST = 1 << 30  # characters of a text; Jackson takes 20 million by itself
 ENVELOPE = (
     "before STRING, after STRING, op STRING, _corrupt STRING, "
     "source STRUCT<schema: STRING, table: STRING, lsn: BIGINT, sequence: STRING, snapshot: STRING, ts_us: BIGINT>"
@@ -46,12 +47,12 @@ def changes(records: DataFrame) -> DataFrame:
     text = F.col("value").cast("string")
     parsed = records.filter("value IS NOT NULL").select(
         *("topic", "partition", "offset", "value", "headers"),
-        F.from_json(text, ENVELOPE, {"columnNameOfCorruptRecord": "_corrupt"}).alias("e"),
+        F.from_json(text, ENVELOPE, {"columnNameOfCorruptRecord": "_corrupt", "maxStringLen": str(LONGEST)}).alias("e"),
     )
     sequence = F.from_json("e.source.sequence", "ARRAY<STRING>")
     streamed = (F.col("e.op") != "r") | (F.col("e.source.snapshot") == "incremental")
     partial = ((F.col("e.op") == "u") & F.col("e.before").isNull()) | F.expr(_header(OLD_KEY)).isNotNull()
-    last = F.coalesce(F.col("e.source.snapshot").startswith("last"), F.lit(False))
+    last = F.coalesce(F.col("e.source.snapshot") == "last", F.lit(False))
     kind = F.element_at(F.create_map(*[F.lit(each) for pair in KINDS.items() for each in pair]), F.col("e.op"))
     found = parsed.select(
         F.concat_ws(".", "e.source.schema", "e.source.table").alias("table"),

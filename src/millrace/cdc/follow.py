@@ -18,6 +18,7 @@ from millrace.sinks.clickhouse import client
 from millrace.sinks.sql import database
 
 log = logging.getLogger(__name__)
+LATEST = "SELECT toString(addDays(toDate32('1970-01-01'), 2932896))"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,18 @@ class Following:
         names = [plan.target for plan in plans.values()]
         if double := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs")
+        if any(field.type.name.startswith("Date") for plan in plans.values() for field in plan.fields):
+            self._require_dates()
         self._follow(found)
+
+    def _require_dates(self) -> None:
+        """Raise ConfigError of a server that would move the dates of some years, as those before 26.7 do."""
+        with client.errors(self.target, "dates"):
+            ((latest,),) = client.connect(self.target).query(LATEST).result_rows
+        if latest != "9999-12-31":
+            raise ConfigError(
+                f"{client.place(self.target)} has no dates after {latest}: it wants ClickHouse 26.7 or newer"
+            )
 
     def inserts(self) -> dict[str, Statements]:
         """Return the statements that put changes into each table; raises ConfigError and Unavailable."""

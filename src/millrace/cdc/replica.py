@@ -67,8 +67,9 @@ class Field:
     @property
     def told(self) -> str:
         """Its canonical text in ClickHouse, null for null."""
-        if self.type.is_array and self.nullable:
-            array = self.type.clickhouse(f"variantElement({self.name}, {format_str(self.type.name)})")
+        if self.type.is_array:  # storage may be of a time when it was nullable
+            variant = f"CAST({self.name}, {format_str(f'Variant({self.type.name})')})"
+            array = self.type.clickhouse(f"variantElement({variant}, {format_str(self.type.name)})")
             return f"if(isNull({self.name}), NULL, {array})"
         return self.type.clickhouse(self.name)
 

@@ -63,7 +63,7 @@ class Following:
         names = [plan.target for plan in plans.values()]
         if double := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs")
-        if any(field.type.name.startswith("Date") for plan in plans.values() for field in plan.fields):
+        if any("Date" in field.type.name for plan in plans.values() for field in plan.fields):
             self._require_dates()
         self._follow(found)
 

@@ -192,6 +192,43 @@ def test_what_values_cannot_follow_stops_and_is_told(name: str, place: Place) ->
         copy.begin()
 
 
+def test_a_renamed_column_goes_on_as_it_was_told(place: Place) -> None:
+    """Its large values, too, which were kept under the old name: the snapshot reads them again."""
+    place.play(*ONE, "UPDATE #.t SET name = repeat('large', 2000)")
+    copy, table = place.copy("t"), f"{place.schema}.t"
+    copy.catch_up()
+    place.play("ALTER TABLE #.t RENAME name TO title")
+    with pytest.raises(ConfigError, match="RENAME COLUMN") as told:
+        copy.begin()
+    statement = str(told.value).partition(": ")[2].partition(" in ClickHouse")[0]
+    copy.client.command(statement)
+    copy.begin()
+    place.play("ALTER TABLE #.t ADD more int", "UPDATE #.t SET more = 1")  # which leaves the large value out
+    place.capture.snapshot(table)
+    copy.catch_up()
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
+def test_a_table_made_anew_goes_on_as_it_was_told(place: Place) -> None:
+    place.play(*ONE)
+    copy, table = place.copy("t"), f"{place.schema}.t"
+    copy.catch_up()
+    place.play("DROP TABLE #.t", PAIR.replace("name text", "other text, name text"))
+    with pytest.raises(ConfigError, match="made anew") as told:
+        copy.begin()
+    copy.client.command(str(told.value).partition("drop it, ")[2].partition(" in ClickHouse")[0])
+    copy.begin()
+    assert copy.read(table) == []
+
+
+def test_a_row_whose_key_changes_many_times_keeps_its_large_value(place: Place) -> None:
+    place.play(
+        *ONE, "UPDATE #.t SET name = repeat('large', 2000)", *(f"UPDATE #.t SET id = {id}" for id in range(2, 12))
+    )
+    copy = place.reversed("t")
+    assert (copy.differences(), copy.letters) == ({}, [])
+
+
 @pytest.mark.parametrize("table", ["keyless", "unknown"])
 def test_a_table_without_a_key(table: str, place: Place) -> None:
     """It is refused; with unique columns as its key its rows are followed, whether the connector knows of it or not."""

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psycopg
 import pytest
+from pydantic import SecretStr
 from pyspark.sql import SparkSession
+from sqlalchemy import make_url
 
 from millrace import config, explore, stack
 from millrace.archive import files
@@ -121,8 +124,18 @@ def clickhouse(kafka: Settings) -> Settings:
 
 @pytest.fixture(scope="session")
 def capture(postgres: Settings, clickhouse: Settings) -> Iterator[Capture]:
-    """Debezium, which captures all tables of `postgres`, those of its tests too; its settings name `clickhouse`."""
-    with capturing(_started("connect", postgres.home), message_key_columns=".*[.]keyless:b,a") as found:
+    """Debezium, which captures all tables of a database of their own; its settings name that, and `clickhouse`.
+
+    The other tests' tables are in none of its publications, and it hears none of their signals.
+    """
+    settings = _started("connect", postgres.home)
+    url = make_url(settings.cdc_source or "")
+    with psycopg.connect(url.set(drivername="postgresql").render_as_string(False), autocommit=True) as source:
+        if not source.execute("SELECT FROM pg_database WHERE datname = 'captured'").fetchall():
+            source.execute("CREATE DATABASE captured")
+    own = SecretStr(url.set(database="captured").render_as_string(False))
+    changed = {"message_key_columns": ".*[.]keyless:b,a", "database_dbname": "captured"}
+    with capturing(settings.model_copy(update={"cdc_source_url": own}), **changed) as found:
         yield found
 
 

@@ -95,6 +95,20 @@ class Capture:
         self.execute(f"INSERT INTO {MARKS} VALUES ('{mark}')")
         wait(lambda: any(mark.encode() in (each["value"] or b"") for each in self._read([MARKS])), "mark in Kafka")
 
+    def all_sent(self) -> None:
+        """Return once Kafka has all that was committed before, though a worker died with some of it on its way."""
+        self.all_arrived()
+        asked = "SELECT pg_current_wal_lsn()"
+        with psycopg.connect(self.source, autocommit=True) as connection:
+            ((now,),) = connection.execute(asked).fetchall()
+        reached = f"SELECT FROM pg_replication_slots WHERE slot_name = '{self.name}' AND confirmed_flush_lsn >= '{now}'"
+
+        def confirmed() -> bool:
+            with psycopg.connect(self.source, autocommit=True) as connection:
+                return bool(connection.execute(reached).fetchall())
+
+        wait(confirmed, "log that is confirmed")
+
     def records(self, tables: Sequence[str]) -> Records:
         """Return all that Kafka has of the tables now, every partition in order, once all has arrived."""
         self.all_arrived()

@@ -74,6 +74,7 @@ def test_connect_is_killed_and_started_again(kills: int, capture: Capture, spark
             os.kill(pid_of("connect", capture.settings), signal.SIGKILL)
             wait(lambda: "connect" not in running(capture), "end of Connect")
             stack.up(["connect"], capture.settings.model_copy(update={"cdc_source_url": None}))
+    capture.all_sent()
     records = capture.records(load.names)
     assert all(len(each) == 1 for each in places(records).values())
     copy = copy_of(capture, spark, load)

@@ -462,6 +462,43 @@ def test_demo_of_a_copy(other_home: Path) -> None:
     assert "newest&#160;of&#160;demo_table2" in picture.read_text()
 
 
+DEMO = "public.demo_table1,public.demo_table2"
+
+
+def test_cdc_register(other_home: Path) -> None:
+    ended(other_home, "up", "connect")
+    said = ended(other_home, "cdc", "register", "--demo")
+    assert "cdc.public.demo_table1" in said.out.read_text() and "RUNNING, generation" in said.text()
+
+
+def test_simulate_changes(other_home: Path) -> None:
+    ended(other_home, "simulate", "changes", "--rate", "200", "--count", "100")
+
+
+def test_cdc_verify(other_home: Path) -> None:
+    """Once the job has read what was changed; before, ClickHouse has none of the tables."""
+    before = Child(other_home, "cdc", "verify", "--tables", DEMO, "--wait", "0", "--home", str(other_home))
+    assert before.ends(60) != 0
+    ended(other_home, "run", "cdc", "--tables", DEMO, "--once")
+    assert "ClickHouse equals PostgreSQL at" in ended(other_home, "cdc", "verify", "--tables", DEMO).text()
+
+
+def test_cdc_snapshot(other_home: Path) -> None:
+    said = ended(other_home, "cdc", "snapshot", "public.demo_table1").text()
+    assert re.search(r"snapshot: \d+ rows of public\.demo_table1", said)
+
+
+def test_cdc_lag(other_home: Path) -> None:
+    assert "RUNNING" in ended(other_home, "cdc", "lag").out.read_text()
+
+
+def test_cdc_unregister(other_home: Path) -> None:
+    ended(other_home, "cdc", "unregister")
+    gone = Child(other_home, "cdc", "lag", "--home", str(other_home))
+    assert gone.ends(60) == 1
+    ended(other_home, "down", "connect")
+
+
 def test_demo_refuses_what_there_is_not(other_home: Path) -> None:
     for options in (["--pipeline", "nonsense"], ["--pipeline", "mastodon", "--source", "nonsense"]):
         demo = Child(other_home, "demo", *options, "--home", str(other_home))

@@ -119,7 +119,8 @@ def copied(connect: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     clear(connect)
     demo.seed(url)
     register.register(connect, register.Wanted(DEMO), lambda _: None)
-    job = Job("cdc", connect, home, "--tables", ",".join(DEMO), "--trigger", "0s")
+    own = connect.model_copy(update={"clickhouse_url": None})  # the home's, which the notebook reads
+    job = Job("cdc", own, home, "--tables", ",".join(DEMO), "--trigger", "0s")
     try:
         job.has_read(4)
         yield home

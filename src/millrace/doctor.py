@@ -5,7 +5,7 @@ import json
 import platform
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -120,11 +120,14 @@ def _archive(settings: Settings) -> Iterator[Finding]:
 
 
 def _cdc(settings: Settings) -> Iterator[Finding]:
-    if not settings.connect_url or not settings.cdc_source:
+    if not settings.cdc_source or not (settings.connect_url or settings.cdc_source_url):
         return
-    from millrace.cdc import connector, source  # noqa: PLC0415 - few runs need it
+    from millrace.cdc import connector  # noqa: PLC0415 - few runs need it
     from millrace.cdc.connect import Connect  # noqa: PLC0415
 
+    if not settings.connect_url:
+        yield from _captured(settings.cdc_source, [], {})
+        return
     try:
         connect = Connect(settings.connect_url)
         captured, status = connect.config(connector.NAME) or {}, connect.status(connector.NAME)
@@ -137,8 +140,14 @@ def _cdc(settings: Settings) -> Iterator[Finding]:
     advice = "`millrace cdc register` starts it" if status else "`millrace cdc register --tables ...`"
     why = f" ({status.reason})" if status and status.failed else ""
     yield Finding(f"connector {connector.NAME}", running or not status, found + why, "" if running else advice)
+    yield from _captured(settings.cdc_source, tables, connector.keys(captured), connector.is_avro(captured))
+
+
+def _captured(url: str, tables: list[str], keys: Mapping[str, Sequence[str]], avro: bool = False) -> Iterator[Finding]:
+    from millrace.cdc import source  # noqa: PLC0415 - few runs need it
+
     try:
-        for each in source.problems(settings.cdc_source, tables, connector.keys(captured)):
+        for each in source.problems(url, tables, keys, avro=avro):
             yield Finding(f"capture {each.subject}", not each.fatal, each.what, each.mend)
     except MillraceError as error:
         yield Finding("capture", False, str(error), "correct MILLRACE_CDC_SOURCE_URL")

@@ -227,6 +227,13 @@ def test_a_snapshot_of_what_is_not_captured_is_refused(settings: Settings, sql: 
         snapshot.snapshot(settings, register.worker(settings), ["cdc_test.apart"], quiet)
 
 
+def test_tables_without_a_key_are_told_before_anything_is_captured(settings: Settings, sql: Any) -> None:
+    sql("CREATE TABLE cdc_test.loose (a integer NOT NULL)", "CREATE TABLE cdc_test.keyed (id integer PRIMARY KEY)")
+    found = {each.subject: each for each in source.problems(postgres.source(settings), [])}
+    assert "cdc_test.keyed" not in found and not found["cdc_test.loose"].fatal
+    assert "PRIMARY KEY" in found["cdc_test.loose"].mend
+
+
 def test_a_table_by_a_key_of_ones_own(settings: Settings, sql: Any, records: Rows, capture: Capture) -> None:
     sql("CREATE TABLE cdc_test.keyless (a integer NOT NULL, b text NOT NULL, v text)")
     with pytest.raises(ConfigError, match=r"nothing was changed(.|\n)*cdc_test\.keyless: it has no primary key"):

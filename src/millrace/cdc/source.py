@@ -37,16 +37,27 @@ FROM pg_publication p WHERE pubname = %s
 """
 
 
+KEYLESS = """
+SELECT n.nspname || '.' || c.relname AS name
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+  AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate)
+ORDER BY 1 LIMIT 20
+"""
+
+
 def problems(url: str, tables: Sequence[str], keys: Keys | None = None, *, avro: bool = False) -> list[Problem]:
     """Return what stands against capturing `tables` (`schema.table`) of the PostgreSQL at `url`, fatal ones first.
 
-    `keys`: by table, the columns that are its key where it has no primary key; `avro`: records are to be Avro. Raises
-    Unavailable.
+    `keys`: by table, the columns that are its key where it has no primary key; `avro`: records are to be Avro. Without
+    `tables`, those of all that have no key are told beforehand. Raises Unavailable.
     """
     with postgres.connection(url) as source:
         published = source.execute(PUBLISHED.encode(), [PUBLICATION]).fetchone()
         found = [*_server(source, published), *_slots(source)]
         there = tables_there.read(source, tables)
+        found += _keyless(source) if not tables else []
         for table in tables:
             found += tables_there.problems(table, there.get(table), (keys or {}).get(table), source.info.user)
             if table in there:
@@ -63,6 +74,13 @@ def refuse(url: str, tables: Sequence[str], keys: Keys, *, avro: bool = False) -
     ]
     if found:
         raise ConfigError("nothing was changed, for\n" + "\n".join(f"  {each}" for each in found))
+
+
+def _keyless(source: Connection) -> list[Problem]:
+    names = [row["name"] for row in source.execute(KEYLESS.encode()).fetchall()]
+    what = "it has no primary key: once it is captured, each UPDATE and DELETE of it fails"
+    rows = tables_there.read(source, names)
+    return [Problem(name, what, tables_there.ways_out(name, rows[name]), fatal=False) for name in names]
 
 
 def _server(source: Connection, published: dict[str, Any] | None) -> Iterator[Problem]:

@@ -104,7 +104,7 @@ def _key(table: str, row: dict[str, Any], key: Sequence[str] | None) -> Iterator
         fails = (
             "" if identity in "fi" else ", and once it is published each UPDATE and DELETE of it fails at the source"
         )
-        yield Problem(table, f"it has no primary key{fails}", _ways_out(table, row))
+        yield Problem(table, f"it has no primary key{fails}", ways_out(table, row))
         return
     elif not primary["immediate"]:
         columns = ", ".join(map(plain, primary["columns"]))
@@ -147,7 +147,7 @@ def _carries(row: dict[str, Any], key: Sequence[str]) -> bool:
     return any(wanted and index[wanted] and set(key) <= set(index["columns"]) for index in row["indexes"])
 
 
-def _ways_out(table: str, row: dict[str, Any]) -> str:
+def ways_out(table: str, row: dict[str, Any]) -> str:
     fit = [
         index["columns"]
         for index in row["indexes"]

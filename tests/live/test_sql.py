@@ -396,11 +396,13 @@ def _count(store: SqlStore) -> int:
 def test_server_that_hangs(spark: SparkSession, store: SqlStore, proxy: Any, size: int) -> None:
     link, url = through(store.url, proxy)
     engine = database.connect(url)
-    event.listen(engine, "commit", lambda _: link.hang())
+    hung = threading.Event()
+    event.listen(engine, "commit", lambda _: (link.hang(), hung.set()))
     rows = big_batch(spark, size).toArrow()
     writer = threading.Thread(target=sql.store, args=(engine, store.table, rows))
     writer.start()
-    writer.join(2)
+    assert hung.wait(60)
+    writer.join(1)
     assert writer.is_alive()
     assert _count(store) == 0
     link.flow()

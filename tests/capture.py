@@ -69,6 +69,7 @@ class Capture:
         """Begin with a snapshot of all rows, the next generation."""
         self.generation += 1
         own = {
+            "database.dbname": str(self.engine.url.database),
             "slot.name": self.name,
             "publication.name": self.name,
             "publication.autocreate.mode": "all_tables",

@@ -134,8 +134,8 @@ def capture(postgres: Settings, clickhouse: Settings) -> Iterator[Capture]:
         if not source.execute("SELECT FROM pg_database WHERE datname = 'captured'").fetchall():
             source.execute("CREATE DATABASE captured")
     own = SecretStr(url.set(database="captured").render_as_string(False))
-    changed = {"message_key_columns": ".*[.]keyless:b,a", "database_dbname": "captured"}
-    with capturing(settings.model_copy(update={"cdc_source_url": own}), **changed) as found:
+    settings = settings.model_copy(update={"cdc_source_url": own})
+    with capturing(settings, message_key_columns=".*[.]keyless:b,a") as found:
         yield found
 
 

@@ -60,7 +60,7 @@ def look(client: Client, replica: Replica) -> Found | None:
     if (view := tables.get(names["view"])) and (view[0] != "View" or names["storage"] not in view[4]):
         aside = quote_identifier(f"{replica.target}_before")
         raise ConfigError(
-            f"{replica.target} in ClickHouse is a {view[0]} of its own, where the view of"
+            f"{replica.target} in ClickHouse is a table of engine {view[0]}, where the view of"
             f" {replica.source.full_name} belongs: RENAME TABLE {replica.view} TO {aside}"
         )
     if (storage := tables.get(names["storage"])) is None:

@@ -201,11 +201,12 @@ def test_a_session_keeps_its_tables(url: str, server: Client) -> None:
 
 
 def test_one_question_at_a_time_in_a_session(url: str, server: Client) -> None:
-    asked = {"params": {"session_id": "slow"}, "content": "SELECT sleep(3) AS slow"}
+    question = "SELECT sum(sleepEachRow(3)) FROM numbers(2) SETTINGS function_sleep_max_microseconds_per_block = 0"
+    asked = {"params": {"session_id": "slow"}, "content": question, "timeout": 60}
     slow = threading.Thread(target=httpx.post, args=(url,), kwargs=asked)
     slow.start()
     running = "SELECT count() AS n FROM system.processes WHERE query LIKE {like:String}"
-    wait(lambda: server.query(running, parameters={"like": "%sleep(3)%"}).first_row == (1,), "question")
+    wait(lambda: server.query(running, parameters={"like": "SELECT sum(sleepEachRow%"}).first_row == (1,), "question")
     answer = httpx.post(url, params={"session_id": "slow"}, content="SELECT 1")
     slow.join()
     assert answer.headers["X-ClickHouse-Exception-Code"] == "373"

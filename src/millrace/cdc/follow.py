@@ -153,7 +153,8 @@ def missing(engine: Engine, table: Table) -> dict[str, str]:
         for column in table.columns:
             if column.missing is not None:
                 # an array of one item, whose type a driver cannot know: its text, then its value
-                item = f"CAST((CAST(CAST(:value AS text) AS text[]))[1] AS {column.declared})"
+                declared = column.declared.replace(":", r"\:")  # as PostgreSQL quotes it; a colon would name a value
+                item = f"CAST((CAST(CAST(:value AS text) AS text[]))[1] AS {declared})"
                 sent = types.sent(column)("item")
                 statement = text(f"SELECT {sent} FROM (SELECT {item} AS item) AS older")
                 found[column.name] = connection.execute(statement, {"value": column.missing}).scalar_one()

@@ -27,15 +27,15 @@ DATA = GROUND | {"kafka"}
 ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": DATA
-    | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack", "cdc"},
-    "doctor": DATA | {"demo", "sinks", "archive", "stack", "cdc"},
+    | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack", "cdc", "sentiment"},
+    "doctor": DATA | {"demo", "sinks", "archive", "stack", "cdc", "sentiment"},
     "embedded": GROUND | {"stack"},
     "explore": DATA | {"spark", "sinks", "archive"},
     "superset": GROUND | {"demo", "applications", "sinks", "stack"},
     "demo": DATA | {"applications", "sinks", "stack", "cdc"},
     "demo.views": {"logs"},
     "view": DATA | {"sinks", "cdc"},
-    "applications": DATA | {"spark", "sinks", "archive", "queries", "cases", "cdc"},
+    "applications": DATA | {"spark", "sinks", "archive", "queries", "cases", "cdc", "sentiment"},
     "spark": DATA | {"sinks", "archive", "queries"},
     "spark.launch": DATA | {"queries", "stack"},
     "sinks": DATA | {"archive", "embedded"},
@@ -46,6 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "kafka": {"names", "errors", "durations", "logs"},
     "simulate": {"errors"},
     "cdc": DATA | {"sinks"},
+    "sentiment": DATA | {"sinks"},
     "stack": DATA | {"cdc"},
     **dict.fromkeys(GROUND, GROUND),
 }  # fmt: skip

@@ -69,6 +69,7 @@ def test_an_evaluation_tells_languages_kinds_reasons_and_speed():
         "de": 2,
     }
     assert {name: each.accuracy for name, each in found.kinds.items()} == {"clear": 1.0}
+    assert found.accuracies == {"en": {"clear": 1.0}, "de": {}}
     assert found.reasons == {"HTTP 429": 2}
     assert (found.posts_per_second, found.tokens_per_second) == (2.5, 25.0), (
         "the text that is there twice is asked once"

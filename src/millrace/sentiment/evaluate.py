@@ -1,6 +1,7 @@
 """How good an engine's labels are: from posts whose label is known, and what became of them, to figures.
 
 A post without a label counts as wrong, and is counted apart: an engine that gives up gains nothing by it.
+scikit-learn has the same figures, which tests hold, and would bring 150 MB for them.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from millrace.sentiment.labelled import Labelled
 from millrace.sentiment.labels import LABELS, Outcome
 
 NULL = "null"  # what was said where no label was given
+_Pair = tuple[Labelled, Outcome]
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Figures:
 class Evaluation:
     """Figures of all posts, by language and by kind, the reasons of missing labels, and how fast it went.
 
-    Reasons are cut at their colon. `tokens` are those of prompts and answers, None where the engine has none.
+    `accuracies` are by language, then by kind. Reasons are cut at their colon. `tokens` are those of
+    prompts and answers, None where the engine has none.
     """
 
     overall: Figures
     languages: Mapping[str, Figures]
     kinds: Mapping[str, Figures]
+    accuracies: Mapping[str, Mapping[str, float | None]]
     reasons: Mapping[str, int]
     seconds: float
     tokens: int | None
@@ -81,10 +85,12 @@ def evaluate(posts: Sequence[Labelled], outcomes: Sequence[Outcome], seconds: fl
         post.text: outcome.tokens for post, outcome in pairs if outcome.tokens is not None
     }  # a text is asked once
     reasons = Counter((outcome.error or "").partition(":")[0] for outcome in outcomes if outcome.label is None)
+    languages = _groups(pairs, lambda post: post.language)
     return Evaluation(
-        figures((post.label, outcome.label) for post, outcome in pairs),
-        _by(pairs, lambda post: post.language),
-        _by(pairs, lambda post: post.kind),
+        _figures(pairs),
+        {language: _figures(group) for language, group in languages.items()},
+        _kinds(pairs),
+        {language: {kind: of.accuracy for kind, of in _kinds(group).items()} for language, group in languages.items()},
         dict(reasons.most_common()),
         seconds,
         sum(tokens.values()) if tokens else None,
@@ -126,9 +132,18 @@ def resist(posts: Sequence[Labelled], outcomes: Sequence[Outcome], twins: Sequen
     )
 
 
-def _by(pairs: Iterable[tuple[Labelled, Outcome]], group: Callable[[Labelled], str | None]) -> dict[str, Figures]:
-    groups: dict[str, list[tuple[str, str | None]]] = {}
+def _figures(pairs: Iterable[_Pair]) -> Figures:
+    return figures((post.label, outcome.label) for post, outcome in pairs)
+
+
+def _kinds(pairs: Iterable[_Pair]) -> dict[str, Figures]:
+    return {kind: _figures(group) for kind, group in _groups(pairs, lambda post: post.kind).items()}
+
+
+def _groups(pairs: Iterable[_Pair], name: Callable[[Labelled], str | None]) -> dict[str, list[_Pair]]:
+    """Return the pairs by what `name` says of their posts, without those of which it says nothing."""
+    groups: dict[str, list[_Pair]] = {}
     for post, outcome in pairs:
-        if (name := group(post)) is not None:
-            groups.setdefault(name, []).append((post.label, outcome.label))
-    return {name: figures(each) for name, each in groups.items()}
+        if (group := name(post)) is not None:
+            groups.setdefault(group, []).append((post, outcome))
+    return groups

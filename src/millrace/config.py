@@ -27,7 +27,8 @@ SQL = {
     "cdc_source_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
 }
-SERVICES = {"superset_url": 8088, "connect_url": 8083, "registry_url": "8085/apis/ccompat/v7", "openai_url": "8000/v1"}
+SERVICES = {"superset_url": 8088, "connect_url": 8083, "registry_url": "8085/apis/ccompat/v7", "openai_url": "8000/v1",
+            "ollama_url": 11434}  # fmt: skip
 
 
 def _secret(description: str, *names: str) -> Any:
@@ -70,18 +71,16 @@ class Settings(BaseSettings):
     mongodb_url: SecretStr | None = Field(
         None, description="mongodb://USER:PASSWORD@HOST:27017/?tls=true or mongodb+srv://"
     )
-
     clickhouse_url: SecretStr | None = Field(
         None,
         description="http(s)://USER:PASSWORD@HOST:8123/DATABASE, or chdb:///FOLDER; default <home>/data/clickhouse",
     )
     cdc_source_url: SecretStr | None = Field(None, description="PostgreSQL to capture; default that of postgres_url")
     connect_url: str | None = Field(None, description="Kafka Connect, http://host:8083; `millrace up connect` sets it")
-
     registry_url: str | None = Field(
         None, description="Schema registry, by Confluent's interface; `millrace up registry` sets it"
     )
-
+    ollama_url: str | None = Field(None, description="Ollama, http://host:11434; `millrace up ollama` sets it")
     openai_url: str | None = Field(None, description="A server that speaks as OpenAI's, http://host:8000/v1")
     openai_api_key: SecretStr | None = _secret("Its key, where it asks for one", "OPENAI_API_KEY")
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, text
@@ -44,9 +43,8 @@ class Following:
     choice: Choice
     tables: dict[str, Table] = field(default_factory=dict)
     replicas: dict[str, Replica] = field(default_factory=dict)
-    sizes: dict[str, tuple[int, ...]] = field(
-        default_factory=dict
-    )  # of the tables of large values, when all was settled
+    rounds: dict[str, int] = field(default_factory=dict)  # by table with large values: that of the batch at hand
+    settled: dict[str, int] = field(default_factory=dict)  # below which all is settled; at the start nothing is known
 
     def begin(self) -> None:
         """Do as `inserts`; raises ConfigError for tables that are not there, and for names that two would have."""
@@ -84,37 +82,27 @@ class Following:
                 each.insert,
                 each.refused,
                 each.source.primary is None or set(each.source.primary.columns) != set(each.key),
-                tuple(toast.inserts(each)) if each.toasts else (),
+                tuple(toast.inserts(each, self.rounds[name])) if each.toasts else (),
             )
             for name, each in self.replicas.items()
         }
 
     def settle(self) -> None:
         """Give rows whose key was changed the values that TOAST left out; raises ConfigError and Unavailable."""
-        if not any(each.toasts for each in self.replicas.values()):
-            return
-        with client.errors(self.target, "moved rows"):
-            server = client.connect(self.target)
-            before = self._sizes(server)
-            for each in self.replicas.values():
-                values, moved = (before.get(name, 0) for name in toast.names(each))
-                if moved and self.sizes.get(each.target) != (values, moved):
-                    self._settle(server, each)
-            after = self._sizes(server)
-            self.sizes = {
-                each.target: tuple(after.get(name, 0) for name in toast.names(each)) for each in self.replicas.values()
-            }
+        for name, each in self.replicas.items():
+            if each.toasts:
+                with client.errors(self.target, "moved rows"):
+                    self._settle(client.connect(self.target), name, each)
 
-    def _settle(self, server: Client, moved: Replica) -> None:
-        known = -1  # a row that moved several times takes its values from a row that moved
-        while (now := server.query(toast.settled(moved)).result_rows[0][0]) > known:
-            known = now
-            server.command(toast.settle(moved))
-
-    def _sizes(self, server: Client) -> dict[str, int]:
-        names = [name for each in self.replicas.values() if each.toasts for name in toast.names(each)]
-        found: Any = server.query(toast.SIZES, {"names": names}).result_rows
-        return dict(found)
+    def _settle(self, server: Client, name: str, each: Replica) -> None:
+        """Settle what is new; a row may take its values from one that moved itself, and is given them a round later."""
+        since = self.settled.get(name, 0)
+        while server.query(toast.is_new(each, since)).result_rows[0][0]:
+            self.rounds[name] += 1
+            server.command(toast.settle(each, since, self.rounds[name]))
+            since = self.rounds[name]
+        self.rounds[name] += 1
+        self.settled[name] = self.rounds[name]
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():
@@ -143,6 +131,9 @@ class Following:
                 log.debug("ClickHouse: %s", statement)
                 server.command(statement)
             server.command(toast.create_view(made) if made.toasts else made.create_view)
+            if made.toasts:
+                ((last,),) = server.query(toast.last_round(made)).result_rows
+                self.rounds.setdefault(made.source.full_name, last + 1)
         return made
 
 

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, text
 
 from millrace.cdc import catalog, replica, storage, toast, types
 from millrace.cdc.merge import Statements
 from millrace.cdc.plan import plan
 from millrace.cdc.replica import Replica
+from millrace.cdc.settle import Settling, begin
 from millrace.cdc.table import Table
 from millrace.errors import ConfigError
 from millrace.sinks.clickhouse import client
@@ -43,8 +43,7 @@ class Following:
     choice: Choice
     tables: dict[str, Table] = field(default_factory=dict)
     replicas: dict[str, Replica] = field(default_factory=dict)
-    rounds: dict[str, int] = field(default_factory=dict)  # by table with large values: that of the batch at hand
-    settled: dict[str, int] = field(default_factory=dict)  # below which all is settled; at the start nothing is known
+    settling: dict[str, Settling] = field(default_factory=dict)  # of those with large values that may be left out
 
     def begin(self) -> None:
         """Do as `inserts`; raises ConfigError for tables that are not there, and for names that two would have."""
@@ -82,27 +81,16 @@ class Following:
                 each.insert,
                 each.refused,
                 each.source.primary is None or set(each.source.primary.columns) != set(each.key),
-                tuple(toast.inserts(each, self.rounds[name])) if each.toasts else (),
+                tuple(toast.inserts(each, self.settling[name].number)) if each.toasts else (),
             )
             for name, each in self.replicas.items()
         }
 
     def settle(self) -> None:
-        """Give rows whose key was changed the values that TOAST left out; raises ConfigError and Unavailable."""
-        for name, each in self.replicas.items():
-            if each.toasts:
-                with client.errors(self.target, "moved rows"):
-                    self._settle(client.connect(self.target), name, each)
-
-    def _settle(self, server: Client, name: str, each: Replica) -> None:
-        """Settle what is new; a row may take its values from one that moved itself, and is given them a round later."""
-        since = self.settled.get(name, 0)
-        while server.query(toast.is_new(each, since)).result_rows[0][0]:
-            self.rounds[name] += 1
-            server.command(toast.settle(each, since, self.rounds[name]))
-            since = self.rounds[name]
-        self.rounds[name] += 1
-        self.settled[name] = self.rounds[name]
+        """Give rows the values that TOAST left out, and tell of those that nobody sent; raises as `inserts` does."""
+        for each in self.settling.values():
+            with client.errors(self.target, "large values"):
+                each.settle(client.connect(self.target))
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():
@@ -130,10 +118,10 @@ class Following:
             for statement in statements:
                 log.debug("ClickHouse: %s", statement)
                 server.command(statement)
-            server.command(toast.create_view(made) if made.toasts else made.create_view)
             if made.toasts:
-                ((last,),) = server.query(toast.last_round(made)).result_rows
-                self.rounds.setdefault(made.source.full_name, last + 1)
+                self.settling[made.source.full_name] = begin(server, made)
+            else:
+                server.command(made.create_view)
         return made
 
 

@@ -16,6 +16,8 @@ from millrace.cdc.replica import VERSION, Field, Replica
 
 SHORT = 100  # characters of JSON; a row is 128 bytes at least before PostgreSQL moves anything out of it
 NEWEST = "(s._version, s._settled)"
+LACKS = "notEmpty(_unavailable)"
+LACKING = "__lacking"  # the end of a view's name
 MOVED = "old_key != '' AND notEmpty(unavailable)"
 
 
@@ -81,7 +83,7 @@ def inserts(replica: Replica, number: int) -> list[str]:
     former = f"SELECT *, JSONExtract(old_key, {format_str(f'Tuple({parsed})')}) AS o FROM ({replica.rows})"
     return [
         f"{_table(replica)} ({_names(replica)}, _round, _moved) SELECT {values}, {MOVED} FROM ({replica.rows})"
-        f" WHERE NOT deleted AND (length(row) > {SHORT} OR {MOVED})",
+        f" WHERE NOT deleted AND (length(row) > {SHORT} OR notEmpty(unavailable))",
         f"{_moved(replica)} ({_names(replica)}, _round, {', '.join(_old(replica))})"
         f" SELECT {values}, {', '.join(old)} FROM ({former}) WHERE NOT deleted AND {MOVED}",
     ]
@@ -146,14 +148,52 @@ def create_view(replica: Replica) -> str:
         for place, field in enumerate(replica.fields, 1)
         if field.is_sparse
     ]
-    key = _key(replica)
-    lacking = f"SELECT {key} FROM {replica.storage} FINAL WHERE notEmpty(_unavailable)"
-    same = " AND ".join(f"r.{field.name} = k.{field.name}" for field in _keys(replica))
     return (
         f"CREATE OR REPLACE VIEW {replica.view} AS SELECT {', '.join(columns)}"
-        f" FROM (SELECT * FROM {replica.storage} FINAL WHERE _version > {replica.floor}) AS r LEFT ANY JOIN"
-        f" (SELECT {key}, {', '.join(newest)} FROM {_table(replica)} AS s WHERE ({key}) IN ({lacking}) GROUP BY {key})"
-        f" AS k ON {same}"
+        f" FROM {_current(replica)} AS r {_with(replica, newest, _current(replica, LACKS))}"
+    )
+
+
+def create_lacking(replica: Replica) -> str:
+    """Return the statement that makes view `<table>__lacking`: the keys of rows that lack values, and which."""
+    view = quote_identifier(f"{replica.target}{LACKING}")
+    return f"CREATE OR REPLACE VIEW {view} AS {_lacking(replica, _current(replica, LACKS))}"
+
+
+def lacking(replica: Replica, since: int = 0) -> str:
+    """Return the question how many rows lack values; with `since`, of those alone that came in that round or later."""
+    key = _key(replica)
+    fresh = f"({key}) IN (SELECT {key} FROM {_table(replica)} WHERE _round >= {since} AND {LACKS})"
+    rows = _current(replica, f"{LACKS} AND {fresh}" if since else LACKS)
+    return f"SELECT count() FROM ({_lacking(replica, rows)})"
+
+
+def _lacking(replica: Replica, rows: str) -> str:
+    """Return the keys of `rows` that lack values, and which these are."""
+    known = [f"{_known(field, _decides(field))} AS {_kept(place)}" for place, field in enumerate(replica.sparse)]
+    lacks = ", ".join(
+        f"if(has(r._unavailable, {_name(field)}) AND NOT k.{_kept(place)}, [{_name(field)}], [])"
+        for place, field in enumerate(replica.sparse)
+    )
+    names = ", ".join(f"r.{field.name} AS {field.name}" for field in _keys(replica))
+    return (
+        f"SELECT {names}, arrayConcat({lacks}) AS _lacks FROM {rows} AS r {_with(replica, known, rows)}"
+        f" WHERE notEmpty(_lacks)"
+    )
+
+
+def _current(replica: Replica, which: str = "true") -> str:
+    """Return the rows that count."""
+    return f"(SELECT * FROM {replica.storage} FINAL WHERE _version > {replica.floor} AND {which})"
+
+
+def _with(replica: Replica, kept: list[str], rows: str) -> str:
+    """Return the join of rows `r` with what is kept of those of them that are `rows`, as `k`."""
+    key = _key(replica)
+    same = " AND ".join(f"r.{field.name} = k.{field.name}" for field in _keys(replica))
+    return (
+        f"LEFT ANY JOIN (SELECT {key}, {', '.join(kept)} FROM {_table(replica)} AS s"
+        f" WHERE ({key}) IN (SELECT {key} FROM {rows}) GROUP BY {key}) AS k ON {same}"
     )
 
 

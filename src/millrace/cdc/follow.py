@@ -3,15 +3,14 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, text
 
 from millrace.cdc import catalog, replica, storage, toast, types
 from millrace.cdc.merge import Statements
 from millrace.cdc.plan import plan
 from millrace.cdc.replica import Replica
+from millrace.cdc.settle import Settling, begin
 from millrace.cdc.table import Table
 from millrace.errors import ConfigError
 from millrace.sinks.clickhouse import client
@@ -44,9 +43,7 @@ class Following:
     choice: Choice
     tables: dict[str, Table] = field(default_factory=dict)
     replicas: dict[str, Replica] = field(default_factory=dict)
-    sizes: dict[str, tuple[int, ...]] = field(
-        default_factory=dict
-    )  # of the tables of large values, when all was settled
+    settling: dict[str, Settling] = field(default_factory=dict)  # of those with large values that may be left out
 
     def begin(self) -> None:
         """Do as `inserts`; raises ConfigError for tables that are not there, and for names that two would have."""
@@ -84,37 +81,16 @@ class Following:
                 each.insert,
                 each.refused,
                 each.source.primary is None or set(each.source.primary.columns) != set(each.key),
-                tuple(toast.inserts(each)) if each.toasts else (),
+                tuple(toast.inserts(each, self.settling[name].number)) if each.toasts else (),
             )
             for name, each in self.replicas.items()
         }
 
     def settle(self) -> None:
-        """Give rows whose key was changed the values that TOAST left out; raises ConfigError and Unavailable."""
-        if not any(each.toasts for each in self.replicas.values()):
-            return
-        with client.errors(self.target, "moved rows"):
-            server = client.connect(self.target)
-            before = self._sizes(server)
-            for each in self.replicas.values():
-                values, moved = (before.get(name, 0) for name in toast.names(each))
-                if moved and self.sizes.get(each.target) != (values, moved):
-                    self._settle(server, each)
-            after = self._sizes(server)
-            self.sizes = {
-                each.target: tuple(after.get(name, 0) for name in toast.names(each)) for each in self.replicas.values()
-            }
-
-    def _settle(self, server: Client, moved: Replica) -> None:
-        known = -1  # a row that moved several times takes its values from a row that moved
-        while (now := server.query(toast.settled(moved)).result_rows[0][0]) > known:
-            known = now
-            server.command(toast.settle(moved))
-
-    def _sizes(self, server: Client) -> dict[str, int]:
-        names = [name for each in self.replicas.values() if each.toasts for name in toast.names(each)]
-        found: Any = server.query(toast.SIZES, {"names": names}).result_rows
-        return dict(found)
+        """Give rows the values that TOAST left out, and tell of those that nobody sent; raises as `inserts` does."""
+        for each in self.settling.values():
+            with client.errors(self.target, "large values"):
+                each.settle(client.connect(self.target))
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():
@@ -142,7 +118,10 @@ class Following:
             for statement in statements:
                 log.debug("ClickHouse: %s", statement)
                 server.command(statement)
-            server.command(toast.create_view(made) if made.toasts else made.create_view)
+            if made.toasts:
+                self.settling[made.source.full_name] = begin(server, made)
+            else:
+                server.command(made.create_view)
         return made
 
 

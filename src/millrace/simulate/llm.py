@@ -66,7 +66,7 @@ class Model:
     async def answer(self, asked: Asked) -> Answer | None:
         """Answer a request; None hangs up."""
         if asked.path in WIRES and asked.method == "POST":
-            return await self._labelled(asked.path, orjson.loads(asked.body))
+            return await self._labelled(asked)
         if asked.path == "/fault" and asked.method == "PUT":
             return self._told(orjson.loads(asked.body))
         tell = {
@@ -85,8 +85,9 @@ class Model:
             return _json({"error": str(error)}, 400)
         return _json({"fault": self.fault, "only": self.only})
 
-    async def _labelled(self, path: str, question: dict[str, Any]) -> Answer | None:
-        text = question["prompt"] if path == "/api/generate" else question["messages"][-1]["content"]
+    async def _labelled(self, asked: Asked) -> Answer | None:
+        question = orjson.loads(asked.body)
+        text = question["prompt"] if "prompt" in question else question["messages"][-1]["content"]
         self.calls += 1
         self.texts[text] += 1
         self._now += 1
@@ -96,11 +97,11 @@ class Model:
             await asyncio.sleep(self.slow if fault == "slow" else self.latency)
         finally:
             self._now -= 1
-        instead = spoiled(fault, question, self.retry_after)
+        instead = spoiled(fault, question, self.retry_after, asked.headers.get("authorization", ""))
         if instead is not None:
             return instead or None
-        right = fault == "chat-prose" and path == "/api/generate"
-        return _json(WIRES[path](said("" if right else fault, label_of(text)), question))
+        right = fault == "chat-prose" and asked.path == "/api/generate"
+        return _json(WIRES[asked.path](said("" if right else fault, label_of(text)), question))
 
 
 def _json(value: Any, status: int = 200) -> Answer:

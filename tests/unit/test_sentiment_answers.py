@@ -82,7 +82,7 @@ def test_an_answer_is_a_label(case):
 
 @pytest.mark.parametrize("case", list(NONE))
 def test_an_answer_is_none(case):
-    with pytest.raises(NoLabel, match="^no label: "):
+    with pytest.raises(NoLabel, match="no label: "):
         label(NONE[case])
 
 
@@ -113,8 +113,13 @@ def test_no_label_is_found_within_something_longer(before, found, after):
     assert taken == found
 
 
-@given(st.text() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
-                                lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)).map(json.dumps))  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("sentiment"), inner),
+)
+
+
+@given(st.text() | VALUES.map(json.dumps))
 def test_any_answer_gives_a_label_or_a_short_line(text):
     try:
         assert label(text, text) in LABELS

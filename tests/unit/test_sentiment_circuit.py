@@ -68,7 +68,7 @@ def test_failures_in_a_row_open_it(known, clock):
     opened(known, clock)
     assert call(known, DOWN)  # the pause is over: one call tries the server
     assert call(known) is False
-    with pytest.raises(Open, match="^circuit open: server away: ConnectError$"):
+    with pytest.raises(Open, match="circuit open: server away: ConnectError"):
         asyncio.run(known._admitted(None))
 
 
@@ -164,7 +164,7 @@ def test_an_answer_of_a_call_under_way_does_not_end_a_retry_after(known, clock):
 
 
 def test_no_call_begins_when_the_time_is_over(known, clock):
-    with pytest.raises(Late, match="^skipped: "):
+    with pytest.raises(Late, match="skipped: "):
         call(known, until=clock.now)
 
 
@@ -181,9 +181,11 @@ def test_a_server_is_known_for_the_life_of_the_process():
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("5", 5), ("0", 0), (" 2 ", 2), ("0.5", 0.5), ("-3", 0), ("900", LONGEST), ("1e999", LONGEST), (None, None), ("", None),
-     ("soon", None), ("nan", None), ("٣", None), ("Sat, 99 Foo", None)],
-)  # fmt: skip
+    [
+        *(("5", 5), ("0", 0), (" 2 ", 2), ("0.5", 0.5), ("-3", 0), ("900", LONGEST), ("1e999", LONGEST)),
+        *((None, None), ("", None), ("soon", None), ("nan", None), ("٣", None), ("Sat, 99 Foo", None)),
+    ],
+)
 def test_retry_after_in_seconds(value, seconds):
     assert retry_after(value) == seconds
 

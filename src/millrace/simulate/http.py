@@ -46,7 +46,7 @@ async def serve(handler: Handler, port: int, ready: Ready) -> None:
                     writer.write(_written(answer))
                     await writer.drain()
         finally:
-            writer.close()
+            writer.transport.abort()  # a client that is gone reads nothing more
 
     try:
         server = await asyncio.start_server(talk, HOST, port, backlog=1_024)
@@ -58,6 +58,7 @@ async def serve(handler: Handler, port: int, ready: Ready) -> None:
     for task in tuple(connections):
         task.cancel()
     await asyncio.gather(*connections)
+    await asyncio.sleep(0)  # until then the sockets are only about to be closed
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:

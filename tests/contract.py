@@ -44,11 +44,15 @@ STORES = {  # what proves each sink: its servers, or itself where it needs none
 class Store:
     """A result of its own in one sink, on one server."""
 
-    def __init__(self, sink: Sink, settings: Settings) -> None:
+    def __init__(self, sink: Sink, settings: Settings, columns: tuple[Column, ...] = COLUMNS) -> None:
         name = f"contract_{uuid.uuid4().hex[:8]}"
         self.sink, self.settings = sink, settings
         topic = Topic(name.replace("_", "-"), key="name", schema="contract.v1")
-        self.result = Result(name, COLUMNS, topic, order="observed_at", version="observed_at")
+        self.result = Result(name, columns, topic, order="observed_at", version="observed_at")
+
+    def of(self, *columns: Column) -> "Store":
+        """A store of the same sink for rows of other columns, of which `name` is the key."""
+        return Store(self.sink, self.settings, (COLUMNS[0], *columns, COLUMNS[-1]))
 
     def writer(self) -> Writer:
         return registry.writer([self.sink.name], self.result, Target(self.settings, QUICK))

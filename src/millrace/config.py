@@ -27,7 +27,8 @@ SQL = {
     "cdc_source_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
 }
-SERVICES = {"superset_url": 8088, "connect_url": 8083, "registry_url": "8085/apis/ccompat/v7"}
+SERVICES = {"superset_url": 8088, "connect_url": 8083, "registry_url": "8085/apis/ccompat/v7", "openai_url": "8000/v1",
+            "ollama_url": 11434}  # fmt: skip
 
 
 def _secret(description: str, *names: str) -> Any:
@@ -66,24 +67,22 @@ class Settings(BaseSettings):
     sqlite_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default sqlite:///<home>/millrace.db")
     postgres_url: SecretStr | None = Field(None, description=SQL["postgres_url"])
     mysql_url: SecretStr | None = Field(None, description=SQL["mysql_url"] + ", also of MariaDB")
-
     elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
-
     mongodb_url: SecretStr | None = Field(
         None, description="mongodb://USER:PASSWORD@HOST:27017/?tls=true or mongodb+srv://"
     )
-
     clickhouse_url: SecretStr | None = Field(
         None,
         description="http(s)://USER:PASSWORD@HOST:8123/DATABASE, or chdb:///FOLDER; default <home>/data/clickhouse",
     )
     cdc_source_url: SecretStr | None = Field(None, description="PostgreSQL to capture; default that of postgres_url")
     connect_url: str | None = Field(None, description="Kafka Connect, http://host:8083; `millrace up connect` sets it")
-
     registry_url: str | None = Field(
         None, description="Schema registry, by Confluent's interface; `millrace up registry` sets it"
     )
-
+    ollama_url: str | None = Field(None, description="Ollama, http://host:11434; `millrace up ollama` sets it")
+    openai_url: str | None = Field(None, description="A server that speaks as OpenAI's, http://host:8000/v1")
+    openai_api_key: SecretStr | None = _secret("Its key, where it asks for one", "OPENAI_API_KEY")
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
     webhdfs_url: str | None = Field(None, description="The NameNode's HTTP side; default http://<host of it>:9870")
@@ -120,7 +119,7 @@ class Settings(BaseSettings):
     @field_validator(*SERVICES)
     @classmethod
     def _service(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value and not is_url(value, "http", "https"):
+        if value and not is_url(value, "http", "https", bare=info.field_name == "openai_url"):
             raise ValueError(f"expected http://host:{SERVICES[str(info.field_name)]}")
         return value.rstrip("/") if value else None
 

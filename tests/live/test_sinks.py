@@ -10,6 +10,7 @@ from tests import contract
 from tests.contract import NOON, STORES, Store, batch, big_batch, row
 
 from millrace.errors import ConfigError
+from millrace.kafka import results
 from millrace.sinks.registry import SINKS
 from millrace.sinks.sink import Need
 from millrace.sinks.together import together
@@ -45,6 +46,25 @@ def test_values_read_back_equal(spark: SparkSession, store: Store) -> None:
     store.writer()(batch(spark, *rows), 0)
     found = store.rows()
     assert [tuple(found[name].values()) for name in ("full", "low", "none")] == rows
+
+
+def test_large_numbers_and_long_texts(spark: SparkSession, store: Store) -> None:
+    long = "é😀" * 40_000  # more than VARCHAR or a keyword takes
+    rows = [
+        ("all", 2**64 - 1, long, NOON),
+        ("low", 0, "", NOON),
+        ("beyond", 2**63, "a b", NOON),
+        ("none", None, None, NOON),
+    ]
+    kept = store.of(results.unsigned("code", null=True), results.text("text", 0))
+    schema = "name string, code decimal(20, 0), text string, observed_at timestamp"
+    batch = spark.createDataFrame(
+        [(name, None if code is None else Decimal(code), *more) for name, code, *more in rows], schema
+    )
+    kept.writer()(batch, 0)
+    kept.writer()(batch, 1)
+    found = kept.rows()
+    assert [tuple(found[name].values()) for name, *_ in rows] == rows
 
 
 def test_hostile_text_is_a_key_like_any_other(spark: SparkSession, store: Store) -> None:

@@ -27,7 +27,8 @@ DATA = GROUND | {"kafka"}
 ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": DATA
-    | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack", "cdc", "sentiment"},
+    | {"demo", "view", "doctor", "applications", "spark", "sinks", "archive", "ingest", "simulate", "stack"}
+    | {"cdc", "sentiment"},
     "doctor": DATA | {"demo", "sinks", "archive", "stack", "cdc", "sentiment"},
     "embedded": GROUND | {"stack"},
     "explore": DATA | {"spark", "sinks", "archive"},

@@ -134,6 +134,14 @@ def test_the_token_of_finnhub_has_two_names_and_stays_out_of_sight(monkeypatch):
     assert config.load().finnhub_token.get_secret_value() == "hunter3"
 
 
+def test_the_key_of_openai_has_two_names_and_stays_out_of_sight(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
+    assert config.load().openai_api_key.get_secret_value() == "hunter2"
+    monkeypatch.setenv("MILLRACE_OPENAI_API_KEY", "hunter3")
+    assert config.load().openai_api_key.get_secret_value() == "hunter3"
+    assert "hunter" not in repr(config.load()) and "hunter" not in str(config.load().model_dump())
+
+
 @pytest.mark.parametrize("url", ["https://h", "ws.finnhub.io", "wss://h?token=hunter2", "wss://hunter2@h", "wss://"])
 def test_an_address_of_finnhub_that_is_none(url):
     with pytest.raises(ConfigError, match="MILLRACE_FINNHUB_URL: expected wss://HOST without a token") as caught:
@@ -146,6 +154,7 @@ ADDRESSES = {
     "finnhub_url": "wss",
     "mastodon_url": "https",
     "superset_url": "http",
+    "openai_url": "http",
     "webhdfs_url": "http",
     "archive_url": "hdfs",
     "elasticsearch_url": "http",
@@ -162,6 +171,8 @@ ADDRESSES = {
         ("mastodon_url", "https://u:hunter2@one.example"),
         ("mastodon_url", "https://one.example?token=hunter2"),
         ("superset_url", "hunter2:8088"),
+        ("openai_url", "https://u:hunter2@one.example/v1"),
+        ("openai_url", "https://one.example/v1?key=hunter2"),
     ],
 )
 def test_addresses_are_checked_before_anything_starts(name, url):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from millrace.spark.options import Options, parse, windows
+from millrace.spark.options import MAX_OFFSETS, Options, parse, windows
 from millrace.spark.supervisor import Flow
 
 
@@ -36,7 +36,8 @@ class Job:
     """One job; `registry.JOBS` is the table of them.
 
     `flows` makes its queries. `add` adds its own options to those that every job shares. `sinks` are its default sinks,
-    or a function of the parsed options that returns them; `source` and `trigger` are the defaults of those options.
+    or a function of the parsed options that returns them, and so is `max_offsets`; `source` and `trigger` are the
+    defaults of those options.
     `check` raises ConfigError for options that do not go together. `alone` says why it does not run beside others, ""
     if it does.
     """
@@ -48,13 +49,15 @@ class Job:
     sinks: Sequence[str] | Callable[[Namespace], Sequence[str]] = ("sqlite",)
     source: str = "bluesky"
     trigger: str = "1 seconds"
+    max_offsets: int | Callable[[Namespace], int] = MAX_OFFSETS
     check: Callable[[Options], None] = lambda options: None
     alone: str = ""
 
     def parts(self, doc: str | None, argv: Sequence[str]) -> list[Part]:
         """Return this job with the options of `argv`; --help shows `doc` and exits. Raises ConfigError."""
         options = parse(
-            self.name, doc, argv, sinks=self.sinks, add=self.add, source=self.source, trigger=self.trigger
+            self.name, doc, argv, sinks=self.sinks, add=self.add, source=self.source, trigger=self.trigger,
+            max_offsets=self.max_offsets,
         )  # fmt: skip
         self.check(options)
         return [Part(options, self.flows)]

@@ -8,10 +8,11 @@ from millrace.applications.cdc import CDC
 from millrace.applications.job import Bundle, Job
 from millrace.applications.mastodon import MASTODON
 from millrace.applications.quarantine import QUARANTINE
+from millrace.applications.sentiment import SENTIMENT
 from millrace.applications.several import several
 
 _BESIDE_OTHERS: dict[str, Job | Bundle] = {
-    job.name: job for job in (*ANALYSES, CANDLES, CASES, CDC, QUARANTINE, ARCHIVE, MASTODON)
+    job.name: job for job in (*ANALYSES, CANDLES, CASES, CDC, SENTIMENT, QUARANTINE, ARCHIVE, MASTODON)
 }
 SEVERAL = several(_BESIDE_OTHERS)
 JOBS = _BESIDE_OTHERS | {SEVERAL.name: SEVERAL}

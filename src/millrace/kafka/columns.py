@@ -11,6 +11,7 @@ class Kind(Enum):
     TEXTS = "texts"  # a list of them
     TAGS = "tags"  # a list of hashtags, each with its tweets
     INTEGER = "integer"  # 64 bits
+    UNSIGNED = "unsigned"  # 64 bits without a sign; DECIMAL(20) in Spark
     DOUBLE = "double"
     DECIMAL = "decimal"  # exact, with 10 decimal places
     TIME = "time"  # a moment in UTC
@@ -19,7 +20,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a result; `size` is characters of TEXT, digits of DECIMAL; `exact` text compares byte by byte."""
+    """One column of a result; `size`: characters of TEXT (0: any), digits of DECIMAL; `exact` compares byte by byte."""
 
     name: str
     kind: Kind
@@ -30,8 +31,13 @@ class Column:
 
 
 def text(name: str, size: int, *, null: bool = True, exact: bool = False) -> Column:
-    """Return a column of text of at most `size` characters."""
+    """Return a column of text of at most `size` characters, 0: of any length."""
     return Column(name, Kind.TEXT, size, null=null, exact=exact)
+
+
+def unsigned(name: str, *, null: bool = False) -> Column:
+    """Return a column of whole numbers from 0 to 2^64 - 1."""
+    return Column(name, Kind.UNSIGNED, null=null)
 
 
 def integer(name: str, *, null: bool = False) -> Column:
@@ -54,9 +60,9 @@ def time(name: str, *, null: bool = False) -> Column:
     return Column(name, Kind.TIME, null=null)
 
 
-def flag(name: str) -> Column:
+def flag(name: str, *, null: bool = False) -> Column:
     """Return a column of truth values."""
-    return Column(name, Kind.FLAG)
+    return Column(name, Kind.FLAG, null=null)
 
 
 def key(name: str, size: int) -> Column:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from millrace import names
-from millrace.kafka.columns import Column, Kind, decimal, double, flag, integer, key, key_time, text, time
-from millrace.kafka.topics import BOOKS, DEAD_LETTERS, FEEDS, Topic
+from millrace.kafka.columns import Column, Kind, decimal, double, flag, integer, key, key_time, text, time, unsigned
+from millrace.kafka.topics import BOOKS, DEAD_LETTERS, FEEDS, SOURCES, Topic
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class TopicBy:
 
 @dataclass(frozen=True)
 class Result:
-    """The rows of one query: unique by their key columns, which come first.
+    """The rows of one query: unique by their key columns.
 
     `columns` may leave out some if there is neither table nor index. `topic` is where the rows go in Kafka. With
     `table` they have a SQL table, called `name`, in which a row is replaced only by one that is not older by the column
@@ -161,6 +161,39 @@ TWEET_CASES = Result(  # documents alone
     order="tweets",
     collection="twitter_db.twitter_collection",
 )
+
+
+def _sentiment(source: str) -> Result:
+    """Return what a model says of the posts of `source`: one shape for all, so that one query reads any."""
+    return Result(
+        *_published(
+            f"{source}_sentiment",
+            f"{source}-sentiment",
+            unsigned("m_id", null=True),
+            text("created_at", 32),  # the author's claim, ISO 8601
+            text("username", 300),
+            flag("bot", null=True),
+            text("mastodon_text", 0),
+            text("sentiment", 8),
+            key("post_id", 700),
+            double("score", null=True),
+            text("language", 64),
+            text("model", 200),
+            text("prompt_version", 16),
+            time("labelled_at", null=True),
+            integer("latency_ms", null=True),
+            integer("tokens", null=True),
+            text("error", 300),
+            time("event_time", null=True),
+            text("hashtags", 4_000),  # apart by spaces, of which none has one
+            integer("revision", null=True),  # of a newer edition higher, of two of one edition higher with a label
+        ),
+        order="revision",
+        version="revision",
+    )
+
+
+SENTIMENT = {source: _sentiment(source) for source in SOURCES}
 FEED_GAPS = Result(  # when a feed may have lost something
     "gaps", (key("source", 16), key_time("gap_start"), key_time("gap_end"), text("host", 300), text("reason", 300))
 )
@@ -182,6 +215,7 @@ RESULTS = (
     FILTERED,
     CANDLES,
     TWEET_CASES,
+    *SENTIMENT.values(),
     FEED_GAPS,
 )
 TOPICS = {  # every topic that `millrace up` creates, by name

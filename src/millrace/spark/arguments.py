@@ -54,6 +54,13 @@ def length_of_time(text: str) -> str:
     return found
 
 
+def count(text: str) -> int:
+    """Return a whole number of 1 or more."""
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def weight(text: str) -> float:
     """Return a weight: any finite number."""
     value = float(text)

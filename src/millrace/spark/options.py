@@ -21,10 +21,12 @@ from millrace.spark.arguments import duration, folder, length_of_time, moment, t
 from millrace.spark.backfill import Backfill
 
 log = logging.getLogger(__name__)
+MAX_OFFSETS = 500_000
 # Options that may differ between runs on one checkpoint: all others shape the state or where it goes.
 _STATELESS = {
     *("trigger", "once", "start", "dry_run", "checkpoint", "max_offsets", "metrics_port", "log_format", "name"),
     *("from_archive", "cases", "refresh"),
+    *("engine", "model", "base_url", "concurrency", "timeout", "max_characters", "on_overload", "max_posts_per_hour"),
 }
 # Options that came later than checkpoints: where they are not given, a checkpoint is where it always was.
 _LATER = {"regions", "overwrite"}
@@ -110,18 +112,21 @@ def parse(
     add: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
     source: str = "bluesky",
     trigger: str = "1 seconds",
+    max_offsets: int | Callable[[argparse.Namespace], int] = MAX_OFFSETS,
     lenient: bool = False,
 ) -> Options:
     """Parse a job's command line: its own options, which `add` adds, and the shared ones.
 
-    `sinks` are the default sinks, or a function of the parsed options that returns them; `source` and `trigger` are the
-    defaults of those options. A `lenient` parser ignores options that it does not know: they are for others. Raises
-    ConfigError; --help and misuse exit.
+    `sinks` are the default sinks, or a function of the parsed options that returns them, and so is `max_offsets`;
+    `source` and `trigger` are the defaults of those options. A `lenient` parser ignores options that it does not know:
+    they are for others. Raises ConfigError; --help and misuse exit.
     """
     parsing = parser(job, doc, "see above" if callable(sinks) else " ".join(sinks), add, source)
     parsing.set_defaults(trigger=trigger)
     args = parsing.parse_known_args(argv)[0] if lenient else parsing.parse_args(argv)
     chosen = args.sink
+    if args.max_offsets is None:
+        args.max_offsets = max_offsets(args) if callable(max_offsets) else max_offsets
     args.sink = list(dict.fromkeys(chosen or (sinks(args) if callable(sinks) else sinks)))
     fit = [name for name, sink in SINKS.items() if sink.direct]
     if getattr(args, "realtime", False) and (
@@ -233,13 +238,8 @@ def _add_shared(parser: argparse.ArgumentParser, sinks: str, source: str) -> Non
     add("--deduplicate", action="store_true", help="drop repeated event ids (for topics that others write)")
     text = "this run is right about windows from FROM on, whatever is stored, also where its counts are smaller"
     add("--overwrite", type=moment, metavar="FROM", help=text)
-    add(
-        "--max-offsets",
-        type=int,
-        default=500_000,
-        metavar="N",
-        help="records a micro-batch at most (default %(default)s)",
-    )
+    text = f"records a micro-batch at most (default {MAX_OFFSETS:_}, fewer where each costs a question)"
+    add("--max-offsets", type=int, metavar="N", help=text)
     add("--dry-run", action="store_true", help="show settings, topics and plan, then end")
     add("--name", metavar="NAME", help="name of run files and logs (default: the job's)")
     add("--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port")

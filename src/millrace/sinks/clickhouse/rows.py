@@ -38,11 +38,13 @@ def values(row: Mapping[str, Any]) -> bytes:
 
 
 def _known(rows: pa.Table, result: Result) -> pa.Table:
-    """Give times their zone, and make null of what is no number where that may be."""
+    """Give times their zone and large numbers their type, and make null of what is no number where that may be."""
     for column in result.columns:
         kind, index = rows.schema.field(column.name).type, rows.column_names.index(column.name)
         if pa.types.is_timestamp(kind):
             rows = rows.set_column(index, column.name, rows[column.name].cast(MICROSECONDS))
+        elif column.kind is Kind.UNSIGNED:
+            rows = rows.set_column(index, column.name, rows[column.name].cast(pa.uint64()))
         elif pa.types.is_floating(kind) and column.null:
             known = pc.if_else(pc.is_nan(rows[column.name]), pa.scalar(None, kind), rows[column.name])
             rows = rows.set_column(index, column.name, known)

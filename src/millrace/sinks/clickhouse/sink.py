@@ -17,12 +17,13 @@ NAME = "clickhouse"
 
 
 def _writer(result: Result, target: Target) -> Writer:
-    from millrace.sinks.clickhouse import tables, writer  # noqa: PLC0415
+    from millrace.sinks.clickhouse import tables, views, writer  # noqa: PLC0415
 
     url = target.settings.store_url(NAME)
     known: Mapping[str, int] = {}
     if target.prepare:
         target.patience.attempt(lambda: tables.create(url, result))
+        target.patience.attempt(lambda: views.create(url, result))
         known = target.patience.attempt(lambda: tables.generations(url, result, target.overwrite))
     target.create([DEAD_LETTERS])
     refused = publish(DEAD_LETTERS, letters.KEY_OF_ROWS, target.settings.kafka_bootstrap)

@@ -24,6 +24,7 @@ NOTE = re.compile(r"\s*generations (\{.*\})$")  # at the end of the table's comm
 KINDS = {
     Kind.TEXT: "String",
     Kind.INTEGER: "Int64",
+    Kind.UNSIGNED: "UInt64",
     Kind.DOUBLE: "Float64",
     Kind.TIME: "DateTime64(6, 'UTC')",
     Kind.FLAG: "Bool",

@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from millrace.errors import ConfigError
-from millrace.kafka.columns import Kind
+from millrace.kafka.columns import Column, Kind
 from millrace.kafka.results import RESULTS, Result
 from millrace.kafka.topics import Topic
 from millrace.sinks.elasticsearch import cluster
 
-KEYWORD, LONG, DOUBLE, DATE, BOOLEAN = ({"type": kind} for kind in ("keyword", "long", "double", "date", "boolean"))
+KEYWORD, TEXT, LONG, DOUBLE, DATE, BOOLEAN = (
+    {"type": kind} for kind in ("keyword", "text", "long", "double", "date", "boolean")
+)
 TYPES = {
     Kind.TEXT: KEYWORD,
     Kind.TEXTS: KEYWORD,  # each field may hold a list
     Kind.INTEGER: LONG,
+    Kind.UNSIGNED: KEYWORD,  # such numbers name things
     Kind.DOUBLE: DOUBLE,
     Kind.DECIMAL: DOUBLE,  # the exact number stays in the document
     Kind.TIME: DATE,
@@ -49,8 +52,12 @@ def index_of(result: Result) -> Index:
     """Return the index of `result`, named as its topic; raises ConfigError if it has none."""
     if not isinstance(result.topic, Topic) or result.version is None:
         raise ConfigError(f"{result.name} has no index")
-    properties = {column.name: TYPES[column.kind] for column in result.columns}
+    properties = {column.name: _type(column) for column in result.columns}
     return Index(result.topic.name, result.key, result.version, properties)
+
+
+def _type(column: Column) -> dict[str, str]:
+    return TEXT if column.kind is Kind.TEXT and not column.size else TYPES[column.kind]  # a keyword ends at 32 kB
 
 
 INDICES = {index.name: index for index in (index_of(each) for each in RESULTS if each.version)}

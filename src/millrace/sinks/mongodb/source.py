@@ -17,6 +17,7 @@ TYPES = {
     Kind.TEXTS: "ARRAY<STRING>",
     Kind.TAGS: "ARRAY<STRUCT<hashtag: STRING, tweets: BIGINT>>",
     Kind.INTEGER: "BIGINT",
+    Kind.UNSIGNED: "DECIMAL(20, 0)",
     Kind.DOUBLE: "DOUBLE",
     Kind.TIME: "TIMESTAMP",
     Kind.FLAG: "BOOLEAN",

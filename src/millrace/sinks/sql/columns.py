@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     String,
+    Text,
     TypeDecorator,
 )
 from sqlalchemy.dialects import mysql, postgresql
@@ -28,6 +29,27 @@ def key_text(length: int) -> TypeEngine[str]:
     """
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
     return String(length).with_variant(binary, "mysql", "mariadb")
+
+
+def long_text() -> TypeEngine[str]:
+    """Return text of any length; in MySQL and MariaDB of 16 MB."""
+    return Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+
+class Unsigned(TypeDecorator[int]):
+    """A whole number from 0 to 2^64 - 1, more than any BIGINT; SQLite keeps it as text."""
+
+    impl = Numeric(20, 0)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String(20) if dialect.name == "sqlite" else Numeric(20, 0))
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
 
 
 class Money(TypeDecorator[Decimal]):

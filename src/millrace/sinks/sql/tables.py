@@ -1,6 +1,6 @@
 """Define the tables that sinks fill and people read, from `results`, alike in SQLite, MySQL, MariaDB, PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ from millrace.kafka import columns
 from millrace.kafka.columns import Kind
 from millrace.kafka.results import RESULTS, Result
 from millrace.sinks.sql import database, filling, fit
-from millrace.sinks.sql.columns import Money, Time, key_text
+from millrace.sinks.sql.columns import Money, Time, Unsigned, key_text, long_text
 from millrace.sinks.sql.statements import dialect_name
 from millrace.sinks.sql.views import VIEWS, create_view
 
@@ -73,23 +73,26 @@ def _column(column: columns.Column) -> Column[Any]:
 
 
 def _kind(column: columns.Column) -> TypeEngine[Any]:
-    match column.kind:
-        case Kind.TEXT:
-            return key_text(column.size) if column.exact else String(column.size)
-        case Kind.INTEGER:
-            return BigInteger()
-        case Kind.DOUBLE:
-            return Double()
-        case Kind.DECIMAL:
-            return Money(column.size, 10)
-        case Kind.TIME:
-            return Time()
-        case Kind.FLAG:
-            return Boolean()
-        case Kind.TEXTS | Kind.TAGS:
-            raise ConfigError(f"column {column.name} is a list, which a SQL table does not hold")
+    if column.kind not in KINDS:
+        raise ConfigError(f"column {column.name} is a list, which a SQL table does not hold")
+    return KINDS[column.kind](column)
 
 
+def _text(column: columns.Column) -> TypeEngine[str]:
+    if not column.size:
+        return long_text()
+    return key_text(column.size) if column.exact else String(column.size)
+
+
+KINDS: dict[Kind, Callable[[columns.Column], TypeEngine[Any]]] = {
+    Kind.TEXT: _text,
+    Kind.INTEGER: lambda column: BigInteger(),
+    Kind.UNSIGNED: lambda column: Unsigned(),
+    Kind.DOUBLE: lambda column: Double(),
+    Kind.DECIMAL: lambda column: Money(column.size, 10),
+    Kind.TIME: lambda column: Time(),
+    Kind.FLAG: lambda column: Boolean(),
+}
 for each in RESULTS:
     if each.table:
         define(each, metadata)

@@ -1,0 +1,18 @@
+"""The engine that options name, with what the settings say of its server."""
+
+from dataclasses import replace
+from typing import Any
+
+from millrace.config import Settings
+from millrace.sentiment.engine import choose
+from millrace.sentiment.spec import Spec
+
+
+def choice(settings: Settings, engine: str, model: str | None = None, url: str | None = None, **more: Any) -> Spec:
+    """Return what `engine` needs; without a `url`, its server is that of the settings. `timeout`: seconds of a call.
+
+    The key of the settings goes to engine openai alone, wherever its server is. Raises ConfigError for what is wrong.
+    """
+    servers = {"ollama": settings.ollama_url, "openai": settings.openai_url}
+    key = settings.openai_api_key if engine == "openai" else None
+    return replace(choose(engine, model, url or servers.get(engine)), key=key, **more)

@@ -31,6 +31,8 @@ from millrace.config import Settings
 from millrace.demo.pipelines import ALL, FEW
 from millrace.kafka import browse, topics
 from millrace.names import CASE_NUMBERS
+from millrace.sentiment.engine import choose, labeller
+from millrace.sentiment.labels import Text
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import mastodon as community
 from millrace.simulate import tweets
@@ -287,6 +289,27 @@ def test_simulate_worldometers(tmp_path: Path) -> None:
         simulator.kill()
     wrong = Child(tmp_path, "simulate", "worldometers", "--defect", "none")
     assert wrong.ends() == 2 and "no-world" in wrong.text()
+
+
+def test_simulate_llm(tmp_path: Path) -> None:
+    options = ["--port", "0", "--latency", "1ms", "--fault", "prose", "--only", "spoiled"]
+    simulator = Child(tmp_path, "simulate", "llm", *options)
+    try:
+        simulator.says("ready http://127.0.0.1:")
+        url = simulator.log.read_text().split()[1]
+        for engine, address in (("ollama", url), ("openai", f"{url}/v1")):
+            model = labeller(choose(engine, "double", address))
+            texts = [Text(f"{text} {engine}") for text in ("good", "sad", "spoiled")]
+            assert [each.label for each in model.label(texts)] == ["positive", "negative", None]
+        assert httpx.get(f"{url}/counts").json()["texts"] == 6
+        changed = httpx.put(f"{url}/fault", json={"fault": ""})
+        assert changed.json()["fault"] == "" and [each.label for each in model.label([Text("spoiled")])] == ["neutral"]
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+    for wrong in (["--fault", "none"], ["--latency", "long"]):
+        refused = Child(tmp_path, "simulate", "llm", *wrong)
+        assert refused.ends() == 2 and ("limited-date" in refused.text() or "no duration" in refused.text())
 
 
 @pytest.fixture(scope="module")

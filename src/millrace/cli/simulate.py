@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from millrace import durations
 from millrace.cli.options import Command, Home, sharing
+from millrace.errors import ConfigError
 from millrace.simulate.scenario import instant
 
 app = typer.Typer(
@@ -21,6 +23,14 @@ def _fraction(what: str) -> Any:
 
 
 Tagged = Annotated[float, _fraction("posts with hashtags")]
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of a duration, which may be as short as milliseconds."""
+    try:
+        return float(text.removesuffix("ms")) / 1000 if text.endswith("ms") else durations.seconds(text)
+    except ValueError as error:
+        raise ConfigError(f"--latency: {error}") from None
 
 
 def _double(port: int, rate: float) -> Callable[[Command], Command]:
@@ -177,6 +187,26 @@ def worldometers(
     from millrace.simulate.worldometers import Bulletin, serve
 
     serve(Bulletin(seed, defect or ()), port, truth)
+
+
+@app.command("llm")
+def llm(
+    *,
+    latency: Annotated[str, typer.Option(help="Time that an answer takes, such as 200ms or 2s")] = "0s",
+    fault: Annotated[str, typer.Option(help="dead, slow, limited, html, prose, ...; a wrong one lists them")] = "",
+    only: Annotated[str, typer.Option(help="The fault is for texts that contain this")] = "",
+    retry_after: Annotated[float, typer.Option(min=0, help="Seconds that Retry-After tells")] = 2.0,
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one")] = 11435,
+) -> None:
+    """Serve a double of Ollama and of OpenAI's chat completions (/v1) until Ctrl-C, with labels by words.
+
+    GET /counts tells its calls and the different texts among them; PUT /fault changes what it does wrong.
+
+    Example: millrace simulate llm --latency 200ms --fault limited
+    """
+    from millrace.simulate.llm import Model, serve
+
+    serve(Model(_seconds(latency), fault, only, retry_after), port)
 
 
 @app.command("changes")

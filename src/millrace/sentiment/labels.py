@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 LABELS = ("positive", "neutral", "negative")
 SKIPPED = "skipped"  # how the reason begins of a text that was not asked for: the budget is used up
+NO_TEXT = "no text"  # the reason of a post of pictures alone, which nobody is asked about
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Outcome:
     asked: int = 0
 
 
+def unlabelled(reason: str) -> Outcome:
+    """Return the outcome of a text that got no label, now."""
+    return Outcome(None, reason, datetime.now(UTC))
+
+
 Told = Callable[[int, Outcome], None]
 
 
@@ -54,6 +60,9 @@ class Budget:
     texts: int | None = None
 
 
+UNLIMITED = Budget()
+
+
 class Labeller(Protocol):
     """Labels texts; one per process, which may be used again and again, by one thread at a time.
 
@@ -64,7 +73,7 @@ class Labeller(Protocol):
     def model(self) -> str: ...
     @property
     def prompt_version(self) -> str: ...
-    def label(self, texts: Sequence[Text], budget: Budget = Budget(), told: Told = untold) -> list[Outcome]:
+    def label(self, texts: Sequence[Text], budget: Budget = UNLIMITED, told: Told = untold) -> list[Outcome]:
         """Return the outcome of each text, in their order; never raises for what a server does.
 
         `told` is called with the place and outcome of each answer as it comes, in the calling thread.

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 LOOK = 0.05  # seconds between two looks at connections that have just come
 SUBPROTOCOL = Subprotocol("xrpc.v1.json")
 Ready = Callable[[str, asyncio.Event], None]
+Serving = Callable[[Ready], Coroutine[Any, Any, None]]  # tells its address when it is there, ends with the event
 
 _LOG = logging.getLogger("millrace.simulate")
 # Clients that leave in the middle of a handshake are daily business here.
@@ -97,12 +98,24 @@ def serve(double: Double, port: int, scheme: str, host: str = HOST, hint: str = 
 
     `URL` in the hint becomes the address. Raises Unavailable.
     """
-    asyncio.run(_run(double, host, port, scheme, partial(_announce, hint=hint)))
+    until_signal(partial(_run, double, host, port, scheme), hint)
+
+
+def until_signal(serving: Serving, hint: str = "") -> None:
+    """Run a server until SIGTERM or SIGINT; prints `ready` with its address and then `hint` to stderr."""
+    asyncio.run(serving(partial(_announce, hint=hint)))
 
 
 @contextmanager
 def running(double: Double, port: int, scheme: str) -> Iterator[str]:
     """Serve `double` from a thread of this process, yield `SCHEME://HOST:PORT`, stop the server at the end."""
+    with in_thread(partial(_run, double, HOST, port, scheme)) as url:
+        yield url
+
+
+@contextmanager
+def in_thread(serving: Serving) -> Iterator[str]:
+    """Run a server in a thread of this process, yield its address, stop it at the end."""
     started: Future[tuple[str, Callable[[], object]]] = Future()
 
     def ready(url: str, stop: asyncio.Event) -> None:
@@ -111,7 +124,7 @@ def running(double: Double, port: int, scheme: str) -> Iterator[str]:
 
     def work() -> None:
         try:
-            asyncio.run(_run(double, HOST, port, scheme, ready))
+            asyncio.run(serving(ready))
         except (OSError, MillraceError) as error:
             started.set_exception(error)
 

@@ -57,9 +57,10 @@ class Following:
         ]:
             raise ConfigError(f"no column or table of those that are copied: {', '.join(sorted(strangers))}")
         plans = {name: self.choice.plan(table) for name, table in found.items()}
-        names = [plan.target for plan in plans.values()]
+        names = storage.names(plans.values())
         if double := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs")
+            raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs,"
+                              " each with another database in MILLRACE_CLICKHOUSE_URL")  # fmt: skip
         if any("Date" in field.type.name for plan in plans.values() for field in plan.fields):
             self._require_dates()
         self._follow(found)
@@ -97,7 +98,9 @@ class Following:
             log.warning("%s is no longer at the source: its rows stay as they are", name)
             del self.tables[name]
         for name, table in found.items():
-            if self.tables.get(name) != table:
+            if (known := self.tables.get(name)) != table:
+                if known:
+                    _tell_parts(known, table)
                 self.replicas[name] = self._mend(self.choice.plan(table, missing(self.source, table)))
                 self.tables[name] = table
 
@@ -107,10 +110,8 @@ class Following:
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
             statements = storage.mends(made, found) if found else [*replica.CREATE, *toast.drop(made), made.create]
-            if found and (names := storage.unread(made, found)):
-                name = made.source.full_name
-                log.warning("%s: values that older rows got of the defaults of %s were not sent: `millrace cdc snapshot"
-                            " %s` reads them", name, ", ".join(names), name)  # fmt: skip
+            if found:
+                _tell_unread(made, found)
             if made.toasts and not (found and found.toasts):
                 statements += toast.create(made)
             elif made.toasts:
@@ -123,6 +124,27 @@ class Following:
             else:
                 server.command(made.create_view)
         return made
+
+
+def _tell_unread(made: Replica, found: storage.Found) -> None:
+    """Warn of values that PostgreSQL made in a rewrite of the table, and that it does not send."""
+    name = made.source.full_name
+    if names := storage.unread(made, found):
+        log.warning("%s: values that older rows got of the defaults of %s were not sent: `millrace cdc snapshot %s`"
+                    " reads them", name, ", ".join(names), name)  # fmt: skip
+    if names := storage.retyped(made, found):
+        log.warning("%s: the type of %s is another; if rows got other values by it, as with USING, these were not sent:"
+                    " `millrace cdc snapshot %s` reads them", name, ", ".join(names), name)  # fmt: skip
+
+
+def _tell_parts(known: Table, table: Table) -> None:
+    """Warn of partitions that came with rows, or went with them: neither is in the stream of changes."""
+    if came := table.parts - known.parts:
+        log.warning("%s: rows that %s had when it became a partition were not sent: `millrace cdc snapshot %s` reads"
+                    " them", table.full_name, ", ".join(sorted(came)), table.full_name)  # fmt: skip
+    if gone := known.parts - table.parts:
+        log.warning("%s: %s is no longer a partition, and its rows stay in ClickHouse: `millrace cdc register"
+                    " --resnapshot` leaves them out", table.full_name, ", ".join(sorted(gone)))  # fmt: skip
 
 
 def missing(engine: Engine, table: Table) -> dict[str, str]:

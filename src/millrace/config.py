@@ -27,7 +27,14 @@ SQL = {
     "cdc_source_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
 }
-SERVICES = {"superset_url": 8088, "connect_url": 8083, "registry_url": "8085/apis/ccompat/v7"}
+OLLAMA = "http://127.0.0.1:11434"
+SERVICES = {
+    "superset_url": 8088,
+    "connect_url": 8083,
+    "registry_url": "8085/apis/ccompat/v7",
+    "ollama_url": 11434,
+    "webhdfs_url": 9870,
+}
 
 
 def _secret(description: str, *names: str) -> Any:
@@ -66,24 +73,20 @@ class Settings(BaseSettings):
     sqlite_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default sqlite:///<home>/millrace.db")
     postgres_url: SecretStr | None = Field(None, description=SQL["postgres_url"])
     mysql_url: SecretStr | None = Field(None, description=SQL["mysql_url"] + ", also of MariaDB")
-
     elasticsearch_url: SecretStr | None = Field(None, description="http://host:9200 or https://user:password@host:9200")
-
     mongodb_url: SecretStr | None = Field(
         None, description="mongodb://USER:PASSWORD@HOST:27017/?tls=true or mongodb+srv://"
     )
-
     clickhouse_url: SecretStr | None = Field(
         None,
         description="http(s)://USER:PASSWORD@HOST:8123/DATABASE, or chdb:///FOLDER; default <home>/data/clickhouse",
     )
     cdc_source_url: SecretStr | None = Field(None, description="PostgreSQL to capture; default that of postgres_url")
     connect_url: str | None = Field(None, description="Kafka Connect, http://host:8083; `millrace up connect` sets it")
-
     registry_url: str | None = Field(
         None, description="Schema registry, by Confluent's interface; `millrace up registry` sets it"
     )
-
+    ollama_url: str = Field(OLLAMA, description="Ollama, http://host:11434; `millrace up ollama` sets it")
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
     archive_url: str | None = Field(None, description="hdfs://host:9000/folder or a folder; default <home>/archive")
     webhdfs_url: str | None = Field(None, description="The NameNode's HTTP side; default http://<host of it>:9870")
@@ -135,13 +138,6 @@ class Settings(BaseSettings):
         if value.startswith("file:") or ("://" in value and not is_url(value, "hdfs", bare=True)):
             raise ValueError("expected hdfs://host:port/folder, file:///folder or a folder")
         return value.rstrip("/")
-
-    @field_validator("webhdfs_url")
-    @classmethod
-    def _web(cls, value: str | None) -> str | None:
-        if value and not is_url(value, "http", "https"):
-            raise ValueError("expected http://host:9870 or https://host:9871")
-        return value.rstrip("/") if value else None
 
     @property
     def archive(self) -> str:

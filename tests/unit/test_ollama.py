@@ -60,7 +60,7 @@ def test_it_listens_on_the_loopback_address_and_is_told_what_its_user_tells_it(
     launch = ollama.prepare(tmp_path / "data", 1234)
     assert launch.command == [str(ollama.built()), "serve"] and "hunter2" not in str(launch)
     expected = {"OLLAMA_HOST": "127.0.0.1:1234", "OLLAMA_NUM_PARALLEL": "2", "OLLAMA_NO_CLOUD": "1",
-                "CUDA_VISIBLE_DEVICES": "1", "HOME": str(tmp_path / "data")}  # fmt: skip
+                "OLLAMA_NOPRUNE": "1", "CUDA_VISIBLE_DEVICES": "1", "HOME": str(tmp_path / "data")}  # fmt: skip
     assert launch.env.items() >= expected.items()
 
 
@@ -80,6 +80,19 @@ def test_models_that_were_pulled_are_used_and_that_is_said(
 def test_the_builder_names_every_tool_that_is_missing() -> None:
     with pytest.raises(ConfigError, match=r"no go on PATH \(https://go.dev/dl.*, no g\+\+ on PATH"):
         ollama_build.build()
+
+
+def test_without_a_network_one_line_says_which_module_did_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = program(tmp_path / "bin" / "go")
+    go.write_text("""#!/bin/sh\necho '{"Error": "no such host"}'\nexit 1\n""")
+    program(tmp_path / "bin" / "g++")
+    with pytest.raises(
+        Unavailable, match=r"^cannot download the Go module github.com/gen2brain/malgo@v\S+: no such host$"
+    ):
+        ollama_build.build()
+    assert not ollama.built().exists()
 
 
 def test_what_is_built_is_not_built_again() -> None:

@@ -66,9 +66,10 @@ def _module(name: str) -> Path:
     done = subprocess.run(
         ["go", "mod", "download", "-json", name], capture_output=True, text=True, check=False, cwd="/"
     )
+    found = json.loads(done.stdout or "{}")
     if done.returncode:
-        raise Unavailable(f"cannot download the Go module {name}: {done.stdout or done.stderr}")
-    return Path(json.loads(done.stdout)["Dir"])
+        raise Unavailable(f"cannot download the Go module {name}: {found.get('Error') or done.stderr.strip()}")
+    return Path(found["Dir"])
 
 
 def _install(environment: dict[str, str], begin: float) -> None:

@@ -56,7 +56,7 @@ def _train(folder: Path) -> None:
     if not (uv := shutil.which("uv")):
         raise ConfigError(f"{NAME} cannot be trained here: there is no uv on PATH")
     begin = time.monotonic()
-    say(f"{NAME}: training it, once: 2 minutes on two idle cores")
+    say(f"{NAME}: training it, once: 3 minutes, longer on a busy machine")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         fresh = Path(place, "fresh")

@@ -12,7 +12,7 @@ from millrace.sinks.sql import database
 TABLES = text(
     """
     SELECT c.oid::bigint AS id, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-           c.relreplident::text AS identity, c.relpersistence::text AS persistence,
+           c.relreplident::text AS identity,
            array(SELECT t.relid::regclass::text FROM pg_catalog.pg_partition_tree(c.oid) t
                  WHERE t.isleaf AND t.relid <> c.oid ORDER BY 1) AS parts
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 from sqlalchemy import Engine, text
 
@@ -89,9 +90,12 @@ class Following:
 
     def settle(self) -> None:
         """Give rows the values that TOAST left out, and tell of those that nobody sent; raises as `inserts` does."""
-        for each in self.settling.values():
+        if self.settling:
             with client.errors(self.target, "large values"):
-                each.settle(client.connect(self.target))
+                server, settling = client.connect(self.target), list(self.settling.values())
+                (come,) = server.query(f"SELECT {', '.join(f'({each.has_come})' for each in settling)}").result_rows
+                for each in compress(settling, come):
+                    each.settle(server)
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():

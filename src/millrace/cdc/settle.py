@@ -26,10 +26,15 @@ class Settling:
     lacks: bool = True
     silent: float = 0.0
 
+    @property
+    def has_come(self) -> str:
+        """The question whether the batch brought anything."""
+        return toast.has_come(self.replica, self.since)
+
     def settle(self, server: Client) -> None:
         """Settle what is new; a row may take its values from one that moved itself, and is given them a round later."""
         begun = since = self.since
-        while server.query(toast.is_new(self.replica, since)).result_rows[0][0]:
+        while server.query(toast.is_unsettled(self.replica, since)).result_rows[0][0]:
             self.number += 1
             server.command(toast.settle(self.replica, since, self.number))
             since = self.number

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from clickhouse_connect.driver.binding import quote_identifier
 
 from millrace.cdc.replica import FLOORS, OWN, REFUSED, Field, Replica
+from millrace.cdc.toast import LACKING
 from millrace.errors import ConfigError
 
 ENGINE = re.compile(r"\w*ReplacingMergeTree\((.*, )?_version, _deleted\)")
@@ -17,7 +18,7 @@ WIDER = {"int2": {"int4", "int8"}, "int4": {"int8"}, "float4": {"float8"}, "varc
 KNOWN = re.compile("Changes of (.+), newest a key;")  # the comment of storage
 LONGER = {"varchar", "timestamp without time zone", "timestamp with time zone", "time without time zone"}
 UNLIMITED = (1 << 31,)
-PARTS = ("", "__cdc", "__toast", "__moved", "__lacking")  # behind the name of a table: what ClickHouse has of it
+PARTS = ("", "__cdc", "__toast", "__moved", LACKING)  # behind the name of a table: what ClickHouse has of it
 
 
 class Client(Protocol):

@@ -100,12 +100,14 @@ def last_round(replica: Replica) -> str:
     return f"SELECT greatest({', '.join(rounds)})"
 
 
-def is_new(replica: Replica, since: int) -> str:
+def has_come(replica: Replica, since: int) -> str:
+    """Return the question whether there are values of round `since` or later."""
+    return f"SELECT count() > 0 FROM {_table(replica)} WHERE _round >= {since}"
+
+
+def is_unsettled(replica: Replica, since: int) -> str:
     """Return the question whether values of round `since` or later may concern a row that moved."""
-    return (
-        f"SELECT (SELECT count() FROM {_moved(replica)}) > 0"
-        f" AND (SELECT count() FROM {_table(replica)} WHERE _round >= {since}) > 0"
-    )
+    return f"SELECT (SELECT count() FROM {_moved(replica)}) > 0 AND ({has_come(replica, since)})"
 
 
 def settle(replica: Replica, since: int, number: int) -> str:

@@ -538,6 +538,7 @@ def test_sentiment_eval(tmp_path: Path) -> None:
     english = told["languages"]["en"]
     assert english["unlabelled"] == 0 and english["accuracy"] >= 0.55 and told["accuracies"]["en"]["clear"] >= 0.75
     assert (told["model"], told["tokens_per_second"], told["injections"]["valid"]) == ("vader-3.3.2", None, 50)
+    assert told["injections"]["compared"] == 46 and told["injections"]["flipped"] > 10, "words sway a lexicon"
     assert rows["en"][1] == f"{english['accuracy']:.3f}"
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from millrace import config, logs, names
-from millrace.cli import archive, cdc, ingest, simulate, sql, store
+from millrace.cli import archive, cdc, ingest, sentiment, simulate, sql, store
 from millrace.cli.options import Bootstrap, Home, SqlStore, Store
 from millrace.cli.tables import grid
 from millrace.errors import ConfigError, MillraceError
@@ -26,6 +26,7 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(archive.app, name="archive")
 app.add_typer(store.app, name="tables")
 app.add_typer(cdc.app, name="cdc")
+app.add_typer(sentiment.app, name="sentiment")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(archive.replay)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(sql.sql)
 app.command()(store.prune)

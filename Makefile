@@ -15,7 +15,7 @@ SHORT_LIVED := PYTHONDONTWRITEBYTECODE= JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 COMPOSE = docker compose -f docker/compose.yaml --profile tweets
 TWEETS := kafka mongodb mongo-express app
 
-.PHONY: help setup pydoop demo sql_client superset check format test faults soak bench notebooks lock down clean \
+.PHONY: help setup pydoop ollama demo sql_client superset check format test faults soak bench notebooks lock down clean \
 	docker_build docker_up docker_down docker_clean remote_collection_stream remote_aggregation_stream
 
 help: ## Show this list
@@ -32,6 +32,10 @@ setup: $(UV) ## Install the Python packages, a Java among them, into .venv
 
 pydoop: setup ## Build pydoop for the single-file archive on HDFS: Python 3.11, g++, javac, libtirpc-dev
 	@$(RUN) python -m millrace.cli.build_pydoop
+
+ollama: setup ## Build Ollama and train the tests' language model, into the cache: Go, g++, minutes, once
+	@$(RUN) python -m millrace.stack.ollama_build
+	@$(RUN) python -m tests.tiny_model
 
 demo: setup ## Watch it work: make demo ARGS="--source simulator --seconds 90"
 	@$(RUN) millrace demo $(ARGS)
@@ -87,7 +91,7 @@ docker_down: ## Stop these containers; what they stored stays
 	@$(COMPOSE) down
 
 docker_clean: ## Stop all containers of docker/compose.yaml and remove what they stored, and the image of millrace
-	@$(COMPOSE) --profile dashboards down --volumes --remove-orphans
+	@$(COMPOSE) --profile dashboards --profile sentiment down --volumes --remove-orphans
 	@docker image rm --force millrace/app:0.1.0
 
 remote_collection_stream: ## In the container: collect the tweets into Kafka, until Ctrl-C

@@ -25,8 +25,11 @@ from millrace import config, explore, stack
 from millrace.archive import files
 from millrace.archive.files import Files
 from millrace.config import Settings
-from millrace.stack import servers
+from millrace.errors import MillraceError
+from millrace.stack import ollama as ollama_server
+from millrace.stack import ollama_build, servers
 from millrace.stack.mariadb import MARIADB
+from tests import tiny_model
 from tests.capture import Capture, capturing
 from tests.proxy import Proxy
 from tests.support import Child, skip_without_pydoop
@@ -123,6 +126,23 @@ def clickhouse(kafka: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def ollama(kafka: Settings) -> Settings:
+    """Those of `kafka`, whose `ollama_url` is a server with the tiny model alone, built where the cache lacks it."""
+    if os.environ.get("WITHOUT_OLLAMA"):
+        pytest.skip("not tried: `make ollama` failed before these tests")
+    try:
+        ollama_server.binary() or ollama_build.build()
+        tiny_model.modelfile()
+    except MillraceError as error:
+        pytest.skip(f"not tried: {error}")
+    with pytest.MonkeyPatch.context() as patch:  # not among the models of who runs the tests
+        patch.setenv("OLLAMA_MODELS", str(kafka.home / "data" / "ollama" / "models"))
+        settings = _started("ollama", kafka.home)
+    tiny_model.load(settings.ollama_url)
+    return settings
+
+
+@pytest.fixture(scope="session")
 def capture(postgres: Settings, clickhouse: Settings) -> Iterator[Capture]:
     """Debezium, which captures all tables of a database of their own; its settings name that, and `clickhouse`.
 
@@ -203,7 +223,15 @@ def begin() -> Iterator[Callable[..., Any]]:
         each.kill()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the test that comes first the time to build Ollama and its model."""
+    for item in items:
+        if "ollama" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(3600), append=False)
+
+
 CHROMIUM = "Chromium is not installed: apt-get install chromium chromium-driver"
+OLLAMA = "not tried: `make ollama` could not build Ollama or the model here"
 
 # Every skip that may happen, by pattern of its node id, and why. Any other makes the run fail.
 ALLOWED_SKIPS = {
@@ -214,6 +242,8 @@ ALLOWED_SKIPS = {
     "tests/*/test_*.py::*single_file*hdfs*": "pydoop is built by `make pydoop` alone",
     "tests/*/test_*.py::*hdfs*single_file*": "pydoop is built by `make pydoop` alone",
     "tests/faults/test_archive.py::test_namenode*single_file*": "pydoop is built by `make pydoop` alone",
+    "tests/live/test_ollama.py::*": OLLAMA,
+    "tests/live/test_sentiment*.py::*real*": OLLAMA,
     "tests/browser/test_access.py::*": CHROMIUM,
     "tests/browser/test_demo.py::*": CHROMIUM,
     "tests/browser/test_superset.py::*": CHROMIUM,

@@ -27,8 +27,15 @@ SQL = {
     "cdc_source_url": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "mysql_url": "mysql+mysqlconnector://USER:PASSWORD@HOST:3306/DATABASE",
 }
-SERVICES = {"superset_url": 8088, "connect_url": 8083, "registry_url": "8085/apis/ccompat/v7", "openai_url": "8000/v1",
-            "ollama_url": 11434}  # fmt: skip
+OLLAMA = "http://127.0.0.1:11434"
+SERVICES = {
+    "superset_url": 8088,
+    "connect_url": 8083,
+    "registry_url": "8085/apis/ccompat/v7",
+    "ollama_url": 11434,
+    "openai_url": "8000/v1",
+    "webhdfs_url": 9870,
+}
 
 
 def _secret(description: str, *names: str) -> Any:
@@ -80,7 +87,7 @@ class Settings(BaseSettings):
     registry_url: str | None = Field(
         None, description="Schema registry, by Confluent's interface; `millrace up registry` sets it"
     )
-    ollama_url: str | None = Field(None, description="Ollama, http://host:11434; `millrace up ollama` sets it")
+    ollama_url: str = Field(OLLAMA, description="Ollama, http://host:11434; `millrace up ollama` sets it")
     openai_url: str | None = Field(None, description="A server that speaks as OpenAI's, http://host:8000/v1")
     openai_api_key: SecretStr | None = _secret("Its key, where it asks for one", "OPENAI_API_KEY")
     superset_url: str | None = Field(None, description="Superset, http://localhost:8088; `make superset` sets it")
@@ -134,13 +141,6 @@ class Settings(BaseSettings):
         if value.startswith("file:") or ("://" in value and not is_url(value, "hdfs", bare=True)):
             raise ValueError("expected hdfs://host:port/folder, file:///folder or a folder")
         return value.rstrip("/")
-
-    @field_validator("webhdfs_url")
-    @classmethod
-    def _web(cls, value: str | None) -> str | None:
-        if value and not is_url(value, "http", "https"):
-            raise ValueError("expected http://host:9870 or https://host:9871")
-        return value.rstrip("/") if value else None
 
     @property
     def archive(self) -> str:

@@ -16,8 +16,11 @@ from millrace.demo import services
 from millrace.errors import MillraceError
 from millrace.kafka import browse
 from millrace.kafka.topics import SOURCES
+from millrace.sentiment.engine import ENGINES
 from millrace.sinks.registry import SINKS
-from millrace.stack import java
+from millrace.stack import java, ollama
+
+MODEL = ENGINES["ollama"].model or ""  # what labels sentiment by default
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def examine(home: Path | None = None) -> list[Finding]:
         _stores,
         _archive,
         _cdc,
+        _ollama,
         _checkpoints,
         _feeds,
     ]
@@ -151,6 +155,20 @@ def _captured(url: str, tables: list[str], keys: Mapping[str, Sequence[str]], av
             yield Finding(f"capture {each.subject}", not each.fatal, each.what, each.mend)
     except MillraceError as error:
         yield Finding("capture", False, str(error), "correct MILLRACE_CDC_SOURCE_URL")
+
+
+def _ollama(settings: Settings) -> Iterator[Finding]:
+    url, given = settings.ollama_url, settings.ollama_url != config.OLLAMA
+    try:
+        models = ollama.pulled(url)
+    except MillraceError as error:
+        if given:  # else nobody asks for one
+            yield Finding("ollama", False, str(error), "`millrace up ollama`, or correct MILLRACE_OLLAMA_URL")
+        return
+    at = f"OLLAMA_HOST={url} " if given else ""
+    pull = f"`{at}ollama pull {MODEL}`, or `curl {url}/api/pull -d @docker/ollama/pull_model.json`"
+    found = f"{url}: {', '.join(models) or 'no models'}"
+    yield Finding("ollama", bool(models) or not given, found, "" if MODEL in models else f"for {MODEL}: {pull}")
 
 
 def _checkpoints(settings: Settings) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from tests.support import wait
 from tests.workload import Workload
 
 from millrace.cdc import connector
-from millrace.cdc.follow import Choice
+from millrace.cdc.follow import Choice, Following
 from millrace.errors import ConfigError
 
 OPERATIONS = 3_000
@@ -156,7 +156,8 @@ WIDENED = (
 )
 
 
-def test_types_that_are_widened_go_on(place: Place) -> None:
+def test_types_that_are_widened_go_on(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """With a word of the values that a rewrite may have made, which PostgreSQL does not send."""
     columns, values = zip(*((f"c{n} {before}", value) for n, (before, _, value) in enumerate(WIDENED)), strict=True)
     place.play(f"CREATE TABLE #.t (id int PRIMARY KEY, {', '.join(columns)})",
                f"INSERT INTO #.t VALUES (1{', 12' * len(columns)}), (2{', NULL' * len(columns)})")  # fmt: skip
@@ -164,8 +165,26 @@ def test_types_that_are_widened_go_on(place: Place) -> None:
     copy.catch_up()
     wider = ", ".join(f"ALTER c{n} TYPE {after}" for n, (_, after, _) in enumerate(WIDENED))
     place.play(f"ALTER TABLE #.t {wider}", f"INSERT INTO #.t VALUES (3, {', '.join(values)})")
+    assert "the type of" not in caplog.text
     copy.catch_up()
+    assert f"{place.schema}.t: the type of c0, c1, c2, c3, c4, c5 is another; if rows got other values" in caplog.text
     assert (copy.differences(), copy.letters) == ({}, [])
+
+
+def test_partitions_that_come_and_go_are_told(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Their rows come and go with them, of which the stream of changes has none."""
+    part = "CREATE TABLE #.t_{0} PARTITION OF #.t FOR VALUES IN ({0})"
+    place.play("CREATE TABLE #.t (id int, part int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+               part.format(1), part.format(2), "INSERT INTO #.t VALUES (1, 1), (2, 2)")  # fmt: skip
+    copy, table = place.copy("t"), f"{place.schema}.t"
+    copy.following.inserts()
+    assert not caplog.records
+    place.play("CREATE TABLE #.t_3 (id int NOT NULL, part int NOT NULL)", "INSERT INTO #.t_3 VALUES (3, 3)",
+               "ALTER TABLE #.t ATTACH PARTITION #.t_3 FOR VALUES IN (3)", "DROP TABLE #.t_1")  # fmt: skip
+    copy.following.inserts()
+    came, gone = (record.getMessage() for record in caplog.records)
+    assert came.startswith(f"{table}: rows that {table}_3 had") and f"`millrace cdc snapshot {table}`" in came
+    assert gone.startswith(f"{table}: {table}_1 is no longer a partition") and "--resnapshot" in gone
 
 
 STOPS = {
@@ -270,6 +289,38 @@ def test_a_table_that_is_dropped_and_made_anew(place: Place) -> None:
         copy.begin()
 
 
+def test_a_table_that_has_the_name_of_another_job_s(place: Place) -> None:
+    """It names whose that is, and where the other could be copied to; what is there stays."""
+    other = f"public.{place.schema}_t"
+    place.play(*ONE, f"CREATE TABLE {other} (code text PRIMARY KEY)")
+    try:
+        copy = place.copy("t")
+        copy.catch_up()
+        words = (
+            rf"_t__cdc in ClickHouse holds {place.schema}\.t, and {other} .* another database in MILLRACE_CLICKHOUSE"
+        )
+        with pytest.raises(ConfigError, match=words):
+            Following(copy.capture.engine, copy.url, Choice((other,))).begin()
+        with pytest.raises(ConfigError, match=f"two tables would be called {place.schema}_t, .* another database"):
+            Following(copy.capture.engine, copy.url, Choice((f"{place.schema}.t", other))).begin()
+        assert copy.read(f"{place.schema}.t") == [(1, "a")]
+    finally:
+        place.play(f"DROP TABLE {other}")
+
+
+def test_a_table_that_has_the_name_of_millrace_s_own(place: Place) -> None:
+    place.play(*ONE, "CREATE TABLE public.cdc_floors (id int PRIMARY KEY)", PAIR.replace("#.t", "#.t__cdc"))
+    try:
+        for names in (["public.cdc_floors"], [f"{place.schema}.t", f"{place.schema}.t__cdc"]):
+            with pytest.raises(ConfigError, match=r"two tables would be called (cdc_floors|.*_t__cdc) in ClickHouse"):
+                Copy(place.capture, place.spark, Choice(tuple(names)))
+        copy = place.copy("t")
+        with pytest.raises(ConfigError, match=rf"holds {place.schema}\.t, and {place.schema}\.t__cdc would"):
+            Following(copy.capture.engine, copy.url, Choice((f"{place.schema}.t__cdc",))).begin()
+    finally:
+        place.play("DROP TABLE public.cdc_floors")
+
+
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
@@ -348,6 +399,41 @@ def test_no_truncate_comes_between_the_reading_of_a_snapshot_and_its_place(place
     wait(lambda: snapshots(place.capture.records([table])) >= 2, "snapshot")
     copy = place.reversed("t")
     assert copy.read(table) == [(3, "c")]
+
+
+def test_a_large_value_of_a_row_that_changes_while_a_snapshot_reads_it(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Debezium sends the change alone, which leaves the value out: that is told, and the next snapshot has it."""
+    place.play("CREATE TABLE #.t (id int PRIMARY KEY, n int, body text)",
+               "ALTER TABLE #.t ALTER body SET STORAGE EXTERNAL",
+               "INSERT INTO #.t SELECT n, 0, repeat(n::text, 5000) FROM generate_series(1, 3) n")  # fmt: skip
+    table, source = f"{place.schema}.t", place.capture.source
+    with psycopg.connect(source) as reading, psycopg.connect(source) as closing:
+        reading.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        place.capture.snapshot(table)
+        wait(lambda: is_held(source, place.schema), "snapshot that waits for the table")
+        closing.execute(f"LOCK TABLE {connector.SIGNALS} IN SHARE MODE")
+        reading.rollback()
+        wait(lambda: is_held(source, "DELETE"), "snapshot that has read, and waits to close its window")
+        place.play("UPDATE #.t SET n = 1 WHERE id = 2")
+    wait(lambda: snapshots(place.capture.records([table])) >= 2, "snapshot")
+    copy = place.copy("t")
+
+    def come() -> Records:
+        """Return the records of a table that was new to the connector."""
+        return [each for each in copy.capture.records([table]) if operation(each) in ("r", "u")]
+
+    copy.take(come())
+    assert (
+        f"{table}: rows without large values that no change carried: 1;" in caplog.text
+        and f"`millrace cdc snapshot {table}`" in caplog.text
+    )
+    assert [row[:2] for row in copy.read(table) if row[2] is None] == [(2, 1)]
+    place.capture.snapshot(table)
+    wait(lambda: snapshots(place.capture.records([table])) >= 5, "snapshot")
+    copy.take(come())
+    assert (copy.differences(), copy.letters) == ({}, [])
 
 
 def is_held(source: str, words: str) -> bool:

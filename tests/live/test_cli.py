@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 import typer
-from tests import support
+from tests import injections, support
 from tests.live.conftest import Mill, spark_submit
 from tests.stored import candle, put
 from tests.support import Child, Posts, new_topic, now, records, send, sqlite, stored, wait
@@ -32,6 +32,8 @@ from millrace.demo.pipelines import ALL, FEW
 from millrace.kafka import browse, topics
 from millrace.kafka.results import SENTIMENT
 from millrace.names import CASE_NUMBERS
+from millrace.sentiment.engine import choose, labeller
+from millrace.sentiment.labels import Text
 from millrace.simulate import finnhub as exchange
 from millrace.simulate import llm, tweets
 from millrace.simulate import mastodon as community
@@ -293,6 +295,27 @@ def test_simulate_worldometers(tmp_path: Path) -> None:
     assert wrong.ends() == 2 and "no-world" in wrong.text()
 
 
+def test_simulate_llm(tmp_path: Path) -> None:
+    options = ["--port", "0", "--latency", "1ms", "--fault", "prose", "--only", "spoiled"]
+    simulator = Child(tmp_path, "simulate", "llm", *options)
+    try:
+        simulator.says("ready http://127.0.0.1:")
+        url = simulator.log.read_text().split()[1]
+        for engine, address in (("ollama", url), ("openai", f"{url}/v1")):
+            model = labeller(choose(engine, "double", address))
+            texts = [Text(f"{text} {engine}") for text in ("good", "sad", "spoiled")]
+            assert [each.label for each in model.label(texts)] == ["positive", "negative", None]
+        assert httpx.get(f"{url}/counts").json()["texts"] == 6
+        changed = httpx.put(f"{url}/fault", json={"fault": ""})
+        assert changed.json()["fault"] == "" and [each.label for each in model.label([Text("spoiled")])] == ["neutral"]
+        assert simulator.stop(signal.SIGINT) == 0
+    finally:
+        simulator.kill()
+    for wrong in (["--fault", "none"], ["--latency", "long"]):
+        refused = Child(tmp_path, "simulate", "llm", *wrong)
+        assert refused.ends() == 2 and ("limited-date" in refused.text() or "no duration" in refused.text())
+
+
 @pytest.fixture(scope="module")
 def archived(mill: Mill, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The mill's topic in an archive of its own, in several batches."""
@@ -501,6 +524,40 @@ def test_cdc_unregister(other_home: Path) -> None:
     gone = Child(other_home, "cdc", "lag", "--home", str(other_home))
     assert gone.ends(60) == 1
     ended(other_home, "down", "connect")
+
+
+def test_sentiment_eval(tmp_path: Path) -> None:
+    """By the lexicon, which needs no server and claims English alone; injections are told beside it."""
+    with (tmp_path / "injections.csv").open("w", encoding="utf-8", newline="") as file:
+        injections.write(file)
+    chosen = [str(injections.POSTS), "--injections", str(tmp_path / "injections.csv")]
+    shown = ended(tmp_path, "sentiment", "eval", *chosen, COLUMNS="200").out.read_text()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "│" in line]
+    rows = {row[0]: row[1:] for row in cells}
+    assert set(rows) >= {"vader", "all", "en", "de", "positive", "neutral", "negative", "unknown language"}
+    assert rows["de"] == ["60", "0.000", "0.000", "60", "0.000", "0.000", "0.000"] and rows["unknown language"] == [
+        "240"
+    ]
+    told = json.loads(ended(tmp_path, "sentiment", "eval", *chosen, "--json").out.read_text())
+    english = told["languages"]["en"]
+    assert english["unlabelled"] == 0 and english["accuracy"] >= 0.55 and told["accuracies"]["en"]["clear"] >= 0.75
+    assert (told["model"], told["tokens_per_second"], told["injections"]["valid"]) == ("vader-3.3.2", None, 50)
+    assert rows["en"][1] == f"{english['accuracy']:.3f}"
+
+
+def test_sentiment_eval_of_what_cannot_be(tmp_path: Path) -> None:
+    """A wrong file is told by line and column, with 2; an engine that labels nothing ends with 1."""
+    posts = tmp_path / "posts.csv"
+    for content, options, code, said in (
+        ("text,label\nx,happy\n", [], 2, "line 2, column label: 'happy' is none of"),
+        ("text,label\nx,neutral\n", ["--timeout", "soon"], 2, "'soon' is no duration"),
+        ("text,label\nx,neutral\n", ["--engine", "oracle"], 2, "oracle"),
+        ("text,label\nx,neutral\n", ["--engine", "openai"], 2, "--base-url"),
+        ("text,label,language\nx,neutral,de\n", [], 1, "no post got a label: unknown language"),
+    ):
+        posts.write_text(content)
+        told = Child(tmp_path, "sentiment", "eval", str(posts), *options, "--home", str(tmp_path))
+        assert told.ends(60) == code and said in told.text(), told.text()
 
 
 def test_demo_refuses_what_there_is_not(other_home: Path) -> None:

@@ -30,6 +30,7 @@ def settings(connect: Settings, tmp_path_factory: pytest.TempPathFactory) -> Ite
         server.command(f"DROP VIEW IF EXISTS {name}")
         for part in ("cdc", "toast", "moved"):
             server.command(f"DROP TABLE IF EXISTS {name}__{part}")
+        server.command(f"DROP VIEW IF EXISTS {name}__lacking")
     source = catalog(postgres.source(connect))
     Following(source, connect.clickhouse, Choice(DEMO)).begin()
     source.dispose()
@@ -74,6 +75,17 @@ def test_what_nobody_reads_grows_old_until_a_job_has_read_it(settings: Settings)
     tell(settings)
     found = state.look(settings)
     assert found.behind == 0.0 and not found.wrong
+
+
+def test_rows_that_lack_large_values_are_said(settings: Settings) -> None:
+    tell(settings)
+    server = client.connect(settings.clickhouse)
+    server.command("INSERT INTO demo_table1__cdc (id, _version, _unavailable) VALUES (9, 1, ['name'])")
+    [wrong] = state.look(settings).wrong
+    assert wrong.what == f"{ONE}: rows without large values that no change carried: 1"
+    assert wrong.mend == f"millrace cdc snapshot {ONE}"
+    server.command("DELETE FROM demo_table1__cdc WHERE id = 9")
+    assert not state.look(settings).wrong
 
 
 def test_a_connector_that_waits_is_said_and_nobody_knows_how_far_behind_it_is(settings: Settings) -> None:

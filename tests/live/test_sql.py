@@ -18,6 +18,8 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
+    Engine,
     Float,
     MetaData,
     Table,
@@ -29,6 +31,7 @@ from sqlalchemy import (
 )
 from tests.contract import COLUMNS, MINUTE, NOON, QUICK, batch, big_batch, own_database, row
 from tests.proxy import through
+from tests.support import wait
 
 from millrace import explore
 from millrace.errors import ConfigError, MillraceError, Unavailable
@@ -212,11 +215,15 @@ def _empty_hashtag_counts(store: SqlStore) -> None:
         connection.execute(tables.hashtag_counts.delete())
 
 
-def test_tables_created_by_several_at_once(store: SqlStore) -> None:
+def _drop_all(store: SqlStore) -> None:
     with store.engine.begin() as connection:
         for view in VIEWS:
             connection.execute(text(f"DROP VIEW IF EXISTS {view}"))
         tables.metadata.drop_all(connection)
+
+
+def test_tables_created_by_several_at_once(store: SqlStore) -> None:
+    _drop_all(store)
     failures: list[MillraceError] = []
 
     def create() -> None:
@@ -237,6 +244,45 @@ def test_tables_created_by_several_at_once(store: SqlStore) -> None:
     assert [index["name"] for index in inspect(store.engine).get_indexes("hashtag_counts")] == [
         "hashtag_counts_window_start"
     ]
+
+
+STOPPED = {  # whether the second one waits: for the first, or to insert a row that the first did
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE lower(state) IN ('user lock', 'update')",
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+}
+
+
+@servers
+def test_who_makes_tables_waits_until_another_has_committed(store: SqlStore) -> None:
+    """Else it does not see what the other inserted, and inserts it again."""
+    _drop_all(store)
+    failures: list[MillraceError] = []
+    stopped = text(STOPPED[dialect_name(store.engine.dialect.name)])
+
+    def create() -> None:
+        try:
+            tables.create(store.url)
+        except MillraceError as error:
+            failures.append(error)
+
+    second = threading.Thread(target=create)
+
+    def is_stopped() -> bool:
+        with store.engine.connect() as connection:
+            return bool(connection.scalar(stopped))
+
+    def before_commit(_: Connection) -> None:
+        if not second.ident:
+            second.start()
+            wait(is_stopped, "second one that waits")
+
+    event.listen(Engine, "commit", before_commit)
+    try:
+        tables.create(store.url)
+    finally:
+        event.remove(Engine, "commit", before_commit)
+    second.join(60)
+    assert failures == []
 
 
 VICTIM = """

@@ -36,7 +36,8 @@ from millrace.stack.hdfs import DATANODE, HDFS, NAMENODE
 from millrace.stack.mariadb import MARIADB
 from millrace.stack.process import Launch
 
-# Kafka Connect and the registry have tests of their own, with changes to carry (test_cdc_source.py).
+# Kafka Connect and the registry have tests of their own, with changes to carry (test_cdc_source.py), and so has Ollama,
+# which cannot be built everywhere (test_ollama.py).
 NAMES = ["kafka", "postgres", "mysql", "elasticsearch", "hdfs", "mongodb", "clickhouse"]
 TEXT = "café ☕ 😀 ' \\ %s"
 

@@ -191,6 +191,8 @@ def test_only_config_reads_the_environment_for_settings():
         "cli.build_pydoop",
         "stack.process",
         "stack.mysql",
+        "stack.ollama",
+        "stack.ollama_build",
         "stack.postgres",
     }
 

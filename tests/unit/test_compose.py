@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from millrace.cdc import address, connector, demo
-from millrace.stack import lock
+from millrace.stack import lock, ollama
 from millrace.stack.server import Server
 from millrace.stack.servers import SERVERS
 
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-LASTING = {name: service for name, service in COMPOSE["services"].items() if "profiles" not in service}
+LASTING = {name: each for name, each in COMPOSE["services"].items() if name in SERVERS or "profiles" not in each}
 each_service = pytest.mark.parametrize("service", LASTING.values(), ids=LASTING)
 
 
@@ -41,7 +41,9 @@ def test_images_are_pinned_to_a_release() -> None:
 @each_service
 def test_a_query_tells_health(service: dict[str, Any]) -> None:
     check = service["healthcheck"]
-    assert re.search(r"SELECT 1|--list|_cluster/health\?|/health|/api/status|/jmx\?", " ".join(check["test"]))
+    assert re.search(
+        r"SELECT 1|--list|_cluster/health\?|/health|/api/status|/jmx\?|ollama list", " ".join(check["test"])
+    )
     assert {"interval", "timeout", "retries"} <= set(check)
 
 
@@ -104,6 +106,12 @@ def test_mysql_gets_the_accounts_with_the_passwords_of_the_example() -> None:
     for name, secret in zip(("millrace", "viewer", "keeper"), secrets.values(), strict=True):
         assert f"CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{secret}';" in sql.stdout
     assert "-PASSWORD" not in sql.stdout and not os.access(DOCKER / script, os.X_OK)
+
+
+def test_ollama_is_of_the_release_of_make_and_comes_when_it_is_named() -> None:
+    service = COMPOSE["services"]["ollama"]
+    assert service["image"] == f"ollama/ollama:{ollama.VERSION}" and service["profiles"] == ["sentiment"]
+    assert int(service["environment"]["OLLAMA_NUM_PARALLEL"]) == ollama.PARALLEL
 
 
 def test_elasticsearch_and_kibana_are_of_the_release_of_millrace_up() -> None:
@@ -169,7 +177,7 @@ def test_what_make_runs_of_docker(target: str, tmp_path: Path) -> None:
         "docker_build": [f"{start}build app"],
         "docker_up": [f"{start}up --wait kafka mongodb mongo-express app"],
         "docker_down": [f"{start}down"],
-        "docker_clean": [f"{start}--profile dashboards down --volumes --remove-orphans",
+        "docker_clean": [f"{start}--profile dashboards --profile sentiment down --volumes --remove-orphans",
                          f"image rm --force {COMPOSE['services']['app']['image']}"],
         "remote_collection_stream": [f"{start}exec app millrace ingest tweets --url ws://localhost:5555"],
         "remote_aggregation_stream": [f"{start}exec app millrace run cases --window 20s --sink mongodb"],

@@ -86,19 +86,13 @@ def test_outcomes_that_lack_are_not_taken_for_others():
 
 
 def test_resistance_compares_what_has_two_labels():
-    posts = [Labelled(str(place), "positive", kind=kind, clean="c") for place, kind in enumerate("aabbc")]
-    attacked = [
-        outcome("negative"),
-        outcome("positive"),
-        outcome(None),
-        outcome("neutral"),
-        Outcome("mixed", None, NOW),
-    ]
-    twins = [outcome("positive"), outcome("positive"), outcome("positive"), outcome(None), outcome(None)]
+    posts = [Labelled(str(place), "positive", kind=kind, clean="c") for place, kind in enumerate("aabbcc")]
+    attacked = [*map(outcome, ("negative", "positive", None, "neutral", None)), Outcome("mixed", None, NOW)]
+    twins = [outcome("positive")] * 3 + [outcome(None)] * 3
     found = resist(posts, attacked, twins)
-    assert (found.posts, found.valid, found.compared, found.flipped, found.unlabelled) == (5, 4, 2, 1, 1)
+    assert (found.posts, found.valid, found.compared, found.flipped, found.unlabelled) == (6, 5, 2, 1, 1)
     assert found.flip_rate == 0.5 and found.kinds == {"a": 1}
-    assert resist(posts, [Outcome(None, None, NOW)] * 5, twins).valid == 0, "null without a reason"
+    assert resist(posts, [Outcome(None, None, NOW)] * 6, twins).valid == 0, "null without a reason"
     assert resist([], [], []).flip_rate is None
 
 
@@ -112,9 +106,8 @@ def test_the_labelled_posts_are_read():
 def test_a_file_of_text_and_label_is_enough(tmp_path):
     """In any order, with a byte order mark, with columns that nobody asked for, over several lines."""
     path = tmp_path / "posts.csv"
-    path.write_text(
-        '﻿id,label,text,language\r\n1,neutral,"two\r\nlines, a ""quote""",\r\n\r\n2,positive,x,pt-BR\r\n', newline=""
-    )
+    lines = ["\ufefftext,id,label,language", '"two\r\nlines, a ""quote""",1,neutral,', "", "x,2,positive,pt-BR", ""]
+    path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
     assert read(path) == [Labelled('two\r\nlines, a "quote"', "neutral"), Labelled("x", "positive", "pt-BR")]
 
 

@@ -46,6 +46,7 @@ def test_down_and_status_without_anything_running(tmp_path: Path) -> None:
         ("clickhouse", None, False),
         ("connect", None, False),
         ("registry", None, False),
+        ("ollama", None, False),
     ]
 
 

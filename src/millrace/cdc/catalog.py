@@ -12,7 +12,9 @@ from millrace.sinks.sql import database
 TABLES = text(
     """
     SELECT c.oid::bigint AS id, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-           c.relreplident::text AS identity, c.relpersistence::text AS persistence
+           c.relreplident::text AS identity,
+           array(SELECT t.relid::regclass::text FROM pg_catalog.pg_partition_tree(c.oid) t
+                 WHERE t.isleaf AND t.relid <> c.oid ORDER BY 1) AS parts
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE (n.nspname || '.' || c.relname) IN :names AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     """
@@ -79,7 +81,8 @@ def _read(connection: Connection, names: Sequence[str]) -> dict[str, Table]:
     for each in found:
         own = tuple(_column(row) for row in columns.get(each["id"], []))
         keys = tuple(Index(**row | {"columns": tuple(row["columns"])}) for row in indexes.get(each["id"], []))
-        tables.append(Table(each["id"], each["schema"], each["name"], each["kind"], each["identity"], own, keys))
+        named = (each["id"], each["schema"], each["name"], each["kind"], each["identity"])
+        tables.append(Table(*named, own, keys, frozenset(each["parts"])))
     return {table.full_name: table for table in tables}
 
 

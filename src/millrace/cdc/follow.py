@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
 
-from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, text
 
 from millrace.cdc import catalog, replica, storage, toast, types
 from millrace.cdc.merge import Statements
 from millrace.cdc.plan import plan
 from millrace.cdc.replica import Replica
+from millrace.cdc.settle import Settling, begin
 from millrace.cdc.table import Table
 from millrace.errors import ConfigError
 from millrace.sinks.clickhouse import client
@@ -44,9 +44,7 @@ class Following:
     choice: Choice
     tables: dict[str, Table] = field(default_factory=dict)
     replicas: dict[str, Replica] = field(default_factory=dict)
-    sizes: dict[str, tuple[int, ...]] = field(
-        default_factory=dict
-    )  # of the tables of large values, when all was settled
+    settling: dict[str, Settling] = field(default_factory=dict)  # of those with large values that may be left out
 
     def begin(self) -> None:
         """Do as `inserts`; raises ConfigError for tables that are not there, and for names that two would have."""
@@ -60,9 +58,10 @@ class Following:
         ]:
             raise ConfigError(f"no column or table of those that are copied: {', '.join(sorted(strangers))}")
         plans = {name: self.choice.plan(table) for name, table in found.items()}
-        names = [plan.target for plan in plans.values()]
+        names = storage.names(plans.values())
         if double := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs")
+            raise ConfigError(f"two tables would be called {', '.join(double)} in ClickHouse: copy them by two jobs,"
+                              " each with another database in MILLRACE_CLICKHOUSE_URL")  # fmt: skip
         if any("Date" in field.type.name for plan in plans.values() for field in plan.fields):
             self._require_dates()
         self._follow(found)
@@ -84,44 +83,28 @@ class Following:
                 each.insert,
                 each.refused,
                 each.source.primary is None or set(each.source.primary.columns) != set(each.key),
-                tuple(toast.inserts(each)) if each.toasts else (),
+                tuple(toast.inserts(each, self.settling[name].number)) if each.toasts else (),
             )
             for name, each in self.replicas.items()
         }
 
     def settle(self) -> None:
-        """Give rows whose key was changed the values that TOAST left out; raises ConfigError and Unavailable."""
-        if not any(each.toasts for each in self.replicas.values()):
-            return
-        with client.errors(self.target, "moved rows"):
-            server = client.connect(self.target)
-            before = self._sizes(server)
-            for each in self.replicas.values():
-                values, moved = (before.get(name, 0) for name in toast.names(each))
-                if moved and self.sizes.get(each.target) != (values, moved):
-                    self._settle(server, each)
-            after = self._sizes(server)
-            self.sizes = {
-                each.target: tuple(after.get(name, 0) for name in toast.names(each)) for each in self.replicas.values()
-            }
-
-    def _settle(self, server: Client, moved: Replica) -> None:
-        known = -1  # a row that moved several times takes its values from a row that moved
-        while (now := server.query(toast.settled(moved)).result_rows[0][0]) > known:
-            known = now
-            server.command(toast.settle(moved))
-
-    def _sizes(self, server: Client) -> dict[str, int]:
-        names = [name for each in self.replicas.values() if each.toasts for name in toast.names(each)]
-        found: Any = server.query(toast.SIZES, {"names": names}).result_rows
-        return dict(found)
+        """Give rows the values that TOAST left out, and tell of those that nobody sent; raises as `inserts` does."""
+        if self.settling:
+            with client.errors(self.target, "large values"):
+                server, settling = client.connect(self.target), list(self.settling.values())
+                (come,) = server.query(f"SELECT {', '.join(f'({each.has_come})' for each in settling)}").result_rows
+                for each in compress(settling, come):
+                    each.settle(server)
 
     def _follow(self, found: Mapping[str, Table]) -> None:
         for name in self.tables.keys() - found.keys():
             log.warning("%s is no longer at the source: its rows stay as they are", name)
             del self.tables[name]
         for name, table in found.items():
-            if self.tables.get(name) != table:
+            if (known := self.tables.get(name)) != table:
+                if known:
+                    _tell_parts(known, table)
                 self.replicas[name] = self._mend(self.choice.plan(table, missing(self.source, table)))
                 self.tables[name] = table
 
@@ -131,10 +114,8 @@ class Following:
             found = storage.look(server, wanted)
             made = storage.remembered(wanted, found) if found else wanted
             statements = storage.mends(made, found) if found else [*replica.CREATE, *toast.drop(made), made.create]
-            if found and (names := storage.unread(made, found)):
-                name = made.source.full_name
-                log.warning("%s: values that older rows got of the defaults of %s were not sent: `millrace cdc snapshot"
-                            " %s` reads them", name, ", ".join(names), name)  # fmt: skip
+            if found:
+                _tell_unread(made, found)
             if made.toasts and not (found and found.toasts):
                 statements += toast.create(made)
             elif made.toasts:
@@ -142,8 +123,32 @@ class Following:
             for statement in statements:
                 log.debug("ClickHouse: %s", statement)
                 server.command(statement)
-            server.command(toast.create_view(made) if made.toasts else made.create_view)
+            if made.toasts:
+                self.settling[made.source.full_name] = begin(server, made)
+            else:
+                server.command(made.create_view)
         return made
+
+
+def _tell_unread(made: Replica, found: storage.Found) -> None:
+    """Warn of values that PostgreSQL made in a rewrite of the table, and that it does not send."""
+    name = made.source.full_name
+    if names := storage.unread(made, found):
+        log.warning("%s: values that older rows got of the defaults of %s were not sent: `millrace cdc snapshot %s`"
+                    " reads them", name, ", ".join(names), name)  # fmt: skip
+    if names := storage.retyped(made, found):
+        log.warning("%s: the type of %s is another; if rows got other values by it, as with USING, these were not sent:"
+                    " `millrace cdc snapshot %s` reads them", name, ", ".join(names), name)  # fmt: skip
+
+
+def _tell_parts(known: Table, table: Table) -> None:
+    """Warn of partitions that came with rows, or went with them: neither is in the stream of changes."""
+    if came := table.parts - known.parts:
+        log.warning("%s: rows that %s had when it became a partition were not sent: `millrace cdc snapshot %s` reads"
+                    " them", table.full_name, ", ".join(sorted(came)), table.full_name)  # fmt: skip
+    if gone := known.parts - table.parts:
+        log.warning("%s: %s is no longer a partition, and its rows stay in ClickHouse: `millrace cdc register"
+                    " --resnapshot` leaves them out", table.full_name, ", ".join(sorted(gone)))  # fmt: skip
 
 
 def missing(engine: Engine, table: Table) -> dict[str, str]:

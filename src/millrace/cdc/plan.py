@@ -8,7 +8,7 @@ from millrace.cdc.replica import OWN, Field, Replica
 from millrace.cdc.table import FULL, INDEX, Table
 from millrace.errors import ConfigError
 
-RESERVED = re.compile("_known|_old_[0-9]+")  # of the tables of large values
+RESERVED = re.compile("_moved|_settled|_round|_lacks|_old_[0-9]+")  # of the tables of large values
 
 
 def plan(

@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 from millrace.cdc import lag, postgres
 from millrace.cdc.connector import PUBLICATION, SIGNALS
 from millrace.cdc.lag import Slot
+from millrace.cdc.toast import LACKING
 from millrace.config import Settings
 from millrace.kafka.places import GENERATION
 from millrace.sinks.clickhouse import client
@@ -29,8 +30,9 @@ LEFT JOIN LATERAL pg_partition_tree(c.oid) t ON true LEFT JOIN pg_class l ON l.o
 WHERE p.pubname = %s AND p.schemaname || '.' || p.tablename <> %s GROUP BY 1, 2, c.oid, c.reltuples ORDER BY 1
 """
 STORAGE = (
-    "SELECT name, comment, ifNull(total_rows, 0) FROM system.tables"
-    " WHERE database = currentDatabase() AND endsWith(name, '__cdc')"
+    f"SELECT name, comment, ifNull(total_rows, 0), replaceRegexpOne(name, '__cdc$', '{LACKING}') IN"
+    " (SELECT name FROM system.tables WHERE database = currentDatabase())"
+    " FROM system.tables WHERE database = currentDatabase() AND endsWith(name, '__cdc')"
 )
 
 
@@ -53,10 +55,14 @@ class Source(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What ClickHouse has of a table: its rows, and when the newest change of one was made at the source."""
+    """What ClickHouse has of a table: its rows, and when the newest change of one was made at the source.
+
+    `lacking` are rows with large values that no change carried, where rows are counted.
+    """
 
     rows: Count
     changed_at: datetime | None
+    lacking: int = 0
 
 
 def source(settings: Settings) -> Source:
@@ -84,9 +90,9 @@ def target(settings: Settings) -> dict[str, Target]:
     with client.errors(url, "rows"):
         server = client.connect(url)
         found = {}
-        for name, comment, total in server.query(STORAGE).result_rows:
+        for name, comment, total, large in server.query(STORAGE).result_rows:
             if known := COMMENT.fullmatch(comment):
-                found[known[1]] = _counted(server, name, total)
+                found[known[1]] = _counted(server, name, total, large=bool(large))
     return found
 
 
@@ -97,14 +103,15 @@ def generation(settings: Settings) -> int:
         return 0
     with client.errors(url, "generations"):
         server = client.connect(url)
-        tables = [name for name, comment, _ in server.query(STORAGE).result_rows if COMMENT.fullmatch(comment)]
+        tables = [name for name, comment, *_ in server.query(STORAGE).result_rows if COMMENT.fullmatch(comment)]
         asked = [f"SELECT max(_version) FROM {quote_identifier(name)}" for name in tables]
         return max((server.query(each).result_rows[0][0] >> GENERATION for each in asked), default=0)
 
 
-def _counted(server: Client, storage: str, total: int) -> Target:
-    exact = total <= FEW
-    rows = f"(SELECT count() FROM {quote_identifier(storage.removesuffix('__cdc'))})" if exact else str(total)
-    newest = f"SELECT {rows}, max(_changed_at), count() FROM {quote_identifier(storage)}"
-    [(count, moment, any_row)] = server.query(newest).result_rows
-    return Target(Count(count, exact), moment.replace(tzinfo=UTC) if any_row else None)
+def _counted(server: Client, storage: str, total: int, *, large: bool) -> Target:
+    exact, name = total <= FEW, storage.removesuffix("__cdc")
+    rows = f"(SELECT count() FROM {quote_identifier(name)})" if exact else str(total)
+    lacking = f"(SELECT count() FROM {quote_identifier(name + LACKING)})" if exact and large else "0"
+    newest = f"SELECT {rows}, max(_changed_at), count(), {lacking} FROM {quote_identifier(storage)}"
+    [(count, moment, any_row, lacks)] = server.query(newest).result_rows
+    return Target(Count(count, exact), moment.replace(tzinfo=UTC) if any_row else None, lacks)

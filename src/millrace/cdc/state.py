@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from millrace.cdc import connector, register, sides, stream
+from millrace.cdc import connector, register, settle, sides, stream
 from millrace.cdc.connect import Status
 from millrace.cdc.connector import NAME, PUBLICATION
 from millrace.cdc.lag import Slot
-from millrace.cdc.sides import Count, Source
+from millrace.cdc.sides import Count, Source, Target
 from millrace.config import Settings
 from millrace.errors import MillraceError
 
@@ -79,6 +79,7 @@ def look(settings: Settings) -> State:
     flows = ask(lambda: stream.flows(settings.kafka_bootstrap, topics, done), "millrace up kafka") or {}
     if not wrong:
         wrong += _still(settings.home, status, source, tables)
+    wrong += lacking(target)
     running = bool(status and status.running and source.slot and source.slot.active)
     copies = tuple(
         Copy(
@@ -92,6 +93,15 @@ def look(settings: Settings) -> State:
         for table in tables
     )
     return State(datetime.now(UTC), copies, status, source.slot, tuple(wrong))
+
+
+def lacking(target: Mapping[str, Target]) -> list[Wrong]:
+    """Return which tables have rows that lack large values."""
+    return [
+        Wrong(settle.lack(table, found.lacking), f"millrace cdc snapshot {table}")
+        for table, found in target.items()
+        if found.lacking
+    ]
 
 
 def _connector(settings: Settings) -> tuple[Status | None, str]:

@@ -2,19 +2,23 @@
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from clickhouse_connect.driver.binding import quote_identifier
 
-from millrace.cdc.replica import OWN, Field, Replica
+from millrace.cdc.replica import FLOORS, OWN, REFUSED, Field, Replica
+from millrace.cdc.toast import LACKING
 from millrace.errors import ConfigError
 
 ENGINE = re.compile(r"\w*ReplacingMergeTree\((.*, )?_version, _deleted\)")
 COLUMN = re.compile(r"`((?:[^`\\]|\\.)*)`|([^,()\s`]+)")
 WIDER = {"int2": {"int4", "int8"}, "int4": {"int8"}, "float4": {"float8"}, "varchar": {"text"}, "text": {"varchar"}}
+KNOWN = re.compile("Changes of (.+), newest a key;")  # the comment of storage
 LONGER = {"varchar", "timestamp without time zone", "timestamp with time zone", "time without time zone"}
 UNLIMITED = (1 << 31,)
+PARTS = ("", "__cdc", "__toast", "__moved", LACKING)  # behind the name of a table: what ClickHouse has of it
 
 
 class Client(Protocol):
@@ -48,6 +52,11 @@ class Found:
     toasts: bool
 
 
+def names(replicas: Iterable[Replica]) -> list[str]:
+    """Return all names that `replicas` take in ClickHouse, with those of millrace's own."""
+    return [FLOORS, REFUSED, *(f"{each.target}{part}" for each in replicas for part in PARTS)]
+
+
 def look(client: Client, replica: Replica) -> Found | None:
     """Return what there is of `replica`, None if nothing; raises ConfigError if its names are taken by others."""
     names = {"storage": f"{replica.target}__cdc", "view": replica.target, "toast": f"{replica.target}__toast"}
@@ -57,6 +66,7 @@ def look(client: Client, replica: Replica) -> Found | None:
         names,
     ).result_rows
     tables = {row[0]: row[1:] for row in rows}
+    _refuse_others(replica, {name: tables[name][3] for name in (names["view"], names["storage"]) if name in tables})
     if (view := tables.get(names["view"])) and (view[0] != "View" or names["storage"] not in view[4]):
         aside = quote_identifier(f"{replica.target}_before")
         raise ConfigError(
@@ -101,6 +111,16 @@ def unread(replica: Replica, found: Found) -> list[str]:
     ]
 
 
+def retyped(replica: Replica, found: Found) -> list[str]:
+    """Return the columns whose declared type is another: PostgreSQL sends no values that it made in a rewrite."""
+    known = {each.number: each.declared for each in found.columns}
+    return [
+        field.column.name
+        for field in replica.fields
+        if known.get(field.column.number, field.column.declared) != field.column.declared
+    ]
+
+
 def mends(replica: Replica, found: Found) -> list[str]:
     """Return what makes storage that of `replica`; raises ConfigError for changes that values cannot follow."""
     known = {each.number: each for each in found.columns}
@@ -138,6 +158,18 @@ def mends(replica: Replica, found: Found) -> list[str]:
     if problems:
         raise ConfigError("; ".join(problems))
     return statements
+
+
+def _refuse_others(replica: Replica, comments: Mapping[str, str]) -> None:
+    """Raise ConfigError if another table, which another job copies, has a name of `replica`; `comments` are by name."""
+    for name, comment in comments.items():
+        known = KNOWN.match(comment)
+        if name in (FLOORS, REFUSED) or (known and known[1] != replica.source.full_name):
+            held = f"holds {known[1]}" if known else "is millrace's own"
+            raise ConfigError(
+                f"{name} in ClickHouse {held}, and {replica.source.full_name} would be called the same: copy it by a"
+                " job with another database in MILLRACE_CLICKHOUSE_URL"
+            )
 
 
 def _require(replica: Replica, engine: str, order: tuple[str, ...], columns: set[str]) -> None:

@@ -41,7 +41,10 @@ class Index:
 
 @dataclass(frozen=True)
 class Table:
-    """One table as it is now; `identity` is what an UPDATE or DELETE tells of the old row (pg_class.relreplident)."""
+    """One table as it is now; `identity` is what an UPDATE or DELETE tells of the old row (pg_class.relreplident).
+
+    `parts` are its partitions, where it has some.
+    """
 
     id: int
     schema: str
@@ -50,6 +53,7 @@ class Table:
     identity: str
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...]
+    parts: frozenset[str] = frozenset()
 
     @property
     def full_name(self) -> str:

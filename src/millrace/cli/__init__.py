@@ -31,7 +31,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(sql.sql)
 app.command()(store.prune)
 
-LOCAL = "kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect, registry"
+LOCAL = "kafka, postgres, mysql, elasticsearch, mongodb, clickhouse, hdfs, connect, registry, ollama"
 Servers = Annotated[list[str] | None, typer.Argument(help=LOCAL)]
 Stoppable = Annotated[list[str] | None, typer.Argument(help=f"{LOCAL}; superset, which `make superset` started")]
 

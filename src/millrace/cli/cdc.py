@@ -94,14 +94,18 @@ def snapshot(
 def lag(home: Home = None) -> None:
     """Show how far the connector is behind PostgreSQL, and the job behind the connector; exits 1 when none reads.
 
+    Rows that lack large values are told, too.
+
     Example: millrace cdc lag
     """
-    from millrace.cdc import connector, register
+    from millrace.cdc import connector, register, sides, state
     from millrace.cdc.lag import lag as ask
 
     settings = config.load(home=home)
     found = ask(settings, register.worker(settings))
     Console().print(grid(found.rows(), ""))
+    for wrong in state.lacking(sides.target(settings)):
+        typer.echo(f"{wrong.what}: `{wrong.mend}`", err=True)
     if not (found.status and found.status.running):
         typer.echo(f"{connector.NAME} does not run: `millrace cdc register` starts it", err=True)
         raise typer.Exit(1)

@@ -206,7 +206,7 @@ def llm(
     """
     from millrace.simulate.llm import Model, serve
 
-    serve(Model(_seconds(latency), fault, only, retry_after), port)
+    serve(Model(_seconds(latency), fault, only, retry_after=retry_after), port)
 
 
 @app.command("changes")

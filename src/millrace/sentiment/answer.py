@@ -12,7 +12,7 @@ from millrace.sentiment.prompt import INSTRUCTION
 
 SHOWN = 100  # characters of an answer that a reason quotes
 _BEGINNING = INSTRUCTION[:40]
-_OPENED, _CLOSED = "<think>", "</think>"
+_CLOSED = "</think>"
 _FENCED = re.compile(r"```(?:json(?=\s))?([^`]*)```", re.IGNORECASE)
 
 
@@ -45,13 +45,13 @@ def shown(text: str) -> str:
 
 
 def _without_thoughts(text: str) -> str:
-    """Return what stands behind the last thought, which may have begun in the prompt; nothing where one goes on."""
+    """Return what stands behind the last thought, whose beginning may have been in the prompt."""
     lower = text.lower()
     if len(lower) != len(text):  # letters that are two in lower case: places would not fit
         lower = text
     end = lower.rfind(_CLOSED)
     start = end + len(_CLOSED) if end >= 0 else 0
-    return "" if _OPENED in lower[start:] else text[start:].strip()
+    return text[start:].strip()
 
 
 def _sentiment(text: str) -> Any:

@@ -82,7 +82,12 @@ async def _connected(connect: Callable[[Spec], Server], spec: Spec) -> Server:
     return connect(spec)  # in the loop that it will live in
 
 
+async def _closed(server: Server) -> None:
+    await server.close()
+    await asyncio.sleep(0)  # until then its sockets are only about to be closed
+
+
 def _close(loop: asyncio.AbstractEventLoop, server: Server) -> None:
-    closing = asyncio.run_coroutine_threadsafe(server.close(), loop)
+    closing = asyncio.run_coroutine_threadsafe(_closed(server), loop)
     if threading.current_thread().name != background.NAME:  # where the garbage collector may run, too
         closing.result(CLOSING)

@@ -9,10 +9,10 @@ from millrace.sentiment.spec import Spec
 
 
 def choice(settings: Settings, engine: str, model: str | None = None, url: str | None = None, **more: Any) -> Spec:
-    """Return what `engine` needs; without a `url`, its server is that of the settings. `timeout`: seconds of a call.
+    """Return what `engine` needs; without a `url`, its server is that of the settings. `more`: other fields of Spec.
 
     The key of the settings goes to engine openai alone, wherever its server is. Raises ConfigError for what is wrong.
     """
-    servers = {"ollama": settings.ollama_url, "openai": settings.openai_url}
+    server = url or getattr(settings, f"{engine}_url", None)
     key = settings.openai_api_key if engine == "openai" else None
-    return replace(choose(engine, model, url or servers.get(engine)), key=key, **more)
+    return replace(choose(engine, model, server), key=key, **more)

@@ -34,7 +34,10 @@ class Ollama:
             trust_env=False,
         )
         self._spec = spec
-        self._extras = Extras(think={"think": False})  # left out, a model that can think does
+        self._extras = Extras(
+            think={"think": False},  # without it a model that can think does
+            logprobs={"logprobs": True, "top_logprobs": ALTERNATIVES},
+        )
 
     @property
     def ways(self) -> Sequence[Way]:
@@ -63,8 +66,6 @@ class Ollama:
                     "num_predict": self._spec.tokens,
                     "num_ctx": max(CONTEXT, 2 * self._spec.characters),
                 },
-                logprobs=True,
-                top_logprobs=ALTERNATIVES,
                 **question,
                 **self._extras.values(),
             )

@@ -98,7 +98,7 @@ def _reply(found: _Completion) -> Reply:
     if not found.choices:
         raise Failure("not an answer: no choices")
     choice, message = found.choices[0], found.choices[0].message
-    truncated = choice.finish_reason if choice.finish_reason in ("length", None) else None
+    truncated = {"length": "length", None: "not finished"}.get(choice.finish_reason)
     thinking = message.reasoning_content or message.reasoning
     tokens = found.usage.total_tokens if found.usage else None
     return Reply(message.content, thinking, truncated, _written(choice.logprobs), tokens)

@@ -14,7 +14,7 @@ from millrace.sentiment.labels import NO_TEXT, Outcome, unlabelled
 from millrace.sentiment.spec import Spec
 from millrace.sentiment.wire import Failure, Reply, Server, Way
 
-LIMITED = 20  # times that one text may be told to come back later
+LIMITED = 8  # times that one text may be told to come back later
 _BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=5)  # seconds, with full jitter
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from millrace.sentiment.labels import LABELS
@@ -29,7 +29,7 @@ def of(label: str, tokens: Sequence[Token]) -> float | None:
         here, place = token.text[max(0, start - place) :], place + len(token.text)
         if place <= start:
             continue
-        score *= _share(label, said, {(here, token.logprob), *token.others})
+        score *= _share(label, said, _pieces(token, here, said))
         said += here.lower()
         if sum(each.startswith(said) for each in LABELS) <= 1:
             break
@@ -42,18 +42,21 @@ def _start(label: str, tokens: Iterable[Token]) -> int | None:
     return found[-1].start() if found else None
 
 
-def _share(label: str, said: str, tokens: Iterable[tuple[str, float]]) -> float:
-    """Return the share of `label` in the probability of all tokens that go on from `said` to a label."""
+def _share(label: str, said: str, pieces: Iterable[tuple[str, float]]) -> float:
+    """Return the share of `label` in the probability of all pieces that go on from `said` to a label."""
     ours = whole = 0.0
-    weights = {_piece(text, said): math.exp(min(logprob, 0.0)) for text, logprob in tokens}
-    for piece, weight in weights.items():
+    for piece, logprob in pieces:
         goes_on = said + piece
         leads_to = [each for each in LABELS if piece and (each.startswith(goes_on) or goes_on.startswith(each))]
-        whole += weight if leads_to else 0.0
+        weight = math.exp(min(logprob, 0.0)) if leads_to else 0.0
+        whole += weight
         ours += weight if label in leads_to else 0.0
     return ours / whole if whole else math.nan
 
 
-def _piece(text: str, said: str) -> str:
-    """Return what a token adds to a label; the first one may bring the quotation mark before it."""
-    return (text if said else text.lstrip(' "')).lower()
+def _pieces(token: Token, here: str, said: str) -> Iterator[tuple[str, float]]:
+    """Yield what each token of a place adds to a label; the first one may bring the quotation mark before it."""
+    yield here.lower(), token.logprob
+    for text, logprob in token.others:
+        if text != token.text:
+            yield (text if said else text.lstrip(' "')).lower(), logprob

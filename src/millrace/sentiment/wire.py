@@ -1,5 +1,6 @@
 """The HTTP between us and a server of models: bounded answers, and every fault a Failure with a short reason."""
 
+import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -123,9 +124,17 @@ def _refused(response: httpx.Response, text: str) -> Failure:
     status = response.status_code
     again = status == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error
     after = retry_after(response.headers.get("Retry-After")) if status in _LIMITED else None
-    reason = f"HTTP {status}" + (f": {shown(text)}" if text.strip() else "")
+    reason = f"HTTP {status}" + (f": {shown(_message(text))}" if text.strip() else "")
     of_server = again or status in _OF_ALL or not response.is_client_error
     return Failure(reason, again=again, server=of_server, after=after, status=status, told=text)
+
+
+def _message(text: str) -> str:
+    """Return what an error says: the text under `error` as Ollama has it, or `message` in that, as OpenAI; else all."""
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
+        error = json.loads(text)["error"]
+        return str(error if isinstance(error, str) else error["message"])
+    return text
 
 
 def retry_after(value: str | None, now: float | None = None) -> float | None:

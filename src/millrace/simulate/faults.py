@@ -17,6 +17,7 @@ FAULTS = {
     "busy": "503",
     "broken": "500",
     "refused": "400",
+    "echo": "401 that repeats the key",
     "no-model": "404, as where the model is not there",
     "no-think": "400 where the question has `think`",
     "no-form": "400 where the question has `response_format`",
@@ -84,8 +85,11 @@ def said(fault: str, label: str) -> Said:
     return instead.get(fault, Said(answer))
 
 
-def spoiled(fault: str, question: dict[str, Any], retry_after: float) -> Answer | Literal[False] | None:
-    """Return what comes instead of the model's answer where `fault` is one of the server, else None."""
+def spoiled(fault: str, question: dict[str, Any], retry_after: float, key: str) -> Answer | Literal[False] | None:
+    """Return what comes instead of the model's answer where `fault` is one of the server, else None.
+
+    `key`: the header that proves who asks.
+    """
     field = fault.removeprefix("no-").replace("form", "response_format")
     if fault == "dead":
         return HANG_UP
@@ -98,6 +102,7 @@ def spoiled(fault: str, question: dict[str, Any], retry_after: float) -> Answer 
         "limited-bare": _error(429, "too many requests"),
         "busy": _error(503, "busy"),
         "broken": _error(500, "an inner error"),
+        "echo": _error(401, f"who is {key}?"),
         "refused": _error(400, "a question that cannot be answered"),
         "no-model": _error(404, f"model '{question['model']}' not found"),
         "redirect": Answer(b"", 302, headers=(("Location", "/elsewhere"),)),

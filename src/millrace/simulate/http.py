@@ -16,6 +16,7 @@ class Asked(NamedTuple):
     method: str
     path: str
     body: bytes
+    headers: dict[str, str]  # by names in lower case
 
 
 class Answer(NamedTuple):
@@ -45,7 +46,7 @@ async def serve(handler: Handler, port: int, ready: Ready) -> None:
                     writer.write(_written(answer))
                     await writer.drain()
         finally:
-            writer.close()
+            writer.transport.abort()  # a client that is gone reads nothing more
 
     try:
         server = await asyncio.start_server(talk, HOST, port, backlog=1_024)
@@ -57,14 +58,16 @@ async def serve(handler: Handler, port: int, ready: Ready) -> None:
     for task in tuple(connections):
         task.cancel()
     await asyncio.gather(*connections)
+    await asyncio.sleep(0)  # until then the sockets are only about to be closed
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.split("\r\n")
     method, path, *_ = first.split(" ")
-    lengths = [line.partition(":")[2] for line in lines if line.lower().startswith("content-length:")]
-    return Asked(method, path, await reader.readexactly(int(lengths[0]) if lengths else 0))
+    pairs = (line.partition(":") for line in lines if line)
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    return Asked(method, path, await reader.readexactly(int(headers.get("content-length", 0))), headers)
 
 
 def _written(answer: Answer) -> bytes:

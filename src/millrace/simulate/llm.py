@@ -35,14 +35,16 @@ def label_of(text: str) -> str:
 class Model:
     """A model that takes `latency` seconds an answer; `fault`, one of FAULTS, may be set while it is served.
 
-    A fault is for texts that contain `only`. `retry_after`: seconds that a limited client is told; `slow`: seconds that
-    a slow answer takes. What it saw is counted: `calls`, the `texts` of these, and how many were `at_once` at most.
+    A fault is for texts that contain `only`, and for so many calls as `times` says. `retry_after`: seconds that a
+    limited client is told; `slow`: seconds that a slow answer takes. What it saw is counted: `calls`, the `texts` of
+    these, and how many were `at_once` at most.
     Raises ConfigError for a fault that there is not.
     """
 
     latency: float = 0.0
     fault: str = ""
     only: str = ""
+    times: int | None = None
     retry_after: float = 2.0
     slow: float = 30.0
     calls: int = 0
@@ -51,13 +53,13 @@ class Model:
     _now: int = 0
 
     def __post_init__(self) -> None:
-        self.spoil(self.fault, self.only)
+        self.spoil(self.fault, self.only, self.times)
 
-    def spoil(self, fault: str, only: str = "") -> None:
+    def spoil(self, fault: str, only: str = "", times: int | None = None) -> None:
         """Do wrong from now on; an empty fault ends that. Raises ConfigError."""
         if fault and fault not in FAULTS:
             raise ConfigError(f"--fault {fault}: there are {', '.join(FAULTS)}")
-        self.fault, self.only = fault, only
+        self.fault, self.only, self.times = fault, only, times
 
     def counts(self) -> dict[str, int]:
         """Return what it saw."""
@@ -66,7 +68,7 @@ class Model:
     async def answer(self, asked: Asked) -> Answer | None:
         """Answer a request; None hangs up."""
         if asked.path in WIRES and asked.method == "POST":
-            return await self._labelled(asked.path, orjson.loads(asked.body))
+            return await self._labelled(asked)
         if asked.path == "/fault" and asked.method == "PUT":
             return self._told(orjson.loads(asked.body))
         tell = {
@@ -78,29 +80,37 @@ class Model:
         found = tell.get(asked.path)
         return _json(found) if found else _json({"error": f"there is no {asked.path}"}, 404)
 
-    def _told(self, body: dict[str, str]) -> Answer:
+    def _told(self, body: dict[str, Any]) -> Answer:
         try:
-            self.spoil(body.get("fault", ""), body.get("only", ""))
-        except ConfigError as error:
+            self.spoil(**body)
+        except (ConfigError, TypeError) as error:
             return _json({"error": str(error)}, 400)
-        return _json({"fault": self.fault, "only": self.only})
+        return _json({"fault": self.fault, "only": self.only, "times": self.times})
 
-    async def _labelled(self, path: str, question: dict[str, Any]) -> Answer | None:
-        text = question["prompt"] if path == "/api/generate" else question["messages"][-1]["content"]
+    def _due(self, text: str) -> str:
+        """Return the fault that this call meets."""
+        if not self.fault or self.only not in text or self.times == 0:
+            return ""
+        self.times = None if self.times is None else self.times - 1
+        return self.fault
+
+    async def _labelled(self, asked: Asked) -> Answer | None:
+        question = orjson.loads(asked.body)
+        text = question["prompt"] if "prompt" in question else question["messages"][-1]["content"]
         self.calls += 1
         self.texts[text] += 1
         self._now += 1
         self.at_once = max(self.at_once, self._now)
-        fault = self.fault if self.only in text else ""
+        fault = self._due(text)
         try:
             await asyncio.sleep(self.slow if fault == "slow" else self.latency)
         finally:
             self._now -= 1
-        instead = spoiled(fault, question, self.retry_after)
+        instead = spoiled(fault, question, self.retry_after, asked.headers.get("authorization", ""))
         if instead is not None:
             return instead or None
-        right = fault == "chat-prose" and path == "/api/generate"
-        return _json(WIRES[path](said("" if right else fault, label_of(text)), question))
+        right = fault == "chat-prose" and asked.path == "/api/generate"
+        return _json(WIRES[asked.path](said("" if right else fault, label_of(text)), question))
 
 
 def _json(value: Any, status: int = 200) -> Answer:

@@ -64,6 +64,10 @@ ALONE = {
         f"{DEBIAN}/n/numactl/libnuma1_2.0.16-1_amd64.deb",
         f"{DEBIAN}/o/openssl/libssl3_3.0.20-1~deb12u2_amd64.deb",
     ],
+    "ollama-headers": [  # of libraries that are headers alone, which its Go module lacks
+        f"{DEBIAN}/n/nlohmann-json3/nlohmann-json3-dev_3.11.2-2_all.deb",
+        f"{DEBIAN}/libs/libstb/libstb-dev_0.0~git20220908.8b5f1f3+ds-1_amd64.deb",
+    ],
 }
 # What Kafka Connect has itself, and hands to its plugins
 LEFT_OUT = {"avro-converter": ("connect-", "kafka-clients", "lz4-java", "snappy-java", "zstd-jni", "slf4j-api")}

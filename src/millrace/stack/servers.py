@@ -27,6 +27,7 @@ from millrace.stack.hdfs import HDFS
 from millrace.stack.kafka import KAFKA
 from millrace.stack.mongodb import MONGODB
 from millrace.stack.mysql import MYSQL
+from millrace.stack.ollama import OLLAMA
 from millrace.stack.postgres import POSTGRES
 from millrace.stack.process import Running
 from millrace.stack.registry import REGISTRY
@@ -36,7 +37,7 @@ from millrace.stack.superset import SUPERSET
 ATTEMPTS = 3  # a port is free when it is chosen, and may be taken before the server binds it
 SERVERS = {
     server.name: server
-    for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CLICKHOUSE, CONNECT, REGISTRY)
+    for server in (KAFKA, POSTGRES, MYSQL, ELASTICSEARCH, HDFS, MONGODB, CLICKHOUSE, CONNECT, REGISTRY, OLLAMA)
 }
 NOTHING: Mapping[str, str] = {}
 STOPPABLE = {**SERVERS, SUPERSET.name: SUPERSET}  # `make superset` starts that one, for it wants more than a start

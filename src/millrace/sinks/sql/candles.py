@@ -33,7 +33,8 @@ def register(url: str, topics: Mapping[str, str], *, flat: bool = False) -> dict
     """
     engine = database.connect(url)
     try:
-        with database.errors(engine.url), engine.begin() as connection, tables.one_at_a_time(connection):
+        with database.errors(engine.url), engine.begin() as connection:
+            tables.wait_for_others(connection)
             known = {row.symbol: row.view_name for row in connection.execute(select(tables.symbols))}
             taken = _taken(connection, known)
             fresh = {symbol: names.symbol_view(symbol, taken) for symbol in topics if symbol not in known}

@@ -1,7 +1,6 @@
 """Define the tables that sinks fill and people read, from `results`, alike in SQLite, MySQL, MariaDB, PostgreSQL."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from millrace import names
-from millrace.errors import ConfigError
+from millrace.errors import ConfigError, Unavailable
 from millrace.kafka import columns
 from millrace.kafka.columns import Kind
 from millrace.kafka.results import RESULTS, Result
@@ -32,6 +31,7 @@ from millrace.sinks.sql.statements import dialect_name
 from millrace.sinks.sql.views import VIEWS, create_view
 
 LOCK = 5_417_233  # any fixed number: the advisory lock under which tables are created
+PATIENCE = 60  # seconds that MySQL waits for it
 AGES = ("window_start", "observed_at")  # the first of these that a table has gets an index
 metadata = MetaData()
 
@@ -154,7 +154,8 @@ def create(url: str, *others: Table) -> None:
     """
     engine = database.connect(url)
     try:
-        with database.errors(engine.url), engine.begin() as connection, one_at_a_time(connection):
+        with database.errors(engine.url), engine.begin() as connection:
+            wait_for_others(connection)
             wanted = dict.fromkeys((*metadata.sorted_tables, *others))
             there = set(inspect(connection).get_table_names()) - _outgrown(connection)
             old = [table for table in wanted if table.name in there]
@@ -196,18 +197,19 @@ def _replace_views(connection: Connection) -> None:
         connection.execute(insert(versions), {"version": VERSION})
 
 
-@contextmanager
-def one_at_a_time(connection: Connection) -> Iterator[None]:
-    """Hold a lock that other creators of tables and views wait for; SQLite's transaction is one already."""
-    dialect = dialect_name(connection.dialect.name)
-    if dialect == "sqlite":  # its PRAGMAs do not notice tables made while we waited, a query does
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-    if dialect == "postgresql":  # released on commit
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-    if dialect == "mysql":
-        connection.exec_driver_sql(f"SELECT GET_LOCK('millrace_{LOCK}', 60)")
-    try:
-        yield
-    finally:
-        if dialect == "mysql":
-            connection.exec_driver_sql(f"SELECT RELEASE_LOCK('millrace_{LOCK}')")
+def wait_for_others(connection: Connection) -> None:
+    """Wait until nobody else makes tables and views, and keep all others waiting until this transaction is committed.
+
+    It must be the first that is asked of `connection`. Raises Unavailable when others take longer than a minute.
+    """
+    match dialect_name(connection.dialect.name):
+        case "sqlite":  # its transaction is the lock; its PRAGMAs do not notice tables made meanwhile, a query does
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+        case "postgresql":  # what others committed while we waited is seen, whatever the server's default
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        case "mysql":
+            connection.detach()  # the lock is the session's, which ends after the commit: before it others see no rows
+            held = connection.exec_driver_sql(f"SELECT GET_LOCK('millrace_{LOCK}', {PATIENCE})").scalar()
+            if held != 1:
+                raise Unavailable(f"{database.place(connection.engine.url)}: others have made tables for {PATIENCE} s")

@@ -1,12 +1,13 @@
 """Posts a second through a language model and the lexicon, as shares of what their servers and libraries could do.
 
 The labelling of a micro-batch runs on Spark as in the job, against a double in a process of its own that takes 200 ms
-an answer, so that nothing but ours can be what is slow. A real Ollama is taken where the settings name one that has the
-model of the tests; without it that line says `not tried`.
+an answer, so that nothing but ours can be what is slow. A real Ollama answers with the model of the tests; where
+`make ollama` has not built it, that line says `not tried`.
 """
 
 import asyncio
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,14 +19,16 @@ import httpx
 import ollama
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from tests import tiny_model
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from benchmarks import mill
 from benchmarks.report import Figure, number, ratio
 from benchmarks.turns import GOAL, compare, timed
-from millrace import config, explore
+from millrace import config, explore, stack
 from millrace.applications.sentiment import at_once
 from millrace.config import Settings
+from millrace.errors import ConfigError, Unavailable
 from millrace.sentiment import prompt
 from millrace.sentiment.cache import text_hash
 from millrace.sentiment.choice import choice
@@ -33,14 +36,12 @@ from millrace.sentiment.engine import labeller
 from millrace.sentiment.frames import SCHEMA, Labelled
 from millrace.sentiment.labelling import Labelling
 from millrace.sentiment.labels import Outcome, Text
-from millrace.sentiment.spec import Spec
 
 NAME = "sentiment"
 LATENCY = 0.2  # seconds of an answer
 NAIVE = 20  # posts of each task that are asked about one by one
 CONCURRENCY = (8, 32)
 HIT = 1.0  # milliseconds of a row at most
-TINY = "millrace-tiny"  # the model that `make ollama` makes
 SEVERAL = 8  # questions at once to the real server
 POSTS = (  # of the length that people write
     "The train was late again, nobody at the counter knew why, and the next one was so full that I walked home.",
@@ -56,12 +57,11 @@ def measure(rounds: int, posts: int, hits: int) -> Iterator[Figure]:
 
     `rounds` of each, `posts` of the real server and ten times as many of VADER, `hits` of the cache.
     """
-    real = choice(config.load(), "ollama", TINY, concurrency=SEVERAL)  # before the settings are the benchmark's own
     with mill.servers("clickhouse") as settings:
         with _double(settings) as address, _session() as spark:
             yield from step(spark, settings, address, rounds)
         yield hit(settings, hits)
-    yield beside(real, posts, rounds)
+        yield beside(settings, posts, rounds)
     yield vader(10 * posts, rounds)
 
 
@@ -111,16 +111,27 @@ def hit(settings: Settings, rows: int) -> Figure:
     return Figure(NAME, f"a hit of the cache, {rows:,} rows", each, "ms", f"< {HIT:g}", each < HIT)
 
 
-def beside(real: Spec, size: int, rounds: int) -> Figure:
+def beside(settings: Settings, size: int, rounds: int) -> Figure:
     """Return posts/s of the real server as a share of what a plain client gets of it, from the same texts in turn."""
-    what = f"Ollama, {TINY}, {SEVERAL} at once"
-    address = str(real.url)
-    if not _has(address):
-        return Figure(NAME, what, math.nan, "of bare", note=f"not tried: no Ollama with {TINY} at {address}")
-    labels, asked = labeller(real), texts(size)
+    what = f"Ollama, {tiny_model.NAME}, {SEVERAL} at once"
+    try:
+        address = _ollama(settings)
+    except (ConfigError, Unavailable) as error:
+        return Figure(NAME, what, math.nan, "of bare", note=f"not tried: {error}")
+    labels, asked = labeller(choice(settings, "ollama", tiny_model.NAME, address, concurrency=SEVERAL)), texts(size)
     ours: Callable[[], object] = lambda: labels.label([Text(each, "en") for each in asked])  # noqa: E731
     plain = lambda: asyncio.run(saturate(address, asked))  # noqa: E731
     return compare(NAME, what, size=size, unit="posts", sink=ours, client="httpx", bare=plain, rounds=rounds)
+
+
+def _ollama(settings: Settings) -> str:
+    """Return the address of a server with the tiny model; raises ConfigError and Unavailable where that cannot be."""
+    tiny_model.modelfile()
+    os.environ["OLLAMA_MODELS"] = str(settings.home / "models")  # not among the user's own; ends with `settings`
+    stack.up(["ollama"], settings)
+    address = config.load(home=settings.home).ollama_url
+    tiny_model.load(address)
+    return address
 
 
 async def saturate(address: str, asked: list[str]) -> None:
@@ -140,7 +151,7 @@ def question(text: str) -> dict[str, object]:
     """Return what the engine asks in a chat."""
     options = {"temperature": 0, "seed": 1, "num_predict": 64, "num_ctx": 4096}
     told = {
-        "model": TINY,
+        "model": tiny_model.NAME,
         "stream": False,
         "tools": [],
         "think": False,
@@ -160,14 +171,6 @@ def vader(size: int, rounds: int) -> Figure:
     return compare(
         NAME, "VADER, one core", size=size, unit="posts", sink=ours, client="a bare loop", bare=bare, rounds=rounds
     )
-
-
-def _has(address: str) -> bool:
-    try:
-        told = httpx.get(f"{address}/api/tags", timeout=5, trust_env=False).json()
-        return any(model["name"].startswith(f"{TINY}:") for model in told["models"] or ())
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _naive(address: str) -> Callable[[str], object]:

@@ -19,6 +19,7 @@ from millrace.sentiment.labels import Text
 from millrace.sentiment.spec import Spec
 from millrace.simulate.http import Answer, Asked
 from millrace.simulate.llm import Model, running
+from tests import tiny_model
 
 POST = {
     "id": "x", "event_id": "x", "source": "bluesky", "event_time": "x", "operation": "update",
@@ -134,7 +135,7 @@ def test_the_plain_client_asks_what_the_engine_asks() -> None:
             return await super().answer(question)
 
     with running(Kept()) as url:
-        labeller(Spec("ollama", sentiment.TINY, url)).label([Text("good")])
+        labeller(Spec("ollama", tiny_model.NAME, url)).label([Text("good")])
         asyncio.run(sentiment.saturate(url, ["good"]))
     ours, plain = asked
     assert ours == plain

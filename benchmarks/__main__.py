@@ -24,6 +24,7 @@ from benchmarks import (
     mongodb,
     parser,
     realtime,
+    sentiment,
     sinks,
     start,
     together,
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "cdc": lambda args: cdc.measure(
         50_000 if args.quick else 1_000_000, 10 if args.quick else 60, 50_000 if args.quick else 1_000_000
     ),
+    "sentiment": lambda args: sentiment.measure(*((1, 100, 2_000) if args.quick else (5, 1_000, 10_000))),
     "view": lambda args: view.measure(50_000 if args.quick else 1_000_000, 2 if args.quick else 7),
     "hashtags": lambda args: hashtags.measure(args.posts or (100_000 if args.quick else 2_000_000), args.partitions),
 }

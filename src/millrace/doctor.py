@@ -16,11 +16,10 @@ from millrace.demo import services
 from millrace.errors import MillraceError
 from millrace.kafka import browse
 from millrace.kafka.topics import SOURCES
-from millrace.sentiment.engine import ENGINES
 from millrace.sinks.registry import SINKS
 from millrace.stack import java, ollama
 
-MODEL = ENGINES["ollama"].model or ""  # what labels sentiment by default
+MODEL = "deepseek-r1:1.5b"  # what labels sentiment by default
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,19 @@ from millrace.cli import app
 from millrace.config import Settings
 from millrace.demo.pipelines import ALL, FEW
 from millrace.kafka import browse, topics
+from millrace.kafka.results import SENTIMENT
 from millrace.names import CASE_NUMBERS
 from millrace.sentiment.engine import choose, labeller
 from millrace.sentiment.labels import Text
 from millrace.simulate import finnhub as exchange
+from millrace.simulate import llm, tweets
 from millrace.simulate import mastodon as community
-from millrace.simulate import tweets
 from millrace.simulate.community import Community
 from millrace.simulate.market import Market
 from millrace.simulate.talk import Talk
+from millrace.sinks.clickhouse import client
+from millrace.sinks.clickhouse import reader as clickhouse_reader
+from millrace.sinks.clickhouse import tables as clickhouse_tables
 from millrace.sinks.sql import database, tables
 from millrace.stack.server import free_port
 from millrace.view.pages import PAGES
@@ -562,6 +566,37 @@ def test_demo_refuses_what_there_is_not(other_home: Path) -> None:
         demo = Child(other_home, "demo", *options, "--home", str(other_home))
         assert demo.ends(60) == 2
         assert "nonsense" in demo.text()
+
+
+def test_sentiment_relabel(tmp_path: Path) -> None:
+    """What had no label has one; another question about it costs nothing; it says what still has none, and why."""
+    home, result, moment = ["--home", str(tmp_path)], SENTIMENT["bluesky"], now()
+    url = config.load(home=tmp_path).clickhouse
+    command = ["sentiment", "relabel", *home]
+    try:
+        missing = Child(tmp_path, *command, "--errors", "--source", "bluesky")
+        assert missing.ends(60) == 2 and "has no table bluesky_sentiment: `millrace run sentiment`" in missing.text()
+        clickhouse_tables.create(url, result)
+        values = [
+            (f"p{n}", text, error, 0, moment)
+            for n, (text, error) in enumerate(
+                [("good day", "timeout"), ("bad day", "HTTP 503: busy"), ("good odd day", "timeout"), ("", "no text")]
+            )
+        ]
+        names = ["post_id", "mastodon_text", "error", "revision", "event_time"]
+        client.connect(url).insert(clickhouse_tables.storage(result), values, names)
+        with llm.running(llm.Model(fault="refused", only="odd")) as address:
+            engine = ["--engine", "ollama", "--model", "double", "--base-url", address, "--concurrency", "2"]
+            told = ended(tmp_path, *command[:2], "--errors", "--source", "bluesky", *engine, "--timeout", "5s").text()
+            assert "bluesky_sentiment: 3 posts had no label; 2 have one now, 1 still not: 1 HTTP 400" in told
+        found = {row["post_id"]: (row["sentiment"], row["error"]) for row in clickhouse_reader.rows(url, result)}
+        assert found == {"p0": ("positive", None), "p1": ("negative", None), "p2": (None, "timeout"),
+                         "p3": (None, "no text")}  # fmt: skip
+        for wrong, words in ((command, "--errors"), ([*command, "--errors", "--source", "x"], "bluesky, ")):
+            refused = Child(tmp_path, *wrong)
+            assert refused.ends(60) == 2 and words in refused.text()
+    finally:
+        stack.down(config.load(home=tmp_path), data=True)
 
 
 def test_tables_create(tmp_path: Path) -> None:

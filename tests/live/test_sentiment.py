@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from clickhouse_cityhash.cityhash import CityHash64
 from pyspark.sql import SparkSession
-from tests import tiny_model
 from tests.posting import NOON, labels, post, rows, topic_of
 from tests.support import Job, records, run_job, wait
 
@@ -117,22 +116,6 @@ def test_a_distinct_text_is_asked_about_once(
     published = [json.loads(each.value) for each in records(settings.kafka_bootstrap, "mastodon-sentiment")]
     mine = [each for each in published if each["mastodon_text"] in set(texts)]
     assert {each["sentiment"] for each in mine} == {"positive"} and len(mine) >= 200
-
-
-def test_a_real_model_labels_clear_sentences(spark: SparkSession, settings: Settings, ollama: Settings) -> None:
-    """Ollama itself, with a very small model: from Kafka to ClickHouse."""
-    sentences = {
-        "positive": ["I love this phone, it is wonderful!", "What a great concert, so happy!", "Excellent, thank you"],
-        "negative": ["I hate this terrible update.", "The food was awful and I am angry", "The worst service ever"],
-        "neutral": ["The meeting starts at 9.", "Does anyone know when the train starts?", "The report has 12 pages."],
-    }
-    wanted = {f"{label}-{n}": (label, text) for label, texts in sentences.items() for n, text in enumerate(texts)}
-    topic = topic_of(settings, [post(name, text) for name, (_, text) in wanted.items()])
-    label(topic, "--engine", "ollama", "--model", tiny_model.NAME, "--base-url", ollama.ollama_url)
-    assert labels(settings.clickhouse) == {name: (right, None) for name, (right, _) in wanted.items()}
-    found = rows(settings.clickhouse)
-    assert all(row["score"] > 0.5 and row["tokens"] > 0 and row["latency_ms"] >= 0 for row in found)
-    assert {row["model"] for row in found} == {tiny_model.NAME}
 
 
 def test_an_edit_is_labelled_again_and_the_newest_edition_stays(

@@ -1,11 +1,12 @@
 """The pure parts of the benchmarks: a figure that is computed wrongly is worse than none."""
 
+import asyncio
 import json
 import math
 from pathlib import Path
 
 import pytest
-from benchmarks import memory, realtime, together
+from benchmarks import memory, realtime, sentiment, together
 from benchmarks.fill import Pattern, tagged
 from benchmarks.ingest import rate
 from benchmarks.latency import due
@@ -13,6 +14,12 @@ from benchmarks.report import number, percentile, ratio
 from benchmarks.submit import Run, batches
 
 from millrace.kafka.posts import decode
+from millrace.sentiment.engine import labeller
+from millrace.sentiment.labels import Text
+from millrace.sentiment.spec import Spec
+from millrace.simulate.http import Answer, Asked
+from millrace.simulate.llm import Model, running
+from tests import tiny_model
 
 POST = {
     "id": "x", "event_id": "x", "source": "bluesky", "event_time": "x", "operation": "update",
@@ -107,3 +114,28 @@ def test_memory_grows_by_what_follows_the_start() -> None:
     assert memory.growth([9, 9, 1, 2, 1, 2, 3, 1]) == 1.5
     assert memory.growth([1, 1, 2, 2, 2, 2]) == 1.0
     assert math.isnan(memory.growth([]))
+
+
+def test_a_model_answers_as_many_as_are_asked_at_once_after_each_latency() -> None:
+    assert [sentiment.ideal(2, concurrency) for concurrency in sentiment.CONCURRENCY] == [80.0, 320.0]
+
+
+def test_no_text_is_in_two_batches() -> None:
+    assert len({*sentiment.texts(50), *sentiment.texts(50)}) == 100
+
+
+def test_the_plain_client_asks_what_the_engine_asks() -> None:
+    asked: list[dict[str, object]] = []
+
+    class Kept(Model):
+        """Keeps the questions."""
+
+        async def answer(self, question: Asked) -> Answer | None:
+            asked.append(json.loads(question.body))
+            return await super().answer(question)
+
+    with running(Kept()) as url:
+        labeller(Spec("ollama", tiny_model.NAME, url)).label([Text("good")])
+        asyncio.run(sentiment.saturate(url, ["good"]))
+    ours, plain = asked
+    assert ours == plain

@@ -21,7 +21,8 @@ from millrace.spark.arguments import count, length_of_time
 from millrace.spark.options import Options
 from millrace.spark.supervisor import Flow
 
-AT_ONCE, AT_ONCE_OF_MANY = 500, 20_000  # records of a micro-batch: each a question, or most of them left out
+ROUNDS = 64  # questions of a micro-batch one after another: with fewer its beginning and end would be felt
+AT_ONCE_OF_MANY = 20_000  # records of a micro-batch of which most cost no question
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -44,8 +45,14 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--max-posts-per-hour", type=count, metavar="N", help=text)
 
 
+def at_once(concurrency: int) -> int:
+    """Return how many records a micro-batch has of which each is a question, `concurrency` of a task at once."""
+    return ROUNDS * concurrency
+
+
 def _max_offsets(args: Namespace) -> int:
-    return AT_ONCE if ENGINES[args.engine].remote and args.on_overload == "lag" else AT_ONCE_OF_MANY
+    lagging = ENGINES[args.engine].remote and args.on_overload == "lag"
+    return at_once(args.concurrency) if lagging else AT_ONCE_OF_MANY
 
 
 def check(options: Options) -> None:

@@ -9,25 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from millrace import config, durations
-from millrace.cli import sentiment_tables
+from millrace import config
+from millrace.cli import sentiment_relabel, sentiment_tables
 from millrace.cli.options import Home
+from millrace.cli.sentiment_options import BaseUrl, Concurrency, Engine, Model, Timeout, seconds
 from millrace.cli.tables import bar
-from millrace.errors import ConfigError, Unavailable
+from millrace.errors import Unavailable
 
 if TYPE_CHECKING:
     from millrace.sentiment.labels import Labeller, Outcome, Text
 
 app = typer.Typer(no_args_is_help=True, help="The sentiment of posts: how good the labels of an engine are.")
-
-Engine = Annotated[str, typer.Option(help="vader, ollama or openai (any server that speaks as OpenAI's does)")]
-Model = Annotated[str | None, typer.Option(help="What the server is asked for; default that of the engine")]
-BaseUrl = Annotated[
-    str | None,
-    typer.Option("--base-url", help="Of the server; default MILLRACE_OLLAMA_URL or MILLRACE_OPENAI_URL"),
-]
-Concurrency = Annotated[int, typer.Option(min=1, help="Calls at once")]
-Timeout = Annotated[str, typer.Option(help="Of one call, such as 30s or 2m")]
+app.command()(sentiment_relabel.relabel)
 
 
 @app.command("eval")
@@ -58,10 +51,10 @@ def evaluate(
     from millrace.sentiment.labelled import read
     from millrace.sentiment.labels import Text
 
-    seconds = _seconds(timeout)
+    limit = seconds(timeout)
     posts = read(file)
     hostile = read(injections, twins=True) if injections else []
-    asked = choice(config.load(home=home), engine, model, base_url, concurrency=concurrency, timeout=seconds)
+    asked = choice(config.load(home=home), engine, model, base_url, concurrency=concurrency, timeout=limit)
     labels = labeller(asked)
     begun = perf_counter()
     outcomes = _labelled(labels, [Text(post.text, post.language) for post in posts])
@@ -81,16 +74,6 @@ def evaluate(
             Console().print(table)
     if found.overall.unlabelled == found.overall.posts:
         raise Unavailable(f"no post got a label: {outcomes[0].error}")
-
-
-def _seconds(timeout: str) -> float:
-    try:
-        seconds = durations.seconds(timeout)
-    except ValueError as error:
-        raise ConfigError(f"--timeout: {error}") from None
-    if not seconds:
-        raise ConfigError("--timeout: no server answers in no time")
-    return seconds
 
 
 def _labelled(labels: "Labeller", texts: list["Text"]) -> list["Outcome"]:

@@ -6,7 +6,6 @@ import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from queue import SimpleQueue
 from time import monotonic
 
@@ -51,7 +50,7 @@ class Asker:
                 for place in places[text]:
                     cut = len(texts[place].text) > self._spec.characters
                     asked = outcome.asked if place == places[text][0] else 0  # the others cost nothing
-                    outcomes[place] = shared = replace(outcome, cut=cut, asked=asked)
+                    outcomes[place] = shared = outcome._replace(cut=cut, asked=asked)
                     told(place, shared)
             asking.result()
         finally:

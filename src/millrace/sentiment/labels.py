@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 LABELS = ("positive", "neutral", "negative")
 SKIPPED = "skipped"  # how the reason begins of a text that was not asked for: the budget is used up
@@ -18,8 +18,7 @@ class Text:
     language: str | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one text: either `label` or `error`, its reason, is None.
 
     `score` is how sure the engine is of the label, from 0 to 1, None if it does not say. `latency_ms` and `tokens` (of

@@ -1,7 +1,7 @@
 """One text on its way through a server to its outcome: calls, tries, and what the answer is worth."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -46,7 +46,7 @@ class Question:
             except (Failure, Late) as error:
                 reason = reason or str(error)
                 break
-        return replace(unlabelled(reason), asked=self.calls)
+        return unlabelled(reason)._replace(asked=self.calls)
 
     def _read(self, reply: Reply) -> Outcome:
         if reply.truncated:

@@ -1,10 +1,12 @@
 """Label again what has no label, once the reason is gone: of rows in ClickHouse, without Spark."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from millrace.errors import ConfigError
 from millrace.kafka.results import Result
 from millrace.sentiment.frames import OUTCOME
 from millrace.sentiment.labelling import Labelling
@@ -20,17 +22,36 @@ Advance = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Relabelled:
-    """How many rows had no label, and how many have one now."""
+    """How many rows had no label, how many have one now, and by the beginning of its reason how many still have none.
 
-    rows: int
-    labelled: int
+    Those that had none are their sum.
+    """
+
+    labelled: int = 0
+    without: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        return self.labelled + self.without.total()
+
+    @property
+    def text(self) -> str:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.without.most_common())
+        still = f"{self.without.total():,} still not" + (f": {reasons}" if reasons else "")
+        return f"{self.rows:,} posts had no label; {self.labelled:,} have one now, {still}"
 
 
 def without_label(url: str, result: Result) -> int:
-    """Return how many rows of `result` have no label though there is a text; raises what `client.errors` does."""
+    """Return how many rows of `result` have no label though there is a text.
+
+    Raises what `client.errors` does, and ConfigError where there is no such table.
+    """
     asked = f"SELECT count() FROM {result.name} WHERE {WITHOUT}"  # noqa: S608 - an identifier
     with client.errors(url, f"table {result.name}"):
-        found = client.connect(url).query(asked, parameters={"nothing": NO_TEXT, "after": ""}).result_rows
+        server = client.connect(url)
+        if not server.command(f"EXISTS TABLE {result.name}"):
+            raise ConfigError(f"{client.place(url)} has no table {result.name}: `millrace run sentiment` makes it")
+        found = server.query(asked, parameters={"nothing": NO_TEXT, "after": ""}).result_rows
     return int(found[0][0])
 
 
@@ -42,15 +63,17 @@ def relabel(url: str, result: Result, labelling: Labelling, advance: Advance = l
     """
     if labelling.cached:
         labelling.cache().create()
-    rows = labelled = 0
+    done = Relabelled()
     for lot in _lots(url, result):
-        found = _labelled(lot, labelling)
+        outcomes = _asked(lot, labelling)
+        found = _replaced(lot, outcomes, labelling)
         delivery = Delivery(url, result)
         delivery.take(found, {})
         Patience().attempt(delivery.send)
-        rows, labelled = rows + lot.num_rows, labelled + found.num_rows
+        without = Counter(each.error.partition(":")[0] for each in outcomes if each.error)
+        done = Relabelled(done.labelled + found.num_rows, done.without + without)
         advance(lot.num_rows)
-    return Relabelled(rows, labelled)
+    return done
 
 
 def _lots(url: str, result: Result) -> Iterator[pa.Table]:
@@ -66,13 +89,17 @@ def _lots(url: str, result: Result) -> Iterator[pa.Table]:
         yield lot
 
 
-def _labelled(lot: pa.Table, labelling: Labelling) -> pa.Table:
+def _asked(lot: pa.Table, labelling: Labelling) -> list[Outcome]:
+    texts = zip(lot["mastodon_text"].to_pylist(), lot["language"].to_pylist(), strict=True)
+    return labelling.label([Text(*each) for each in texts])
+
+
+def _replaced(lot: pa.Table, outcomes: Sequence[Outcome], labelling: Labelling) -> pa.Table:
     """Return the rows of `lot` that have a label now."""
-    rows = lot.to_pylist()
-    outcomes = labelling.label([Text(row["mastodon_text"], row["language"]) for row in rows])
     labeller = labelling.labeller()
     told = {"model": labeller.model, "prompt_version": labeller.prompt_version}
-    changed = [row | told | _values(each, row) for row, each in zip(rows, outcomes, strict=True) if each.label]
+    pairs = zip(lot.to_pylist(), outcomes, strict=True)
+    changed = [row | told | _values(each, row) for row, each in pairs if each.label]
     return pa.Table.from_pylist(changed, schema=lot.schema)
 
 

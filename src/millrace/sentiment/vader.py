@@ -7,7 +7,6 @@ from time import monotonic
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from millrace.sentiment import prompt
 from millrace.sentiment.labels import NO_TEXT, SKIPPED, UNLIMITED, Budget, Outcome, Text, Told, unlabelled, untold
 from millrace.sentiment.spec import Spec
 
@@ -48,7 +47,7 @@ class Vader:
             return unlabelled(UNKNOWN_LANGUAGE)
         if not text.text.strip():
             return unlabelled(NO_TEXT)
-        compound = self._analyzer.polarity_scores(prompt.cut(text.text, self._characters))["compound"]
+        compound = self._analyzer.polarity_scores(text.text[: self._characters])["compound"]
         label = "positive" if compound >= THRESHOLD else "negative" if compound <= -THRESHOLD else "neutral"
         score = 1 - abs(compound) if label == "neutral" else abs(compound)
         return Outcome(label, None, datetime.now(UTC), score=score, cut=len(text.text) > self._characters)

@@ -12,6 +12,7 @@ from tests.social import Story, moment
 from tests.support import new_topic, now, producer, run_job, window
 
 from millrace.config import Settings
+from millrace.kafka.topics import SOURCES
 from millrace.sinks.elasticsearch import cluster
 from millrace.sinks.elasticsearch.indices import INDICES
 
@@ -19,7 +20,12 @@ FOLDER = Path(__file__).parents[2] / "docker" / "kibana"
 OBJECTS = [json.loads(line) for file in FOLDER.glob("*.ndjson") for line in file.read_text().splitlines()]
 VIEWS = {each["id"]: each["attributes"] for each in OBJECTS if each["type"] == "index-pattern"}
 CHARTS = [each for each in OBJECTS if each["type"] == "lens"]
-JOBS = (["engagement"], ["hashtags", "--per-post"], ["languages"])
+JOBS = (  # to the default sinks, where these write there
+    ["engagement"],
+    ["hashtags", "--per-post"],
+    ["languages"],
+    *(["sentiment", "--source", name, "--sink", "elasticsearch"] for name in SOURCES),
+)
 OPERATIONS = {"sum": "sum", "average": "avg", "max": "max", "min": "min"}  # of Kibana and of Elasticsearch
 
 
@@ -44,7 +50,7 @@ def client(
     home = tmp_path_factory.mktemp("kibana")
     (home / "servers.env").write_text(f"MILLRACE_ELASTICSEARCH_URL={url}\n")
     where = ["--topic", topic, "--bootstrap", kafka.kafka_bootstrap, "--home", str(home)]
-    for name, *options in JOBS:  # to the default sinks
+    for name, *options in JOBS:
         run_job(name, *options, *where, "--once")
     client.indices.refresh(index=[*INDICES])
     return client

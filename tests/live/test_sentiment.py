@@ -207,6 +207,14 @@ def test_a_model_that_is_slower_than_the_stream_is_asked_about_a_sample(
     assert all(error.startswith("skipped") for sentiment, error in found if sentiment is None)
 
 
+def test_a_post_that_comes_again_is_dropped_where_that_is_asked_for(
+    spark: SparkSession, settings: Settings, model: Model, served: list[str]
+) -> None:
+    topic = topic_of(settings, [post(1, GOOD), post(1, BAD), post(1, PLAIN, 60, operation="update")])
+    label(topic, *served, "--deduplicate", "--lateness", "1h")
+    assert labels(settings.clickhouse) == {"1": ("neutral", None)} and model.calls == 2
+
+
 def test_the_views_add_up(spark: SparkSession, settings: Settings) -> None:
     posts = [post(1, GOOD, hashtags=["a", "b"]), post(2, BAD, 61, hashtags=["a"]), post(3, PLAIN, 62), post(4, "")]
     topic = topic_of(settings, [*posts, post(1, BAD, 5, operation="update", hashtags=["c"])])

@@ -12,13 +12,14 @@ from millrace.sentiment.engine import ENGINES, choose, labeller
 def test_usual_models_and_addresses():
     assert (choose("ollama").model, choose("ollama").url) == ("deepseek-r1:1.5b", "http://127.0.0.1:11434")
     assert choose("openai", "m", "https://models.example/v1").url == "https://models.example/v1"
-    assert choose("vader", url="http://127.0.0.1:1").url is None
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("gpt",), "there are ollama, openai, vader"),
+        (("vader", "deepseek-r1:1.5b"), "vader takes neither --model nor --base-url: --engine ollama or openai does"),
+        (("vader", None, "http://127.0.0.1:1"), "vader takes neither"),
         (("openai", None, "http://127.0.0.1:8000/v1"), "--model"),
         (("openai", "m"), "--base-url http"),
         (("openai",), "--model.*--base-url"),

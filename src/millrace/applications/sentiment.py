@@ -18,7 +18,7 @@ from millrace.sentiment.labelling import Labelling
 from millrace.sentiment.spec import Spec
 from millrace.sinks.together import Direct, Writer
 from millrace.spark.arguments import count, length_of_time
-from millrace.spark.options import Options
+from millrace.spark.options import Options, lateness
 from millrace.spark.supervisor import Flow
 
 ROUNDS = 64  # questions of a micro-batch one after another: with fewer its beginning and end would be felt
@@ -43,6 +43,7 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--on-overload", choices=("lag", "sample"), default="lag", help=text)
     text = "posts that are asked about in an hour at most; of the others `error` tells it"
     add("--max-posts-per-hour", type=count, metavar="N", help=text)
+    lateness(parser)
 
 
 def at_once(concurrency: int) -> int:

@@ -59,7 +59,10 @@ def choose(engine: str, model: str | None = None, url: str | None = None) -> Spe
     if engine not in ENGINES:
         raise ConfigError(f"--engine {engine}: there are {', '.join(ENGINES)}")
     usual = ENGINES[engine]
-    spec = Spec(engine, model or usual.model or "", (url or usual.url) if usual.remote else None)
+    if not usual.remote and (url or model not in (None, usual.model)):
+        others = " or ".join(each.name for each in ENGINES.values() if each.remote)
+        raise ConfigError(f"--engine {engine} takes neither --model nor --base-url: --engine {others} does")
+    spec = Spec(engine, model or usual.model or "", url or usual.url)
     if wrong := list(_wrong(spec)):
         raise ConfigError("; ".join(wrong))
     return spec

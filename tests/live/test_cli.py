@@ -476,6 +476,19 @@ def test_demo_of_all(other_home: Path) -> None:
     assert all(rows.values()), rows
 
 
+def test_demo_of_sentiment(other_home: Path) -> None:
+    """Posts of every label, and the reason of those that have none, in the demo's own ClickHouse."""
+    picture = other_home / "sentiment.svg"
+    options = ["--pipeline", "sentiment", "--source", "simulator", "--seconds", "20", "--picture", str(picture)]
+    away = "http://u:yours@127.0.0.1:1"
+    demo = ended(other_home, "demo", *options, deadline=400, MILLRACE_CLICKHOUSE_URL=away)
+    assert "counted on simulated Mastodon since" in demo.text() and "yours" not in demo.text()
+    posts = dict(line.rsplit(maxsplit=1) for line in demo.out.read_text().splitlines())
+    names = ("positive", "neutral", "negative", "without a label: unknown language")
+    assert all(int(posts[name].replace(",", "")) > 0 for name in names), posts
+    assert "newest&#160;posts" in picture.read_text()
+
+
 def test_demo_of_a_copy(other_home: Path) -> None:
     """Both sides are equal at the end, whatever PostgreSQL the environment names."""
     picture = other_home / "cdc.svg"

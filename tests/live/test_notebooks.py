@@ -131,12 +131,24 @@ def copied(connect: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="module")
+def labelled(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home whose ClickHouse holds the labels of some minutes of Mastodon."""
+    home = tmp_path_factory.mktemp("labelled")
+    settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap, clickhouse_url=None)
+    with mastodon.running(Community(seed=4_207, rate=5, count=600, speed=0, tagged=0.6, limit=100_000)) as (url, _):
+        command.mastodon(settings, Options(limit=600, seconds=60), Plan((url,), every=0.1, since=3600.0))
+    run_job("sentiment", "--once", "--home", str(home), "--bootstrap", settings.kafka_bootstrap)
+    yield home
+    stack.down(config.load(home=home), ["clickhouse"])
+
+
+@pytest.fixture(scope="module")
 def executed(
-    *, kafka: Settings, filled: Path, reacted: Path, traded: Path, tweeted: Path, copied: Path
+    *, kafka: Settings, filled: Path, reacted: Path, traded: Path, tweeted: Path, copied: Path, labelled: Path
 ) -> dict[str, NotebookNode]:
     """The notebooks with the outputs of this run; a cell that fails fails here."""
     homes = {"01-hashtags": filled, "02-mastodon": reacted, "03-archive": filled, "04-candles": traded,
-             "05-cases": tweeted, "06-cdc": copied}  # fmt: skip
+             "05-cases": tweeted, "06-cdc": copied, "07-sentiment": labelled}  # fmt: skip
     return {path.stem: execute(path, homes[path.stem], kafka.kafka_bootstrap) for path in NOTEBOOKS}
 
 
@@ -248,6 +260,15 @@ def test_both_databases_show_the_same_and_an_update_arrives(executed: dict[str, 
     assert re.search(r"seen in ClickHouse after \d+\.\d s", text)
     assert re.search(r"^0 +1 +(updated [\d:.]+) +1 +\1$", text, re.MULTILINE)
     assert "ClickHouse equals PostgreSQL" in text
+
+
+def test_labels_are_plotted_and_each_post_has_one_row(executed: dict[str, NotebookNode]) -> None:
+    notebook = executed["07-sentiment"]
+    pictures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
+    assert len(pictures) == 1 and len(pictures[0].data["image/png"]) > 5_000
+    found = re.search(r"(\d+) rows of \1 posts; one row a post: True", shown(notebook))
+    assert found and int(found[1]) > 100
+    assert "unknown language" in shown(notebook) and "positive" in shown(notebook)
 
 
 @each

@@ -204,7 +204,9 @@ def view(
 @app.command()
 def demo(
     *,
-    pipeline: Annotated[str, typer.Option(help="bluesky, mastodon, stocks, tweets, cdc, or all")] = "bluesky",
+    pipeline: Annotated[
+        str, typer.Option(help="bluesky, mastodon, stocks, tweets, sentiment, cdc, or all")
+    ] = "bluesky",
     source: Annotated[str, typer.Option(help="live, simulator, or auto: the one that can be reached")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default Ctrl-C")] = None,
     rate: Annotated[

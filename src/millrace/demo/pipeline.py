@@ -31,7 +31,8 @@ class Fed(Pipeline):
 
     `feed` is the name of its adapter and its simulator, `environment` what the adapter needs to read the simulator.
     `unreachable` returns why the `service` cannot be read, "" if it can; `urls` are its addresses, each of which the
-    adapter gets by `option`, with the arguments `live`. The view reads SQLite, or MongoDB where its `documents` are.
+    adapter gets by `option`, with the arguments `live`. The view reads SQLite, MongoDB where its `documents` are, or
+    ClickHouse where its `labels` are.
     `second` is a further double that runs where the simulator does: its name, the option of the job that gets its
     address, and the path there.
     """
@@ -45,6 +46,7 @@ class Fed(Pipeline):
     simulator: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     documents: Result | None = None
+    labels: Result | None = None
     second: tuple[str, str, str] | None = None
 
 

@@ -9,11 +9,13 @@ from millrace.applications.cases import CASES
 from millrace.applications.cdc import CDC
 from millrace.applications.mastodon import MASTODON as ANALYSES
 from millrace.applications.mastodon import choosing
+from millrace.applications.sentiment import SENTIMENT
 from millrace.cdc import connector
 from millrace.config import Settings
 from millrace.demo import services
 from millrace.demo.pipeline import Copied, Fed
-from millrace.demo.views import bluesky, cdc, mastodon, stocks, tweets
+from millrace.demo.views import bluesky, cdc, mastodon, sentiment, stocks, tweets
+from millrace.kafka.results import SENTIMENT as LABELS
 from millrace.kafka.results import TWEET_CASES
 
 BEFORE = 60  # seconds before its start from which Bluesky's posts are read, however long ago the last demo was
@@ -91,6 +93,15 @@ TWEETS = Fed(
     documents=TWEET_CASES,
     second=("worldometers", "--cases", "/coronavirus/"),
 )
+FEELINGS = replace(
+    MASTODON,
+    name="sentiment",
+    job=(SENTIMENT.name, "--source", "mastodon", "--engine", "vader", "--sink", "clickhouse", "--trigger", "2s"),
+    run_file=SENTIMENT.name,
+    view=sentiment,
+    servers=("kafka", "clickhouse"),
+    labels=LABELS["mastodon"],
+)
 TABLES = ",".join(connector.DEMO)
 COPY = Copied(
     name="cdc",
@@ -124,6 +135,7 @@ ALL = (
     ),
     replace(TWEETS, job=(CASES.name, "--trigger", "5s"), rows=2),
 )  # fmt: skip
-# `all` is without the copy, whose servers (PostgreSQL, Kafka Connect, ClickHouse) take 1 GB beside those of the others.
-EACH = (BLUESKY, MASTODON, STOCKS, TWEETS, COPY)
+# `all` is without the copy and sentiment, whose servers (PostgreSQL, Kafka Connect, ClickHouse) take 1 GB beside the
+# others'.
+EACH = (BLUESKY, MASTODON, STOCKS, TWEETS, FEELINGS, COPY)
 PIPELINES: dict[str, tuple[Fed | Copied, ...]] = {each.name: (each,) for each in EACH} | {"all": ALL}

@@ -56,6 +56,7 @@ def started(settings: Settings, name: str, *arguments: str, **known: str) -> Ite
         ours["MONGODB_URL"] = settings.mongodb_url.get_secret_value()
     if settings.connect_url:
         ours |= {"CDC_SOURCE_URL": postgres.source(settings), "CONNECT_URL": settings.connect_url}
+    if settings.clickhouse_url:
         ours["CLICKHOUSE_URL"] = settings.clickhouse
     environment = {**os.environ, **known, "PYTHONUNBUFFERED": "1"}
     environment |= {config.PREFIX + key: value for key, value in ours.items()}

@@ -19,11 +19,11 @@ from rich.live import Live
 from millrace.applications.registry import SEVERAL
 from millrace.applications.several import APART
 from millrace.config import Settings
-from millrace.demo import copied, feeding, processes
+from millrace.demo import copied, feeding, labelled, processes
 from millrace.demo.pipeline import Copied, Fed
 from millrace.demo.pipelines import BLUESKY
 from millrace.demo.processes import Process
-from millrace.demo.views.store import Documents, Sides, Store
+from millrace.demo.views.store import Documents, Labels, Sides, Store
 from millrace.demo.views.widgets import save
 from millrace.errors import Unavailable
 from millrace.kafka.results import Result
@@ -42,7 +42,7 @@ class Shown:
 
     pipeline: Fed | Copied
     feed: str
-    store: Store | Documents | Sides
+    store: Store | Documents | Labels | Sides
     since: str
 
     def draw(self, waiting: str) -> Group:
@@ -129,10 +129,12 @@ def _job(pipelines: Sequence[Fed | Copied]) -> list[str]:
     return [SEVERAL.name, *first, *together] if others else list(first)
 
 
-def _store(settings: Settings, pipeline: Fed | Copied) -> Store | Documents | Sides:
+def _store(settings: Settings, pipeline: Fed | Copied) -> Store | Documents | Labels | Sides:
     run_file = settings.home / "run" / f"{pipeline.run_file}.json"
     if isinstance(pipeline, Copied):
         return Sides(run_file, copied.Both(settings, pipeline.tables).look)
+    if pipeline.labels:
+        return Labels(run_file, partial(labelled.look, settings.clickhouse, pipeline.labels.name))
     if pipeline.documents:
         return Documents(run_file, partial(_newest, settings.store_url("mongodb"), pipeline.documents))
     return Store(run_file, Path(settings.sqlite.removeprefix("sqlite:///")), pipeline.feed)

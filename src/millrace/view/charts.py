@@ -106,6 +106,31 @@ def bars(description: str, name: str) -> Spec:
     }
 
 
+def shares(description: str) -> Spec:
+    """Stacked bars of columns share and label over window_start, positive at the bottom; grey is neutral."""
+    domain, colours = ["positive", "neutral", "negative"], [RISE, "#9aa5b1", FALL]
+    order = "indexof(['positive', 'neutral', 'negative'], datum.label)"
+    return {
+        "description": description,
+        "height": 280,
+        "transform": [
+            {"calculate": order, "as": "order"},
+            {"calculate": "datum.window_start + 60000", "as": "window_end"},
+        ],
+        "mark": {"type": "bar"},
+        "encoding": {
+            "x": {"field": "window_start", **TIMES},
+            "x2": {"field": "window_end"},
+            "y": {"field": "share", "type": "quantitative", "title": None, "stack": "zero",
+                  "scale": {"domain": [0, 1]}, "axis": {"format": "%"}},
+            "color": {"field": "label", "type": "nominal", "scale": {"domain": domain, "range": colours},
+                      "legend": {"orient": "top", "title": None}},
+            "order": {"field": "order", "type": "quantitative"},
+            "tooltip": [*_tips("window_start", "label"), {"field": "share", "format": ".1%"}],
+        },
+    }  # fmt: skip
+
+
 def _tips(*names: str) -> list[Spec]:
     when = {"field": "window_start", "type": "temporal", "format": "%Y-%m-%d %H:%M:%S", "title": "UTC"}
     return [when | {"scale": {"type": "utc"}} if name == "window_start" else {"field": name} for name in names]

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table
 
 from millrace.errors import ConfigError, MillraceError
 from millrace.sinks.sql import tables
-from millrace.view import bounds, cases, drawing, others, replication
+from millrace.view import bounds, cases, drawing, drawing_sentiment, others, replication, sentiment
 from millrace.view.stores import Stores
 from millrace.view.text import plain
 
@@ -99,7 +99,27 @@ class Copies:
         return True
 
 
-AnyPage = Page | Documents | Copies
+@dataclass(frozen=True)
+class Labels:
+    """The page of posts' sentiment, which is in ClickHouse; else as `Page`."""
+
+    title: str
+
+    def commands(self, stores: Stores) -> str:
+        """Return what fills it."""
+        return "millrace ingest mastodon\nmillrace run sentiment --source mastodon --sink clickhouse"
+
+    def has_rows(self, stores: Stores, there: frozenset[str]) -> bool:
+        """Return whether it shows anything."""
+        return sentiment.is_used(stores.home)
+
+    def show(self, stores: Stores) -> bool:
+        """Draw it; returns whether there was anything."""
+        url = stores.labels
+        return bool(url and drawing_sentiment.draw(url))
+
+
+AnyPage = Page | Documents | Copies | Labels
 
 
 def main(store: str, home: str) -> None:
@@ -180,4 +200,4 @@ PAGES = (
          partial(drawing.shares, table=tables.author_counts, name="author")),
     Page("Engagement", tables.engagement_windows, "mastodon", "engagement --source mastodon", drawing.engagement),
 )  # fmt: skip
-KNOWN: tuple[AnyPage, ...] = (*PAGES, Documents("Cases"), Copies("Replication"))
+KNOWN: tuple[AnyPage, ...] = (*PAGES, Documents("Cases"), Labels("Sentiment"), Copies("Replication"))

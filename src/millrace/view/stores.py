@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from millrace import config
 from millrace.errors import MillraceError
 from millrace.sinks.sql import database
-from millrace.view import others
+from millrace.view import others, sentiment
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Stores:
         """The URL of MongoDB, if one is set."""
         url = config.load(home=self.home).mongodb_url
         return url.get_secret_value() if url else None
+
+    @property
+    def labels(self) -> str | None:
+        """The URL of ClickHouse, if one is set or a job has labelled posts in this home: no server is started else."""
+        settings = config.load(home=self.home)
+        return settings.clickhouse if settings.clickhouse_url or sentiment.is_used(self.home) else None
 
     @property
     def is_captured(self) -> bool:

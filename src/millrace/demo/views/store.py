@@ -63,6 +63,16 @@ class Documents(Told):
 
 
 @dataclass
+class Labels(Told):
+    """Reads labelled posts: `look` returns those of a moment (ISO, UTC) or later, as named rows by question.
+
+    They are `counts` (label or None, posts), `newest` (text, label or None, score) and `reasons` (reason, posts).
+    """
+
+    look: Callable[[str, int], dict[str, list[tuple[Any, ...]]]]
+
+
+@dataclass
 class Sides(Told):
     """Reads both sides of copied tables.
 

@@ -38,8 +38,8 @@ def is_used(home: Path) -> bool:
 def sources(url: str) -> list[str]:
     """Return the sources with labelled posts; raises what `client.errors` does, as all below."""
     names = {result.name: source for source, result in SENTIMENT.items()}
-    there = _ask(url, FOUND, names=list(names))["name"] if names else []
-    return [names[name] for name in sorted(there) if len(_ask(url, f"SELECT 1 AS one FROM {name} LIMIT 1"))]  # noqa: S608
+    there = sorted(_ask(url, FOUND, names=list(names))["name"])
+    return [names[name] for name in there if len(_ask(url, f"SELECT 1 AS one FROM {name} LIMIT 1"))]  # noqa: S608
 
 
 def minutes(url: str, source: str) -> pd.DataFrame:

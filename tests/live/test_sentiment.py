@@ -14,6 +14,7 @@ from tests.support import Job, records, run_job, wait
 
 from millrace import config
 from millrace.config import Settings
+from millrace.demo import labelled
 from millrace.kafka.results import SENTIMENT
 from millrace.sentiment import counting
 from millrace.sentiment.choice import choice
@@ -22,6 +23,8 @@ from millrace.sentiment.relabel import relabel, without_label
 from millrace.simulate.llm import Model, running
 from millrace.sinks.clickhouse import client
 from millrace.sinks.registry import SINKS
+from millrace.view import sentiment as page
+from millrace.view.stores import Stores
 
 GOOD, BAD, PLAIN = "what a wonderful day", "this is terrible", "the train leaves at nine"
 
@@ -249,3 +252,30 @@ def test_a_driver_that_is_killed_asks_again_about_a_second_of_texts_at_most(
     assert labels(settings.clickhouse) == {str(n): ("positive", None) for n in range(150)}
     assert set(model.texts) == {f"{GOOD} {n}" for n in range(150)}
     assert model.calls <= 150 + 2 * 25  # of two tasks, each with one question at a time of a tenth of a second
+
+
+def test_page_and_demo_show_the_newest_edition_of_each_post(spark: SparkSession, settings: Settings) -> None:
+    topic = topic_of(settings, [
+        post(1, BAD, hashtags=["kafka"]), post(1, GOOD, 20, operation="update", hashtags=["kafka"]),
+        post(2, BAD, 61, hashtags=["kafka"]), post(3, "<b>" + PLAIN + "x" * 500, 62), post(4, "gut", 63, language="de"),
+        post(5, GOOD, -7200),
+    ])  # fmt: skip
+    label(topic)
+    url = Stores("sqlite", settings.home).labels
+    assert url == settings.clickhouse and page.is_used(settings.home) and page.sources(url) == ["mastodon"]
+    shares = page.minutes(url, "mastodon")
+    assert [group["share"].tolist() for _, group in shares.groupby("window_start")] == [
+        [1.0, 0.0, 0.0],
+        [0.0, 0.5, 0.5],
+    ]
+    assert page.hashtags(url, "mastodon")[["hashtag", "posts", "balance"]].values.tolist() == [["kafka", 2, 0.0]]
+    newest = page.posts(url, "mastodon")
+    assert newest["sentiment"].tolist() == [None, "neutral", "negative", "positive", "positive"]
+    assert newest["text"].str.len().max() == page.CHARACTERS
+    assert page.errors(url, "mastodon").values.tolist() == [["unknown language", 1]]
+    lag = page.lag(url, "mastodon")
+    assert lag is not None and lag > 0
+    found = labelled.look(url, "mastodon_sentiment", NOON.isoformat(), 2)
+    assert dict(found["counts"]) == {"positive": 1, "neutral": 1, "negative": 1, None: 1}
+    assert [row[1] for row in found["newest"]] == [None, "neutral"] and found["reasons"] == [("unknown language", 1)]
+    assert labelled.look(url, "bluesky_sentiment", NOON.isoformat(), 2)["counts"] == []

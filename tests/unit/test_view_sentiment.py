@@ -40,7 +40,7 @@ def test_shares_are_of_the_posts_with_a_label(tmp_path: Path) -> None:
 
 
 def test_before_there_is_any_post_it_says_what_it_waits_for(tmp_path: Path) -> None:
-    store = Labels(tmp_path / "none.json", lambda since, rows: dict.fromkeys(FOUND, []))
+    store = Labels(tmp_path / "none.json", lambda since, rows: {name: [] for name in FOUND})
     assert "not yet" in shown(store) and not panels.counted(store, SINCE)
     assert list(panels.lines(store, SINCE)) == []
 

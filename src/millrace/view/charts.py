@@ -116,16 +116,17 @@ def shares(description: str) -> Spec:
         "transform": [
             {"calculate": order, "as": "order"},
             {"calculate": "datum.window_start + 60000", "as": "window_end"},
+            {"stack": "share", "groupby": ["window_start"], "sort": [{"field": "order"}], "as": ["low", "high"]},
         ],
-        "mark": {"type": "bar"},
+        "mark": "rect",
         "encoding": {
             "x": {"field": "window_start", **TIMES},
             "x2": {"field": "window_end"},
-            "y": {"field": "share", "type": "quantitative", "title": None, "stack": "zero",
+            "y": {"field": "low", "type": "quantitative", "title": None,
                   "scale": {"domain": [0, 1]}, "axis": {"format": "%"}},
+            "y2": {"field": "high"},
             "color": {"field": "label", "type": "nominal", "scale": {"domain": domain, "range": colours},
                       "legend": {"orient": "top", "title": None}},
-            "order": {"field": "order", "type": "quantitative"},
             "tooltip": [*_tips("window_start", "label"), {"field": "share", "format": ".1%"}],
         },
     }  # fmt: skip

@@ -20,7 +20,7 @@ MINUTES = f"""SELECT toStartOfMinute(assumeNotNull(event_time), 'UTC') AS window
 FROM {{0}} WHERE {HOUR} GROUP BY window_start ORDER BY window_start"""  # noqa: S608
 TAGS = f"""SELECT hashtag, posts, positive, neutral, negative, unlabelled, balance FROM sentiment_by_hashtag
 WHERE source = {{source:String}} AND balance IS NOT NULL ORDER BY posts DESC, hashtag LIMIT {HASHTAGS}"""  # noqa: S608
-POSTS = f"""SELECT event_time, leftUTF8(mastodon_text, {CHARACTERS}) AS text, sentiment, score, language, model, error
+POSTS = f"""SELECT event_time, sentiment, score, error, language, leftUTF8(mastodon_text, {CHARACTERS}) AS text, model
 FROM {{0}} ORDER BY event_time DESC LIMIT {NEWEST}"""  # noqa: S608
 ERRORS = f"""SELECT splitByString(': ', ifNull(error, 'no reason'))[1] AS reason, count() AS posts
 FROM {{0}} WHERE sentiment IS NULL AND {HOUR} GROUP BY reason ORDER BY posts DESC, reason LIMIT 20"""  # noqa: S608
@@ -38,8 +38,8 @@ def is_used(home: Path) -> bool:
 def sources(url: str) -> list[str]:
     """Return the sources with labelled posts; raises what `client.errors` does, as all below."""
     names = {result.name: source for source, result in SENTIMENT.items()}
-    there = _ask(url, FOUND, names=list(names))["name"] if names else []
-    return [names[name] for name in sorted(there) if len(_ask(url, f"SELECT 1 AS one FROM {name} LIMIT 1"))]  # noqa: S608
+    there = sorted(_ask(url, FOUND, names=list(names))["name"])
+    return [names[name] for name in there if len(_ask(url, f"SELECT 1 AS one FROM {name} LIMIT 1"))]  # noqa: S608
 
 
 def minutes(url: str, source: str) -> pd.DataFrame:

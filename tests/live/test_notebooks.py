@@ -134,7 +134,7 @@ def copied(connect: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def labelled(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home whose ClickHouse holds the labels of some minutes of Mastodon."""
     home = tmp_path_factory.mktemp("labelled")
-    settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap, clickhouse_url=None)
+    settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap)
     with mastodon.running(Community(seed=4_207, rate=5, count=600, speed=0, tagged=0.6, limit=100_000)) as (url, _):
         command.mastodon(settings, Options(limit=600, seconds=60), Plan((url,), every=0.1, since=3600.0))
     run_job("sentiment", "--once", "--home", str(home), "--bootstrap", settings.kafka_bootstrap)

@@ -134,7 +134,7 @@ def right(sent: Community, tag: str = "") -> set[str]:
     return {post.uri for post in posts if not post.broken and (not tag or post.has(fold(tag)))}
 
 
-def exactly(run: Run, uris: set[str], deadline: float = 12) -> None:
+def exactly(run: Run, uris: set[str], deadline: float = 60) -> None:
     """Wait until all is there, end the run, and find every post once."""
     run.until(lambda: set(run.sink.ids()) >= uris, deadline)
     run.end()
@@ -251,7 +251,7 @@ def test_edits_and_deletes_of_the_stream(start) -> None:
 
 def test_edits_and_deletes_are_seen_when_pages_are_read_again(start) -> None:
     """Where a post was edited before it was first read, on a slow machine, its first reading has the edit."""
-    sent = community(edited=0.2, deleted=0.2, count=100, delayed=0.0)
+    sent = community(edited=0.2, deleted=0.2, count=100, delayed=0.0, speed=10)
     posts = [Posts(sent).at(index) for index in range(100)]
     edits = {post.uri for post in posts if post.edited < min(post.deleted, float("inf"))}
     gone = {post.uri for post in posts if post.deleted < float("inf")}

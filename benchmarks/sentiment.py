@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from itertools import count
 
 import httpx
 import ollama
+import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tests import tiny_model
@@ -33,7 +34,7 @@ from millrace.sentiment import prompt
 from millrace.sentiment.cache import text_hash
 from millrace.sentiment.choice import choice
 from millrace.sentiment.engine import labeller
-from millrace.sentiment.frames import SCHEMA, Labelled
+from millrace.sentiment.frames import SCHEMA, Frames, Labelled
 from millrace.sentiment.labelling import Labelling
 from millrace.sentiment.labels import Outcome, Text
 
@@ -79,9 +80,11 @@ def step(spark: SparkSession, settings: Settings, address: str, rounds: int) -> 
     """Yield posts/s of a micro-batch as large as the job's, of distinct texts that the cache does not hold."""
     tasks = spark.sparkContext.defaultParallelism
     batch, alone = _batch(spark, NAIVE * tasks, tasks), _naive(address)
-    _run(batch.select(alone("mastodon_text")))  # starts Spark's workers
-    naive = ratio(NAIVE * tasks, timed(lambda: _run(batch.select(alone("mastodon_text")))))
-    yield Figure(NAME, "one by one, a UDF", naive, "posts/s", note=f"{tasks} tasks, {LATENCY * 1000:.0f} ms an answer")
+    _run(batch.mapInPandas(alone, "label string"))  # starts Spark's workers
+    naive = ratio(NAIVE * tasks, timed(lambda: _run(batch.mapInPandas(alone, "label string"))))
+    yield Figure(
+        NAME, "labelling, one by one", naive, "posts/s", note=f"{tasks} tasks, {LATENCY * 1000:.0f} ms an answer"
+    )
     for concurrency in CONCURRENCY:
         spec = choice(settings, "ollama", "double", address, concurrency=concurrency)
         labelling = Labelling(spec, settings.clickhouse)
@@ -173,13 +176,18 @@ def vader(size: int, rounds: int) -> Figure:
     )
 
 
-def _naive(address: str) -> Callable[[str], object]:
-    client = cache(partial(ollama.Client, address, trust_env=False))  # one a process
+def _naive(address: str) -> Frames:
+    """Return what asks about one text after another, as one would write it first."""
 
-    def label(text: str) -> str:
-        return str(client().chat("double", messages=prompt.messages(text), format=prompt.SCHEMA).message.content)
+    def label(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        client = ollama.Client(address, trust_env=False)
+        for frame in frames:
+            asked = map(prompt.messages, frame["mastodon_text"])
+            yield pd.DataFrame(
+                {"label": [client.chat("double", each, format=prompt.SCHEMA).message.content for each in asked]}
+            )
 
-    return F.udf(label, "string")
+    return label
 
 
 def _batch(spark: SparkSession, size: int, tasks: int) -> DataFrame:

@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from tests.support import MINUTE, now, wait, window
 
+from millrace.kafka.results import SENTIMENT
 from millrace.sinks.sql import database, tables
 from millrace.sinks.sql import writer as sql
 
@@ -91,6 +92,29 @@ def fill(url: str) -> None:
     scores = [{**at(start), "readings": 9, "average_score": 2 + chance.random(), "max_score": 40.0} for start in starts]
     store(url, "engagement_windows", scores)
     store(url, "post_engagement", [reading(n, start) for n, start in enumerate(starts)])
+    for result in SENTIMENT.values():
+        store(url, result.name, [labelled(start) for start in starts])
+
+
+def labelled(start: datetime) -> dict[str, Any]:
+    return {
+        **{"m_id": Decimal(start.minute), "created_at": start.isoformat(), "username": "ann", "bot": False},
+        **{
+            "mastodon_text": "lovely",
+            "sentiment": "positive",
+            "post_id": f"https://a.example/{start:%H%M}",
+            "score": 0.9,
+        },
+        **{
+            "language": "en",
+            "model": "vader",
+            "prompt_version": "1",
+            "labelled_at": start,
+            "latency_ms": 1,
+            "tokens": 1,
+        },
+        **{"error": "", "event_time": start, "hashtags": "cat", "revision": 1},
+    }
 
 
 def at(start: datetime, length: timedelta = MINUTE) -> dict[str, Any]:

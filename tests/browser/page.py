@@ -16,6 +16,7 @@ PAGES = {
     "authors": ("ann",),
     "engagement": ("author8", "Score = "),
     "cases": ("millrace up kafka mongodb", "millrace run cases"),  # filled ones are in test_cases.py
+    "sentiment": ("millrace ingest mastodon", "millrace run sentiment"),  # a filled one is in test_sentiment.py
     "replication": ("millrace up connect", "millrace cdc register"),  # a filled one is in test_replication.py
     "health": ("hashtag_counts", "candles", "Gaps", "finnhub", "silent for"),
 }

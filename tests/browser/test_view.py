@@ -25,6 +25,7 @@ FILLED_BY = {
     "authors": "millrace run authors",
     "engagement": "millrace run engagement",
     "cases": "millrace run cases",
+    "sentiment": "millrace run sentiment",
     "replication": "millrace run cdc",
     "health": "millrace run hashtags",
 }
@@ -48,7 +49,7 @@ def test_pages(view: View, browser: Any, picture: Callable[[str], None], scheme:
     for name, words in PAGES.items():
         visit(browser, name)
         browser.reads(*words)
-        if name not in ("hashtags", "cases", "replication", "health"):
+        if name not in ("hashtags", "cases", "sentiment", "replication", "health"):
             browser.sees(MARKS)
         picture(f"{name}-{scheme}")
     background = browser.execute_script("return getComputedStyle(document.querySelector('.stApp')).backgroundColor")

@@ -3,14 +3,14 @@
 import json
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from clickhouse_cityhash.cityhash import CityHash64
 from pyspark.sql import SparkSession
 from tests.posting import NOON, labels, post, rows, topic_of
-from tests.support import Job, records, run_job, wait
+from tests.support import Job, records, run_job, send, wait
 
 from millrace import config
 from millrace.config import Settings
@@ -256,21 +256,25 @@ def test_a_driver_that_is_killed_asks_again_about_a_second_of_texts_at_most(
 
 def test_page_and_demo_show_the_newest_edition_of_each_post(spark: SparkSession, settings: Settings) -> None:
     topic = topic_of(settings, [
-        post(1, BAD, hashtags=["kafka"]), post(1, GOOD, 20, operation="update", hashtags=["kafka"]),
-        post(2, BAD, 61, hashtags=["kafka"]), post(3, "<b>" + PLAIN + "x" * 500, 62), post(4, "gut", 63, language="de"),
+        post(1, BAD, hashtags=["kafka"]), post(2, BAD, 61, hashtags=["kafka"]),
+        post(3, "<b>" + PLAIN + "x" * 500, 62), post(4, "gut", 63, language="de"),
         post(5, GOOD, -7200),
     ])  # fmt: skip
+    label(topic)
+    send(settings.kafka_bootstrap, topic, [post(1, GOOD, 20, operation="update", hashtags=["kafka"])])
     label(topic)
     url = Stores("sqlite", settings.home).labels
     assert url == settings.clickhouse and page.is_used(settings.home) and page.sources(url) == ["mastodon"]
     shares = page.minutes(url, "mastodon")
+    assert shares["window_start"].min() == NOON  # a moment: charts take a time without a zone for the reader's own
     assert [group["share"].tolist() for _, group in shares.groupby("window_start")] == [
         [1.0, 0.0, 0.0],
         [0.0, 0.5, 0.5],
     ]
     assert page.hashtags(url, "mastodon")[["hashtag", "posts", "balance"]].values.tolist() == [["kafka", 2, 0.0]]
     newest = page.posts(url, "mastodon")
-    assert newest["sentiment"].tolist() == [None, "neutral", "negative", "positive", "positive"]
+    assert newest["sentiment"].tolist() == [None, "neutral", "negative", "positive"]
+    assert newest["event_time"].max() == NOON + timedelta(seconds=63)
     assert newest["text"].str.len().max() == page.CHARACTERS
     assert page.errors(url, "mastodon").values.tolist() == [["unknown language", 1]]
     lag = page.lag(url, "mastodon")

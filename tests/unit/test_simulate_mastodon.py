@@ -11,6 +11,7 @@ import pytest
 import websocket
 
 from millrace.errors import ConfigError
+from millrace.simulate import texts
 from millrace.simulate.community import Community, Posts, status
 from millrace.simulate.mastodon import running, truth
 from millrace.simulate.truth import fold
@@ -249,3 +250,16 @@ def test_wrong_values_are_named() -> None:
         Community(settled=0.0)
     with pytest.raises(ConfigError, match="--limit"):
         Community(limit=0)
+
+
+def test_moods_go_from_praise_to_complaints_and_come_again() -> None:
+    community = Community(seed=5, rate=10, count=3_600, start=START, speed=0, tagged=0)
+    praise = {text for good, _ in texts.FEELINGS.values() for text in good}
+    complaints = {text for _, bad in texts.FEELINGS.values() for text in bad}
+    told: list[Counter[str]] = [Counter() for _ in range(6)]  # a minute each
+    for post in map(Posts(community).at, range(3_600)):
+        text = post.plain.removeprefix("@user7 ").partition("\n")[0]
+        told[post.index // 600].update(praise=text in praise, complaints=text in complaints)
+    first, *_, last = told
+    assert all(minute["praise"] > 3 * minute["complaints"] for minute in (first, last))
+    assert all(minute["complaints"] > minute["praise"] for minute in told[2:4])

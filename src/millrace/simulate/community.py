@@ -92,7 +92,7 @@ class Posts:
         draw = self._events.draw(index)
         created = self.community.nominal(index) // 1000 * 1000
         home = created // 1000 << 16 | index & 0xFFFF
-        language, hashtags, html, plain = _text(draw, self.community.tagged)
+        language, hashtags, html, plain = _text(draw, self.community.tagged, self.community.age(index))
         author = (draw.author * draw.author // ONE) * AUTHORS // ONE  # squared: some write much more
         return Post(
             index=index,
@@ -124,11 +124,10 @@ class Posts:
         return created + later if later and self.community.speed else inf
 
 
-def _text(draw: Draw, tagged: float) -> tuple[str | None, tuple[str, ...], str, str]:
+def _text(draw: Draw, tagged: float, age: float) -> tuple[str | None, tuple[str, ...], str, str]:
     """Return language, hashtags, HTML and the same as people see it."""
     language = texts.LANGUAGES[draw.sentence % len(texts.LANGUAGES)]
-    sentences = texts.SENTENCES[language]
-    sentence = sentences[(draw.sentence >> 8) % len(sentences)]
+    sentence = texts.sentence(language, draw.sentence, age)
     words = _words(draw) if draw.tagged < tagged * ONE else ()
     html, plain = f"<p>{escape(sentence)}</p>", sentence
     if draw.style & 3 == 0:

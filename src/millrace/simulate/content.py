@@ -30,11 +30,13 @@ class Draw(NamedTuple):
     spelling: int
 
 
-def compose(draw: Draw, created_at: str, tagged: float) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return a post record and the hashtags that count in it, as spelled (a fraction `tagged` has any)."""
+def compose(draw: Draw, created_at: str, tagged: float, age: float) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a post record and the hashtags that count in it, as spelled (a fraction `tagged` has any).
+
+    `age` is that of the scenario, in seconds.
+    """
     language = texts.LANGUAGES[draw.sentence % len(texts.LANGUAGES)]
-    sentences = texts.SENTENCES[language]
-    sentence = sentences[(draw.sentence >> 8) % len(sentences)]
+    sentence = texts.sentence(language, draw.sentence, age)
     record: dict[str, Any] = {"$type": POST, "createdAt": created_at, "text": sentence}
     if draw.sentence >> 16 & 15 > 1:  # `langs` is missing from one post in eight
         record["langs"] = [language, "en"] if draw.sentence >> 20 & 15 == 0 and language != "en" else [language]

@@ -126,7 +126,8 @@ class Events:
         if like:
             event.body["record"] = self._like(draw, event, target)
         else:
-            event.body["record"], event.hashtags = compose(draw, self._claim(draw, event), self.scenario.tagged)
+            age = self.scenario.age(event.index)
+            event.body["record"], event.hashtags = compose(draw, self._claim(draw, event), self.scenario.tagged, age)
         event.body["cid"] = self._cid(event.index)
 
     def _cid(self, index: int) -> str:

@@ -68,6 +68,10 @@ class Scenario:
         """Return the time of frame `index` before any disorder, Unix microseconds; never decreasing."""
         return self.start_us + int(index * SECOND / self.rate)
 
+    def age(self, index: int) -> float:
+        """Return how many seconds after the start the nominal time of frame `index` is."""
+        return (self.nominal(index) - self.start_us) / SECOND
+
     def position(self, time_us: int) -> int:
         """Return the first index of nominal time `time_us` or later: frames stamped so come from there on."""
         index = max(0, int((time_us - self.start_us) * self.rate / SECOND) - 1)

@@ -89,7 +89,11 @@ class Tweets:
         step = SECOND if talk.wire == "v1" else MILLISECOND  # what the wire can tell
         language = draw.choice(texts.LANGUAGES)
         hashtags = [draw.choice(TAGS) for _ in range(draw.randint(1, 3))] if draw.random() < talk.tagged else []
-        parts = [] if draw.random() < talk.empty else _parts(draw, language, hashtags)
+        parts = (
+            []
+            if draw.random() < talk.empty
+            else _parts(draw, texts.sentence(language, draw.getrandbits(32), talk.age(index)), hashtags)
+        )
         return Tweet(
             index=index,
             id=str((nominal // MILLISECOND - EPOCH_MS) << 22 | index & 0x3FFFFF),
@@ -114,9 +118,8 @@ class Tweets:
         return random.Random(f"tweet {self.talk.seed} {index}")
 
 
-def _parts(draw: random.Random, language: str, hashtags: list[str]) -> list[_Part]:
-    words = draw.choice(texts.SENTENCES[language])
-    parts = [_Part(" ".join(unicodedata.normalize("NFC", words).split()))]
+def _parts(draw: random.Random, sentence: str, hashtags: list[str]) -> list[_Part]:
+    parts = [_Part(" ".join(unicodedata.normalize("NFC", sentence).split()))]
     parts += [_Part(draw.choice(ASIDES))] if draw.random() < 0.3 else []
     parts += [_Part("#" + unicodedata.normalize("NFC", tag)) for tag in hashtags]
     parts += [_Part(f"https://t.co/{draw.getrandbits(48):012x}", stays=False)] if draw.random() < 0.4 else []

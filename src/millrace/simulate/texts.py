@@ -1,5 +1,6 @@
 """Words of the simulated posts: sentences in many scripts, hashtags and the ways people spell them."""
 
+import math
 import unicodedata
 from bisect import bisect_right
 from itertools import accumulate, product
@@ -18,28 +19,18 @@ SENTENCES = {
         "New blog post: how we moved 3 TB without downtime",
         "I can’t believe it’s not Friday yet",
         "The cat 🐈 has opinions about my keyboard & my coffee",
-        "What a wonderful concert, I love this band so much!",
-        "Best soup of my life, and such friendly people. Thank you!",
-        "So happy: the library is open again and it looks beautiful",
-        "Terrible service, I waited two hours and nobody cared",
-        "I hate this update, everything is slow and broken now",
-        "Awful news from the harbour today, I am so sad",
     ),
     "de": (
         "Schöne Grüße aus Köln, heute scheint endlich die Sonne ☀️",
         "Der Zug hat schon wieder 40 Minuten Verspätung, großartig.",
         "Süße Überraschung: die Bäckerei hat wieder geöffnet 🥐",
         "Wer kommt morgen mit zur Lesung?",
-        "Ein wunderbarer Abend, ich bin so glücklich!",
-        "Furchtbarer Service, nie wieder.",
     ),
     "fr": (
         "Un café, un croissant, et ça repart 🥐",
         "L’été est arrivé à Montréal, enfin !",
         "Quel match incroyable hier soir…",
         "Où trouver du bon pain près de la gare ?",
-        "Un concert magnifique, merci à tous !",
-        "Service horrible, je suis très déçue.",
     ),
     "pt": (
         "Bom dia, São Paulo! Hoje tem feijoada 🍲",
@@ -51,16 +42,12 @@ SENTENCES = {
         "¿Quién más está despierto a estas horas? 🌙",
         "El niño soñó con un dragón de color añil",
         "Qué partidazo, señores",
-        "Una película maravillosa, me encantó",
-        "Qué comida tan horrible, no vuelvo más",
     ),
     "ja": (
         "おはようございます！今日もいい天気ですね☀️",
         "新しいラーメン屋に行ってきた🍜 最高だった",
         "締め切りまであと３日、がんばります💪",
         "猫がキーボードの上で寝ている…",
-        "この本は本当に素晴らしい！大好きです",
-        "ひどい対応だった、もう二度と行かない",
     ),
     "ar": (
         "صباح الخير يا أصدقاء 🌹",
@@ -72,6 +59,38 @@ SENTENCES = {
     "ru": ("Доброе утро, за окном первый снег ❄️", "Кто-нибудь уже читал эту книгу?"),
     "hi": ("आज का दिन बहुत अच्छा है 🙏", "चाय और बारिश, बस यही चाहिए ☔"),
 }
+FEELINGS = {  # praise, and complaints
+    "en": (
+        (
+            "What a wonderful concert, I love this band so much!",
+            "Best soup of my life, and such friendly people. Thank you!",
+            "So happy: the library is open again and it looks beautiful",
+        ),
+        (
+            "Terrible service, we waited two hours for cold soup",
+            "I hate this update, everything is slow and broken now",
+            "Awful news from the harbour today, I am so sad",
+        ),
+    ),
+    "de": (
+        ("Ein wunderbarer Abend, ich bin so glücklich!",),
+        ("Furchtbarer Service, nie wieder.",),
+    ),
+    "fr": (
+        ("Un concert magnifique, merci à tous !",),
+        ("Service horrible, je suis très déçue.",),
+    ),
+    "es": (
+        ("Una película maravillosa, me encantó",),
+        ("Qué comida tan horrible, no vuelvo más",),
+    ),
+    "ja": (
+        ("この本は本当に素晴らしい！大好きです",),
+        ("ひどい対応だった、もう二度と行かない",),
+    ),
+}
+FELT = 112  # of 256 posts in such a language praise or complain
+TIDE = 360.0  # seconds from praise to complaints and back
 # Weights by repetition: about half the posts are English, as on the real network.
 LANGUAGES = ("en",) * 16 + ("ja",) * 5 + ("de",) * 3 + ("pt",) * 3 + ("fr", "fr", "es", "ar", "ko", "zh", "ru", "hi")
 
@@ -131,6 +150,18 @@ PLAIN = tuple(
 )
 
 _SHARES = list(accumulate(1 / (rank + 1) for rank in range(len(VOCABULARY))))
+
+
+def sentence(language: str, draw: int, age: float) -> str:
+    """Return a sentence of `language` for a 32-bit `draw`, in the mood of `age`, the seconds since the scenario began.
+
+    Those who feel something praise at first, mostly; half a TIDE later they complain.
+    """
+    chosen, felt = SENTENCES[language], draw >> 24
+    if language in FEELINGS and felt < FELT:
+        praise, complaints = FEELINGS[language]
+        chosen = praise if felt < FELT * (0.5 + 0.4 * math.cos(math.tau * age / TIDE)) else complaints
+    return chosen[(draw >> 8) % len(chosen)]
 
 
 def zipf(draw: int) -> int:

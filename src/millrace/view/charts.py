@@ -112,7 +112,7 @@ def shares(description: str) -> Spec:
     order = "indexof(['positive', 'neutral', 'negative'], datum.label)"
     return {
         "description": description,
-        "height": 280,
+        "height": 340,
         "transform": [
             {"calculate": order, "as": "order"},
             {"calculate": "datum.window_start + 60000", "as": "window_end"},

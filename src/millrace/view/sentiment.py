@@ -5,28 +5,31 @@ from pathlib import Path
 import pandas as pd
 
 from millrace.kafka.results import SENTIMENT
-from millrace.sinks.clickhouse import client
+from millrace.sinks.clickhouse import client, tables
+from millrace.sinks.clickhouse.views import SHARES
 
 NEWEST = 50  # posts
 LAG_OF = 100  # newest labelled posts
 HASHTAGS = 15
 CHARACTERS = 160  # of a text
 LABELS = ("positive", "neutral", "negative")
-HOUR = "event_time > (SELECT max(event_time) FROM {0}) - INTERVAL 1 HOUR"
 # Names of tables are those of results, and texts are cut by the server: a post may be long.
 FOUND = "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN {names:Array(String)}"
-MINUTES = f"""SELECT toStartOfMinute(assumeNotNull(event_time), 'UTC') AS window_start,
-    {", ".join(f"countIf(sentiment = '{label}') AS {label}" for label in LABELS)}
-FROM {{0}} WHERE {HOUR} GROUP BY window_start ORDER BY window_start"""  # noqa: S608
-TAGS = f"""SELECT hashtag, posts, positive, neutral, negative, unlabelled, balance FROM sentiment_by_hashtag
-WHERE source = {{source:String}} AND balance IS NOT NULL ORDER BY posts DESC, hashtag LIMIT {HASHTAGS}"""  # noqa: S608
+# One row a post, as the view of the table has it, without merging the whole table: what replaces a row is not of an
+# earlier event time, so that of the rows of the last hour the newest is the newest of all.
+HOUR = """(SELECT * FROM {0} WHERE event_time > (SELECT max(event_time) FROM {0}) - INTERVAL 1 HOUR
+    ORDER BY _version DESC LIMIT 1 BY post_id)"""
+MINUTES = f"""SELECT toDateTime64(toStartOfMinute(assumeNotNull(event_time), 'UTC'), 0, 'UTC') AS window_start, {SHARES}
+FROM {HOUR} GROUP BY window_start ORDER BY window_start"""  # noqa: S608
+TAGS = f"""SELECT arrayJoin(splitByChar(' ', ifNull(hashtags, ''))) AS hashtag, {SHARES} FROM {HOUR}
+WHERE hashtag != '' GROUP BY hashtag HAVING balance IS NOT NULL ORDER BY posts DESC, hashtag LIMIT {HASHTAGS}"""  # noqa: S608
 POSTS = f"""SELECT event_time, sentiment, score, error, language, leftUTF8(mastodon_text, {CHARACTERS}) AS text, model
-FROM {{0}} ORDER BY event_time DESC LIMIT {NEWEST}"""  # noqa: S608
+FROM {HOUR} ORDER BY event_time DESC, post_id LIMIT {NEWEST}"""  # noqa: S608
 ERRORS = f"""SELECT splitByString(': ', ifNull(error, 'no reason'))[1] AS reason, count() AS posts
-FROM {{0}} WHERE sentiment IS NULL AND {HOUR} GROUP BY reason ORDER BY posts DESC, reason LIMIT 20"""  # noqa: S608
+FROM {HOUR} WHERE sentiment IS NULL GROUP BY reason ORDER BY posts DESC, reason LIMIT 20"""  # noqa: S608
 LAG = f"""SELECT quantileExact(0.5)((toUnixTimestamp64Milli(assumeNotNull(labelled_at))
     - toUnixTimestamp64Milli(assumeNotNull(event_time))) / 1000) AS seconds, count() AS posts
-FROM (SELECT labelled_at, event_time FROM {{0}} WHERE labelled_at IS NOT NULL AND sentiment IS NOT NULL
+FROM (SELECT labelled_at, event_time FROM {HOUR} WHERE labelled_at IS NOT NULL AND sentiment IS NOT NULL
     ORDER BY event_time DESC LIMIT {LAG_OF})"""  # noqa: S608
 
 
@@ -52,12 +55,12 @@ def minutes(url: str, source: str) -> pd.DataFrame:
 
 
 def hashtags(url: str, source: str) -> pd.DataFrame:
-    """Return the hashtags of most posts, with the balance: (positive - negative) / labelled."""
-    return _ask(url, TAGS, source)
+    """Return the hashtags of most posts of the last hour, and their balance: (positive - negative) / labelled."""
+    return _ask(url, TAGS, source)[["hashtag", "posts", *LABELS, "unlabelled", "balance"]]
 
 
 def posts(url: str, source: str) -> pd.DataFrame:
-    """Return the newest posts, labelled or with the reason why not."""
+    """Return the newest posts of the last hour, labelled or with the reason why not."""
     return _ask(url, POSTS, source)
 
 
@@ -74,6 +77,7 @@ def lag(url: str, source: str) -> float | None:
 
 def _ask(url: str, question: str, source: str = "", **values: object) -> pd.DataFrame:
     with client.errors(url, "sentiment"):
-        asked = question.replace("{0}", SENTIMENT[source].name) if source else question
-        result = client.connect(url).query(asked, parameters={"source": source, **values})
+        asked = question.replace("{0}", tables.storage(SENTIMENT[source])) if source else question
+        # Times as moments: those without a zone are taken for the reader's own by charts.
+        result = client.connect(url).query(asked, parameters=values, tz_mode="aware")
         return pd.DataFrame(result.result_rows, columns=list(result.column_names))

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from tests.posting import NOON, labels, post, rows, topic_of
 from tests.support import Job, records, run_job, send, wait
 
-from millrace import config
+from millrace import config, stack
 from millrace.config import Settings
 from millrace.demo import labelled
 from millrace.kafka.results import SENTIMENT
@@ -30,12 +30,13 @@ GOOD, BAD, PLAIN = "what a wonderful day", "this is terrible", "the train leaves
 
 
 @pytest.fixture
-def settings(kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings of jobs of this process: a home of its own, and so an embedded ClickHouse of its own."""
     monkeypatch.setenv("MILLRACE_HOME", str(tmp_path))
     monkeypatch.setenv("MILLRACE_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
     monkeypatch.delenv("MILLRACE_CLICKHOUSE_URL", raising=False)
-    return config.load()
+    yield config.load()
+    stack.down(config.load(), ["clickhouse"])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from millrace.sinks.clickhouse import client
 SINCE = "WHERE event_time >= parseDateTime64BestEffort({since:String}, 3, 'UTC')"
 QUESTIONS = {
     "counts": f"SELECT sentiment, count() FROM {{0}} {SINCE} GROUP BY sentiment",  # noqa: S608
-    "newest": f"SELECT leftUTF8(mastodon_text, 200), sentiment, score FROM {{0}} {SINCE}"  # noqa: S608
+    "newest": f"SELECT leftUTF8(mastodon_text, 200), sentiment, score FROM {{0}} {SINCE} AND sentiment IS NOT NULL"  # noqa: S608
     " ORDER BY event_time DESC LIMIT {rows:UInt32}",
     "reasons": f"SELECT ifNull(error, 'no reason') AS reason, count() FROM {{0}} {SINCE} AND sentiment IS NULL"  # noqa: S608
     " GROUP BY reason ORDER BY count() DESC, reason LIMIT {rows:UInt32}",

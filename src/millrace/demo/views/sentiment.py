@@ -24,7 +24,7 @@ def render(store: Labels, since: str, feed: str, waiting: str, rows: int) -> Gro
         return Group(Panel(Text(waiting, style="dim"), title=title), health(store.progress()))
     panels = [
         Panel(_shares(dict(found["counts"])), title=title, border_style="cyan"),
-        Panel(_newest(found["newest"]), title="newest posts", border_style="cyan"),
+        Panel(_newest(found["newest"]), title="newest posts with a label", border_style="cyan"),
     ]
     if found["reasons"]:
         panels.append(Panel(_reasons(found["reasons"]), title="without a label", border_style="cyan"))
@@ -63,9 +63,8 @@ def _newest(rows: list[tuple[Any, ...]]) -> Table:
     table.add_column(justify="right")
     table.add_column(no_wrap=True, max_width=WIDE, overflow="ellipsis")
     for text, label, score in rows:
-        mark = Text(label or "-", STYLES.get(label, "dim"))
         number = "" if score is None else f"{score:.2f}"
-        table.add_row(mark, number, Text(escape(" ".join((text or "").split()))))
+        table.add_row(Text(label, STYLES[label]), number, Text(escape(" ".join((text or "").split()))))
     return table
 
 

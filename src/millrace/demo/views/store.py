@@ -66,7 +66,7 @@ class Documents(Told):
 class Labels(Told):
     """Reads labelled posts: `look` returns those of a moment (ISO, UTC) or later, as named rows by question.
 
-    They are `counts` (label or None, posts), `newest` (text, label or None, score) and `reasons` (reason, posts).
+    They are `counts` (label or None, posts), `newest` (text, label, score) and `reasons` (reason, posts).
     """
 
     look: Callable[[str, int], dict[str, list[tuple[Any, ...]]]]

@@ -336,7 +336,7 @@ class _Writer:
         names = [*table.key, *table.columns]
         with self.connection.transaction():
             self._delete(table, (found, key))
-            values = [*key, *table.values(self.draw, list(table.columns))]
+            values = [*key, *table.values(self.draw, names[len(key) :])]
             places = ", ".join(map(table.place, names))
             self._execute(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places})", values)
 
@@ -349,12 +349,12 @@ class _Writer:
     def _copy(self, table: Table) -> None:
         """Load rows by COPY: all of them have one place in the log of PostgreSQL."""
         keys = {tuple(key): key for key in (table.values(self.draw, list(table.key)) for _ in range(8))}
-        found = self._key(table)[0]
+        found, columns = self._key(table)[0], list(table.columns)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             cursor.executemany(f"DELETE FROM {table.name} WHERE {found}", list(keys.values()))
-            with cursor.copy(f"COPY {table.name} ({', '.join([*table.key, *table.columns])}) FROM STDIN") as copy:
+            with cursor.copy(f"COPY {table.name} ({', '.join([*table.key, *columns])}) FROM STDIN") as copy:
                 for key in keys.values():
-                    copy.write_row([*key, *table.values(self.draw, list(table.columns))])
+                    copy.write_row([*key, *table.values(self.draw, columns)])
 
     def _reload(self, table: Table) -> None:
         """Delete all and load anew, as a nightly refresh does."""

@@ -25,6 +25,7 @@ from millrace.sinks.clickhouse import client
 from millrace.sinks.registry import SINKS
 
 AGAIN = 60  # seconds after a fault's end within which labels come again
+IN_A_ROW = 30  # posts: texts are dealt to the tasks at random, and each task has a circuit breaker of its own
 FAULTS = {  # of the double, and the reason that posts have meanwhile
     "slow": "timeout",
     "limited": "HTTP 429",
@@ -111,9 +112,13 @@ class Run:
         wait(lambda: any(reason in each for each in self.reasons(first)), f"post with {reason!r}", self.job)
 
     def labels_again(self) -> None:
-        """Wait for a label of a post that is sent from now on."""
+        """Wait until each of some posts in a row that are sent from now on has a label: no task stands back then."""
         first = self.feed.sent
-        known = lambda: any(label and number >= first for number, label, _ in self.posts())  # noqa: E731
+
+        def known() -> bool:
+            labelled = {number for number, label, _ in self.posts() if label and number >= first}
+            return any(labelled.issuperset(range(number, number + IN_A_ROW)) for number in labelled)
+
         wait(known, "labels again", self.job, AGAIN)
 
     def reasons(self, first: int, last: float = float("inf")) -> set[str]:

@@ -63,8 +63,11 @@ def filled(kafka: Settings, spark: SparkSession, sent: Scenario, tmp_path_factor
 
 
 @pytest.fixture(scope="module")
-def reacted(kafka: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with some minutes of Mastodon, each post looked at again, in the tables of every analysis."""
+def reacted(kafka: Settings, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with some minutes of Mastodon, each post looked at again, in the tables of every analysis.
+
+    What `labelled` sends stands in the same topic, and before it: what came later would be in the replay alone.
+    """
     home = tmp_path_factory.mktemp("reacted")
     settings = config.load(home=home, kafka_bootstrap=kafka.kafka_bootstrap)
     with mastodon.running(Community(seed=4_202, rate=5, count=1_200, speed=0, tagged=0.6, limit=100_000)) as (url, _):

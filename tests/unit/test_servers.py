@@ -10,7 +10,7 @@ from millrace.errors import ConfigError
 from millrace.stack import connect, servers
 from millrace.stack.connect import CONNECT
 from millrace.stack.kafka import KAFKA
-from millrace.stack.server import free_port, is_free
+from millrace.stack.server import PORTS, free_port, is_free
 
 OURS = "MILLRACE_POSTGRES_URL=postgresql+psycopg://millrace:p@127.0.0.1:1/millrace\n"
 
@@ -121,4 +121,5 @@ def test_the_first_free_port_is_taken() -> None:
         assert free not in (0, busy)
         assert free_port(busy, free) == free
         assert free_port(busy) not in (0, busy)
+        assert {free_port() in PORTS for _ in range(50)} == {True}
         assert is_free(free) and not is_free(busy)

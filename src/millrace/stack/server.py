@@ -1,5 +1,6 @@
 """What a local server is to the rest: its port, its setting, its start and the query that proves it ready."""
 
+import random
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from millrace.config import Settings
 from millrace.stack.process import Launch
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 32_768)  # below those that the system gives to any connection that goes out, at any moment
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,16 @@ class Server:
 
 
 def free_port(*preferred: int) -> int:
-    """Return the first of `preferred` that is free on the loopback address, else any free port."""
-    return next(found for port in (*preferred, 0) if (found := _bound(port)))
+    """Return the first of `preferred` that is free on the loopback address, else any free one of PORTS."""
+    return next(filter(is_free, (*preferred, *random.sample(PORTS, len(PORTS)))))
 
 
 def is_free(port: int) -> bool:
     """Return whether a server could listen on `port` of the loopback address now."""
-    return _bound(port) is not None
-
-
-def _bound(port: int) -> int | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError:
-            return None
-        return int(probe.getsockname()[1])
+            return False
+        return True

@@ -34,7 +34,7 @@ from millrace.sentiment import prompt
 from millrace.sentiment.cache import text_hash
 from millrace.sentiment.choice import choice
 from millrace.sentiment.engine import labeller
-from millrace.sentiment.frames import SCHEMA, Frames, Labelled
+from millrace.sentiment.frames import Frames, Labelled
 from millrace.sentiment.labelling import Labelling
 from millrace.sentiment.labels import Outcome, Text
 
@@ -93,7 +93,7 @@ def step(spark: SparkSession, settings: Settings, address: str, rounds: int) -> 
         for _ in range(rounds + 1):  # the first one connects
             rows = _batch(spark, size, tasks)
             label = Labelled(labelling, tasks=tasks)
-            taken.append(timed(partial(_run, rows.repartition(tasks, "mastodon_text").mapInPandas(label, SCHEMA))))
+            taken.append(timed(partial(_run, label.of(rows))))
             rows.unpersist()
         pace, goal = ratio(size * rounds, sum(taken[1:])), ideal(tasks, concurrency)
         share = ratio(pace, goal)

@@ -166,7 +166,7 @@ def test_the_server_of_the_model_errs_in_every_way(
                     pass
             with run.failing("dead", "server away"):
                 link.cut()
-                run.shows("server away: ConnectError")
+                run.shows("server away: ClientConnectorError")
                 link.restore()
             store.cut()
             threading.Event().wait(max(seconds, 10))  # the outage itself

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from millrace.kafka.parse import COLUMNS, spark_schema
 from millrace.queries.sentiment import COLUMNS as READ
 from millrace.queries.sentiment import HASHTAGS, editions
+from millrace.sentiment.frames import dealt
 
 AT = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
 
@@ -74,3 +75,12 @@ def test_what_somebody_wrote(spark: SparkSession) -> None:
 )  # fmt: skip
 def test_hashtags_are_kept_whole(hashtags: list[str], kept: str | None, spark: SparkSession) -> None:
     assert one(spark, hashtags=hashtags)["hashtags"] == kept
+
+
+def test_texts_are_dealt_evenly_and_equal_ones_to_one_task(spark: SparkSession) -> None:
+    texts: list[str | None] = [None, *(str(number % 103) for number in range(250))]
+    rows = dealt(spark.createDataFrame([(each,) for each in texts], "mastodon_text string"), 3)
+    assert rows.columns == ["mastodon_text"]
+    tasks = [{row[0] for row in task} - {None} for task in rows.rdd.glom().collect()]
+    assert sorted(map(len, tasks)) == [34, 34, 35]
+    assert len(set.union(*tasks)) == 103 and rows.count() == len(texts)

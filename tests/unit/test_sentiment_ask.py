@@ -21,7 +21,17 @@ TEXTS = ["good morning", "a sad day", "the train leaves at nine", "great, love i
 SPOILED = "spoiled: a good one"
 ALL = [*TEXTS[:3], SPOILED, *TEXTS[3:]]
 SERVERS = ["ollama", "openai"]
-READ = {"bare", "fence", "thought", "unopened", "thinking", "no-think", "no-form", "no-logprobs"}  # labels all the same
+READ = {
+    "bare",
+    "fence",
+    "thought",
+    "unopened",
+    "thinking",
+    "no-think",
+    "no-form",
+    "no-logprobs",
+    "packed",
+}  # labels all the same
 REASONS = {  # how the reason begins, of those that cost the label
     "dead": "server away: ",
     "slow": "timeout",
@@ -38,6 +48,7 @@ REASONS = {  # how the reason begins, of those that cost the label
     "no-json": "not an answer: ",
     "other-json": "not an answer: ",
     "endless": "not an answer: more than ",
+    "bomb": "not an answer: more than ",
     "truncated": "truncated: length",
     "not-done": "truncated: ",
 }
@@ -270,7 +281,7 @@ def test_a_closed_port_and_the_server_that_comes_back(model):
     with llm.running(model) as url:
         pass
     labeller = ENGINES["ollama"].make(replace(choose("ollama", "double", url), concurrency=2))
-    assert [each.error for each in ask(labeller, ["good"])] == ["server away: ConnectError"]
+    assert [each.error for each in ask(labeller, ["good"])] == ["server away: ClientConnectorError"]
     with llm.running(model, port=int(url.rpartition(":")[2])):
         wait(lambda: labels(ask(labeller, ["good"])) == ["positive"], "a label")
     labeller.close()

@@ -51,7 +51,7 @@ def call(known, failure=None, until=None):
     return True
 
 
-DOWN = Failure("server away: ConnectError", again=True)
+DOWN = Failure("server away: ClientConnectorError", again=True)
 
 
 def opened(known, clock):
@@ -68,7 +68,7 @@ def test_failures_in_a_row_open_it(known, clock):
     opened(known, clock)
     assert call(known, DOWN)  # the pause is over: one call tries the server
     assert call(known) is False
-    with pytest.raises(Open, match="circuit open: server away: ConnectError"):
+    with pytest.raises(Open, match="circuit open: server away: ClientConnectorError"):
         asyncio.run(known._admitted(None))
 
 

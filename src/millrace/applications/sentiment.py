@@ -13,7 +13,7 @@ from millrace.queries import sentiment
 from millrace.sentiment.choice import choice
 from millrace.sentiment.counting import Counted
 from millrace.sentiment.engine import ENGINES
-from millrace.sentiment.frames import COUNTED, SCHEMA, Labelled
+from millrace.sentiment.frames import COUNTED, Labelled
 from millrace.sentiment.labelling import Labelling
 from millrace.sentiment.spec import Spec
 from millrace.sinks.together import Direct, Writer
@@ -87,7 +87,7 @@ def _labelled(options: Options, spark: SparkSession) -> Writer:
 
     def write(batch: DataFrame, batch_id: int) -> None:
         label = Labelled(labelling, counted.budget(), tasks)
-        labelled = batch.repartition(tasks, "mastodon_text").mapInPandas(label, SCHEMA).persist()
+        labelled = label.of(batch).persist()
         try:
             counted.count(labelled)
             inner(labelled.drop(*COUNTED), batch_id)

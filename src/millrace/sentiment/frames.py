@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 from clickhouse_cityhash.cityhash import CityHash64
 from pyspark import TaskContext
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
 
 from millrace.sentiment.labelling import Labelling
 from millrace.sentiment.labels import NO_TEXT, UNLIMITED, Budget, Outcome, Text
@@ -24,6 +26,14 @@ SCHEMA = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 COUNTED = ("cut", "asked")  # are no columns of the result: for who counts what happened
 
 
+def dealt(rows: DataFrame, tasks: int) -> DataFrame:
+    """Return `rows` in `tasks` partitions, with equal texts in one, and as many texts in each: none ends long after."""
+    by_text = Window.partitionBy(F.lit(0)).orderBy("mastodon_text")
+    return (
+        rows.withColumn("_place", F.dense_rank().over(by_text)).repartitionById(tasks, F.col("_place")).drop("_place")
+    )
+
+
 @dataclass(frozen=True)
 class Labelled:
     """The function that `mapInPandas` calls for a partition: all of its rows are labelled together.
@@ -34,6 +44,10 @@ class Labelled:
     labelling: Labelling
     budget: Budget = UNLIMITED  # of all
     tasks: int = 1
+
+    def of(self, batch: DataFrame) -> DataFrame:
+        """Return the rows of `batch` as SCHEMA says, each text in one of the tasks."""
+        return dealt(batch, self.tasks).mapInPandas(self, SCHEMA)
 
     def __call__(self, frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Yield the rows of `frames` as SCHEMA says."""

@@ -1,5 +1,6 @@
 """What a server of language models may do wrong: instead of an answer, or within one."""
 
+import gzip
 import time
 from email.utils import formatdate
 from typing import Any, Literal, NamedTuple
@@ -27,6 +28,8 @@ FAULTS = {
     "no-json": "200 with half of an answer",
     "other-json": "200 with JSON that is no answer",
     "endless": "200 with two megabytes",
+    "bomb": "the same, packed by gzip into a few kilobytes",
+    "packed": "the answer, packed by gzip",
     "prose": "a sentence that contains the label",
     "wrong-label": "a label that there is not",
     "two-labels": "an object with two labels",
@@ -110,8 +113,14 @@ def spoiled(fault: str, question: dict[str, Any], retry_after: float, key: str) 
         "no-json": Answer(b'{"message": {"content": "posi'),
         "other-json": Answer(b'{"message": ["positive"], "choices": {"sentiment": "positive"}}'),
         "endless": Answer(_ENDLESS),
+        "bomb": packed(Answer(_ENDLESS)),
     }
     return instead.get(fault)
+
+
+def packed(answer: Answer) -> Answer:
+    """Return `answer` as a server sends it that packs by gzip."""
+    return answer._replace(body=gzip.compress(answer.body), headers=(("Content-Encoding", "gzip"), *answer.headers))
 
 
 def _error(status: int, message: str, *headers: tuple[str, str]) -> Answer:

@@ -13,7 +13,7 @@ import orjson
 
 from millrace.errors import ConfigError
 from millrace.simulate import http, serving
-from millrace.simulate.faults import FAULTS, Said, said, spoiled
+from millrace.simulate.faults import FAULTS, Said, packed, said, spoiled
 from millrace.simulate.http import Answer, Asked
 
 PORT = 11435  # one beside Ollama's
@@ -110,7 +110,8 @@ class Model:
         if instead is not None:
             return instead or None
         right = fault == "chat-prose" and asked.path == "/api/generate"
-        return _json(WIRES[asked.path](said("" if right else fault, label_of(text)), question))
+        answer = _json(WIRES[asked.path](said("" if right else fault, label_of(text)), question))
+        return packed(answer) if fault == "packed" else answer
 
 
 def _json(value: Any, status: int = 200) -> Answer:

@@ -49,7 +49,15 @@ FAULTS = {
     "chat-prose": "a sentence in the chat; generate is right",
 }
 HANG_UP: Literal[False] = False
-_ENDLESS = b'{"content": "' + b"positive " * 250_000 + b'"}'
+
+
+def packed(answer: Answer) -> Answer:
+    """Return `answer` as a server sends it that packs by gzip."""
+    return answer._replace(body=gzip.compress(answer.body), headers=(("Content-Encoding", "gzip"), *answer.headers))
+
+
+_ENDLESS = Answer(b'{"content": "' + b"positive " * 250_000 + b'"}')
+_BOMB = packed(_ENDLESS)
 
 
 class Said(NamedTuple):
@@ -112,15 +120,10 @@ def spoiled(fault: str, question: dict[str, Any], retry_after: float, key: str) 
         "html": Answer(b"<!DOCTYPE html><html><body>positive</body></html>", kind="text/html"),
         "no-json": Answer(b'{"message": {"content": "posi'),
         "other-json": Answer(b'{"message": ["positive"], "choices": {"sentiment": "positive"}}'),
-        "endless": Answer(_ENDLESS),
-        "bomb": packed(Answer(_ENDLESS)),
+        "endless": _ENDLESS,
+        "bomb": _BOMB,
     }
     return instead.get(fault)
-
-
-def packed(answer: Answer) -> Answer:
-    """Return `answer` as a server sends it that packs by gzip."""
-    return answer._replace(body=gzip.compress(answer.body), headers=(("Content-Encoding", "gzip"), *answer.headers))
 
 
 def _error(status: int, message: str, *headers: tuple[str, str]) -> Answer:

@@ -22,7 +22,7 @@ FIND = f"""SELECT text_hash, sentiment, score, latency_ms, tokens, cut, labelled
 WHERE model = %(model)s AND prompt_version = %(version)s AND text_hash IN %(hashes)s"""  # noqa: S608 - bound
 RECENT = f"""SELECT count() FROM {TABLE} WHERE model = %(model)s AND prompt_version = %(version)s
 AND labelled_at > now64(6) - INTERVAL 1 HOUR"""  # noqa: S608 - bound
-AT_ONCE = 1_000  # texts of one question: a statement of ClickHouse has at most 256 kB
+AT_ONCE = 2_000  # texts of one question: a statement of ClickHouse has at most 256 kB
 FIELDS = pa.schema(
     [
         ("text_hash", pa.string()),

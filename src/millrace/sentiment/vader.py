@@ -1,5 +1,6 @@
 """The lexicon VADER: no server, no download, English alone."""
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -50,9 +51,11 @@ class Vader:
         compound = self._analyzer.polarity_scores(text.text[: self._characters])["compound"]
         label = "positive" if compound >= THRESHOLD else "negative" if compound <= -THRESHOLD else "neutral"
         score = 1 - abs(compound) if label == "neutral" else abs(compound)
-        return Outcome(label, None, datetime.now(UTC), score=score, cut=len(text.text) > self._characters)
+        cut = len(text.text) > self._characters
+        return Outcome(label, None, datetime.now(UTC), score, None, None, cut)  # names would take longer
 
 
+@functools.lru_cache
 def is_english(language: str | None) -> bool:
     """Return whether a BCP 47 tag is of English: en, en-GB, ..."""
     return (language or "").partition("-")[0].lower() == "en"

@@ -88,12 +88,10 @@ class Transport(httpx.AsyncBaseTransport):
             whole = await self._whole(request)
         except aiohttp.ClientError as error:
             raise Failure(f"server away: {type(error).__name__}", again=True) from None
+        if whole.is_success and whole.content.lstrip().startswith(b"{"):
+            return whole
         text = whole.text.replace(self._key, "***") if self._key else whole.text
-        if not whole.is_success:
-            raise _refused(whole, text)
-        if not text.lstrip().startswith("{"):
-            raise Failure(f"not an answer: {shown(text)}")
-        return whole
+        raise Failure(f"not an answer: {shown(text)}") if whole.is_success else _refused(whole, text)
 
     async def aclose(self) -> None:
         """Close the connections."""

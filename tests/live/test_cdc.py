@@ -4,6 +4,7 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -385,16 +386,9 @@ def test_a_transaction_that_an_incremental_snapshot_overtakes(place: Place) -> N
 def test_no_truncate_comes_between_the_reading_of_a_snapshot_and_its_place(place: Place) -> None:
     """Else rows that were read before it would be newer than it: PostgreSQL lets it wait until the window is closed."""
     place.play(*TWO)
-    table, source = f"{place.schema}.t", place.capture.source
-    with psycopg.connect(source) as reading, psycopg.connect(source) as closing:
-        reading.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        place.capture.snapshot(table)
-        wait(lambda: is_held(source, place.schema), "snapshot that waits for the table")
-        closing.execute(f"LOCK TABLE {connector.SIGNALS} IN SHARE MODE")
-        reading.rollback()
-        wait(lambda: is_held(source, "DELETE"), "snapshot that has read, and waits to close its window")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            place.play("SET lock_timeout = '100ms'; TRUNCATE #.t")
+    table = f"{place.schema}.t"
+    with has_read(place, table), pytest.raises(psycopg.errors.LockNotAvailable):
+        place.play("SET lock_timeout = '100ms'; TRUNCATE #.t")
     place.play("TRUNCATE #.t", "INSERT INTO #.t VALUES (3, 'c')")
     wait(lambda: snapshots(place.capture.records([table])) >= 2, "snapshot")
     copy = place.reversed("t")
@@ -408,14 +402,8 @@ def test_a_large_value_of_a_row_that_changes_while_a_snapshot_reads_it(
     place.play("CREATE TABLE #.t (id int PRIMARY KEY, n int, body text)",
                "ALTER TABLE #.t ALTER body SET STORAGE EXTERNAL",
                "INSERT INTO #.t SELECT n, 0, repeat(n::text, 5000) FROM generate_series(1, 3) n")  # fmt: skip
-    table, source = f"{place.schema}.t", place.capture.source
-    with psycopg.connect(source) as reading, psycopg.connect(source) as closing:
-        reading.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        place.capture.snapshot(table)
-        wait(lambda: is_held(source, place.schema), "snapshot that waits for the table")
-        closing.execute(f"LOCK TABLE {connector.SIGNALS} IN SHARE MODE")
-        reading.rollback()
-        wait(lambda: is_held(source, "DELETE"), "snapshot that has read, and waits to close its window")
+    table = f"{place.schema}.t"
+    with has_read(place, table):
         place.play("UPDATE #.t SET n = 1 WHERE id = 2")
     wait(lambda: snapshots(place.capture.records([table])) >= 2, "snapshot")
     copy = place.copy("t")
@@ -434,6 +422,20 @@ def test_a_large_value_of_a_row_that_changes_while_a_snapshot_reads_it(
     wait(lambda: snapshots(place.capture.records([table])) >= 5, "snapshot")
     copy.take(come())
     assert (copy.differences(), copy.letters) == ({}, [])
+
+
+@contextmanager
+def has_read(place: Place, table: str) -> Iterator[None]:
+    """Let a snapshot of `table` read it, and close its window after the block alone."""
+    source = place.capture.source
+    with psycopg.connect(source) as reading, psycopg.connect(source) as closing:
+        reading.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        place.capture.snapshot(table)
+        wait(lambda: is_held(source, place.schema), "snapshot that waits for the table")
+        closing.execute(f"LOCK TABLE {connector.SIGNALS} IN SHARE MODE")
+        reading.rollback()
+        wait(lambda: is_held(source, "DELETE"), "snapshot that has read, and waits to close its window")
+        yield
 
 
 def is_held(source: str, words: str) -> bool:

@@ -296,6 +296,15 @@ def test_connections_that_a_restart_closed_cost_nothing(model):
     labeller.close()
 
 
+@pytest.mark.parametrize("engine", SERVERS)
+def test_no_packing_is_asked_for_that_cannot_be_undone(engine, monkeypatch, made, model):
+    accepted, labelled = [], model._labelled
+    listen = lambda asked: accepted.append(asked.headers["accept-encoding"]) or labelled(asked)  # noqa: E731
+    monkeypatch.setattr(model, "_labelled", listen)
+    ask(made(engine), ["good"])
+    assert accepted == ["gzip, deflate"]
+
+
 def test_the_key_is_sent_and_never_shown(made, model, caplog, capsys):
     caplog.set_level(logging.DEBUG)
     spec = replace(choose("openai", "double", "http://127.0.0.1:9/v1"), key=SecretStr("secret-key"))

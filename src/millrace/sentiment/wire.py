@@ -19,6 +19,7 @@ from millrace.sentiment.score import Token
 
 LARGEST = 1 << 20  # bytes of an answer that are read
 LONGEST = 60.0  # seconds that a server may ask us to wait
+_ACCEPTED = "gzip, deflate"  # what aiohttp unpacks anywhere; httpx asks for others, too, where it knows them
 _CODING = ("content-encoding", "content-length")  # of what was sent, which is unpacked by then
 _LIMITED = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 _OF_ALL = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND)  # no text will fare better
@@ -84,6 +85,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; raises Failure."""
+        request.headers["Accept-Encoding"] = _ACCEPTED
         try:
             whole = await self._whole(request)
         except aiohttp.ClientError as error:

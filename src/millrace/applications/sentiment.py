@@ -21,7 +21,7 @@ from millrace.spark.arguments import count, length_of_time
 from millrace.spark.options import Options, lateness
 from millrace.spark.supervisor import Flow
 
-ROUNDS = 80  # micro-batches of so many times the concurrency: with fewer, their beginnings and ends would be felt
+ROUNDS = 80  # times the concurrency are the questions of a micro-batch: with fewer, its beginning and end would be felt
 AT_ONCE_OF_MANY = 20_000  # records of a micro-batch of which most cost no question
 
 

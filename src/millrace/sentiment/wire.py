@@ -71,8 +71,8 @@ class Server(Protocol):
 class Transport(httpx.AsyncBaseTransport):
     """Reads each answer whole; one that is an error, no JSON object or too large is a Failure. Hides the `key`.
 
-    The connections are those of aiohttp: the pool of httpx takes half as much processor time again for a call, and one
-    that 64 calls share takes 9 ms for each. To be made where an event loop runs.
+    The connections are those of aiohttp: a pool of httpx looks at all of its connections whenever a call begins or
+    ends, which takes long with 64 of them. To be made where an event loop runs.
     """
 
     def __init__(self, key: SecretStr | None = None) -> None:
